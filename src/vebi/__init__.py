@@ -1,0 +1,32 @@
+"""vebi shows what an image classifier has learned and why it decides as it does."""
+
+from importlib import import_module
+
+_HOMES = {
+    "Classifier": "classifier",
+    "Preprocess": "classifier",
+    "load_classifier": "loading",
+    "Interpretation": "interpretation",
+    "load": "interpretation",
+    "interpret": "fitting",
+    "Explanation": "explanation",
+    "Evidence": "explanation",
+    "explain": "explanation",
+    "Feature": "taps",
+    "list_layers": "taps",
+    "VebiError": "errors",
+    "VebiWarning": "images",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+    """Loads what is asked for when it is asked for, so that ``import vebi`` costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vebi' has no attribute {name!r}")
+    return getattr(import_module(f"vebi.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

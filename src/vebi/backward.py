@@ -1,0 +1,176 @@
+"""The backward rules: how the activation of a feature is led back to the pixels.
+
+A rule acts on the backward pass, in a ``TorchDispatchMode`` around ``torch.autograd.grad``: there every ReLU is the
+same operator, be it a module, functional, in-place, reused or traced, and so is every convolution. One forward graph
+serves every rule and every feature.
+
+Rules for activation functions (x the input, y the output, g the incoming gradient):
+
+- ``gradient``: y'(x) g
+- ``deconvnet``: g where g > 0 (Zeiler and Fergus 2014)
+- ``guided``: y'(x) g where y > 0 and g > 0 (Springenberg et al. 2015)
+
+Stride fixes, for convolutions, average pooling and slices with a step s, so that no position of the input is visited
+more often than its neighbours (the grid artefact of strided convolutions):
+
+- ``centred``: every gradient is held for a block of s x s positions, the pass goes on with stride 1, and the result is
+  cropped from offset p + (s - 1) // 2 of the padded input plane. Exact for every size; not shifted.
+- ``nearest``: the gradient is enlarged by nearest neighbour to the size that the operation would have with stride 1,
+  H + 2p - d(k - 1), and the pass goes on with stride 1 (the released code of Oramas et al., ICLR 2019, for any layer).
+- None: the transposed convolution with stride s, as everywhere else.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.graph import GradientEdge
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from vebi.errors import UsageError
+
+RULES = ("gradient", "deconvnet", "guided")
+STRIDE_FIXES = ("centred", "nearest", None)
+
+aten = torch.ops.aten
+#: Backward operators of activation functions -> place of the argument that has the sign of the function's output.
+ACTIVATION_BACKWARD = {
+    aten.threshold_backward: 1,
+    aten.hardtanh_backward: 1,
+    aten.leaky_relu_backward: 1,
+    aten._prelu_kernel_backward: 1,
+    aten.silu_backward: 1,
+    aten.gelu_backward: 1,
+    aten.hardswish_backward: 1,
+    aten.mish_backward: 1,
+    aten.elu_backward: 5,
+}
+
+
+def pull_back(
+    starts: Sequence[GradientEdge],
+    seeds: Sequence[Float[Tensor, "n ..."]],
+    inputs: Float[Tensor, "n c h w"],
+    *,
+    rule: str = "guided",
+    stride_fix: str | None = "centred",
+) -> Float[Tensor, "n c h w"]:
+    """The seeds led back from where they start in the graph to the inputs, under a rule; the graph is kept.
+
+    ``starts`` and ``seeds`` go in pairs, a seed as large as the activation it starts from. Raises UsageError for a rule
+    or stride fix that does not exist.
+    """
+    if rule not in RULES:
+        raise UsageError(f"the backward rule is {rule!r}: choose one of {', '.join(RULES)}")
+    if stride_fix not in STRIDE_FIXES:
+        raise UsageError(f"the stride fix is {stride_fix!r}: choose one of centred, nearest or None")
+    with _Rules(rule, stride_fix):
+        (gradient,) = torch.autograd.grad(starts, inputs, seeds, retain_graph=True)
+    return gradient
+
+
+class _Rules(TorchDispatchMode):
+    """Replaces the backward operators that a rule changes, and leaves all others alone."""
+
+    def __init__(self, rule: str, stride_fix: str | None):
+        super().__init__()
+        self.rule = rule
+        self.stride_fix = stride_fix
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        packet = operator.overloadpacket
+        if packet in ACTIVATION_BACKWARD and self.rule != "gradient":
+            gradient = args[0]
+            if self.rule == "deconvnet":
+                return gradient.clamp(min=0)
+            passes = (gradient > 0) & (args[ACTIVATION_BACKWARD[packet]] > 0)
+            return torch.where(passes, operator(*args, **kwargs), 0)
+        if self.stride_fix is not None:
+            if packet is aten.convolution_backward:
+                fixed = _convolution(self.stride_fix, *args)
+            elif packet is aten.avg_pool2d_backward:
+                fixed = _average_pool(self.stride_fix, *args)
+            elif packet is aten.slice_backward:
+                fixed = _slice(self.stride_fix, *args)
+            else:
+                fixed = None
+            if fixed is not None:
+                return fixed
+        return operator(*args, **kwargs)
+
+
+# --- the stride fix: each function returns None where there is nothing to fix --------------------------------------
+
+
+def _convolution(
+    fix, gradient, inputs, weight, bias_sizes, stride, padding, dilation, transposed, _output_padding, groups, mask
+):
+    if transposed or weight.ndim != 4 or max(stride) == 1 or not mask[0] or any(mask[1:]):
+        return None
+    stride, padding, dilation = (list(v) * (1 if len(v) == 2 else 2) for v in (stride, padding, dilation))
+    return spread(fix, gradient, inputs.shape[2:], weight, stride, padding, dilation, groups), None, None
+
+
+def _average_pool(fix, gradient, inputs, kernel, stride=(), padding=(0, 0), ceil=False, include_pad=True, divisor=None):
+    kernel, stride, padding = (list(v) * (1 if len(v) == 2 else 2) for v in (kernel, stride or kernel, padding))
+    if max(stride) == 1:
+        return None
+    ones = torch.ones_like(inputs[:1, :1])
+    mean = F.avg_pool2d(ones, kernel, stride, padding, ceil, include_pad, divisor)
+    count = F.avg_pool2d(ones, kernel, stride, padding, ceil, include_pad, 1)
+    channels = inputs.shape[1]
+    weight = ones.new_ones(channels, 1, *kernel)
+    return spread(fix, gradient * (mean / count), inputs.shape[2:], weight, stride, padding, [1, 1], channels)
+
+
+def _slice(fix, gradient, sizes, dim, start, end, step):
+    dim %= len(sizes)
+    if step == 1 or len(sizes) != 4 or dim < 2:
+        return None
+    axis = dim - 2
+    extent = len(range(*slice(start, end).indices(sizes[dim])))
+    stride = [step if i == axis else 1 for i in range(2)]
+    weight = gradient.new_ones(sizes[1], 1, 1, 1)
+    sliced = [extent if i == axis else sizes[i + 2] for i in range(2)]
+    inner = spread(fix, gradient, sliced, weight, stride, [0, 0], [1, 1], sizes[1])
+    return aten.slice_backward(inner, sizes, dim, start, end, 1)
+
+
+def spread(
+    fix: str,
+    gradient: Float[Tensor, "n out hs ws"],
+    size: Sequence[int],
+    weight: Float[Tensor, "out in kh kw"],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Float[Tensor, "n in h w"]:
+    """The stride-fixed gradient of a convolution with respect to its input of ``size`` (h, w)."""
+    if fix == "nearest":
+        # enlarge to what stride 1 would have given, then the ordinary backward pass with stride 1
+        full = [h + 2 * p - d * (k - 1) for h, p, d, k in zip(size, padding, dilation, weight.shape[2:], strict=True)]
+        enlarged = F.interpolate(gradient, size=full, mode="nearest")
+        return F.conv_transpose2d(enlarged, weight, None, 1, list(padding), 0, groups, list(dilation))
+    # holding each gradient for a block and going back with stride 1 is the stride-s pass through a wider kernel
+    wide = _boxed(weight, stride, dilation)
+    plane = F.conv_transpose2d(gradient, wide, None, list(stride), 0, 0, groups)
+    offset = [p + (s - 1) // 2 for p, s in zip(padding, stride, strict=True)]
+    missing = [max(0, o + h - have) for o, h, have in zip(offset, size, plane.shape[2:], strict=True)]
+    if any(missing):
+        plane = F.pad(plane, (0, missing[1], 0, missing[0]))
+    return plane[:, :, offset[0] : offset[0] + size[0], offset[1] : offset[1] + size[1]]
+
+
+def _boxed(weight: Tensor, stride: Sequence[int], dilation: Sequence[int]) -> Tensor:
+    """The dilated kernel convolved with an s x s box of ones: d (k - 1) + s wide."""
+    out, each, *kernel = weight.shape
+    extent = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    dilated = weight.new_zeros(out, each, *extent)
+    dilated[:, :, :: dilation[0], :: dilation[1]] = weight
+    box = weight.new_ones(1, 1, *stride)
+    wide = F.conv_transpose2d(dilated.reshape(out * each, 1, *extent), box)
+    return wide.reshape(out, each, *wide.shape[2:])

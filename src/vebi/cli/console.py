@@ -1,0 +1,91 @@
+"""What the commands share: data on stdout; progress, warnings and errors on stderr; exit codes."""
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from vebi.errors import VebiError
+
+INTERRUPTED = 130
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Turns what goes wrong in a command into one sentence on stderr and the right exit code, never a traceback."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.showwarning = _show_warning
+            yield
+    except VebiError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command goes on where it was", INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output has gone, as in `vebi layers ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        _fail(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}", 1)
+    except MemoryError:
+        _fail("memory ran out: try a smaller --batch-size", 1)
+    except Exception as error:
+        if os.environ.get("VEBI_DEBUG"):
+            raise
+        _fail(f"stopped by a defect ({type(error).__name__}: {error}); VEBI_DEBUG=1 shows where, please report it", 1)
+
+
+def say(text: str) -> None:
+    """A line for a person, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(content: Any) -> None:
+    print(json.dumps(content, indent=1))
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A function (stage, done, all) that draws progress bars on stderr; nothing off a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def update(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield update
+
+
+def table(headings: list[str], rows: list[list[Any]]) -> None:
+    """Rows for a person, on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        drawn.add_column(heading, overflow="fold")
+    for row in rows:
+        drawn.add_row(*map(str, row))
+    Console(soft_wrap=False).print(drawn)
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    from vebi.images import VebiWarning
+
+    if issubclass(category, VebiWarning):  # what other libraries warn their developers of is not for our users
+        say(f"note: {message}")
+
+
+def _fail(text: str, code: int) -> None:
+    say(f"vebi: {text}")
+    sys.exit(code)

@@ -1,0 +1,215 @@
+"""Activations -> one number a channel; the numbers of a data set -> a table on disk.
+
+The descriptor of a picture (Oramas et al., ICLR 2019, section 3, and their released code): for every channel of every
+tapped layer the sum of squared activations over its positions, divided by the sum over the layer's channels; the layers
+side by side; the whole vector scaled to l2 norm 1. A layer that is silent for a picture gives zeros.
+
+The table is written shard by shard, each under its final name only when it is whole: a pass that was stopped at any
+moment goes on with the first shard that is missing and gives the same table as one that was not.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+from torch import Tensor
+
+from vebi.classifier import Classifier, evaluating
+from vebi.errors import ModelError, RunError
+from vebi.images import Batch, Images, batches
+from vebi.taps import Feature, Layer, Recorder
+
+SHARD = 512
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """How activations become numbers.
+
+    ``energy``: ``squared`` sums squared activations (the authors' code), ``l2`` takes their l2 norm (their later work).
+    ``unit_norm``: scale the whole vector to l2 norm 1 (the authors' code; a later port skips it).
+    """
+
+    energy: str = "squared"
+    unit_norm: bool = True
+
+
+def channel_energy(activation: Tensor, energy: str) -> Float[Tensor, "n channels"]:
+    """One number a channel of N x C x H x W (or N x C) activations: the sum of squares, or its root."""
+    norms = activation.abs() if activation.ndim == 2 else torch.linalg.vector_norm(activation, dim=(2, 3))
+    return norms.square() if energy == "squared" else norms
+
+
+def descriptors(energies: Sequence[Float[Tensor, "n _"]], unit_norm: bool) -> Float[Tensor, "n p"]:
+    """The rows of the table, float32, from the energies of every layer."""
+    shares = []
+    for energy in energies:
+        energy = energy.double()
+        total = energy.sum(dim=1, keepdim=True)
+        shares.append(torch.where(total > 0, energy / torch.where(total > 0, total, 1), 0))
+    rows = torch.cat(shares, dim=1)
+    if unit_norm:
+        length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        rows = rows / torch.where(length > 0, length, 1)
+    return rows.float()
+
+
+def describe(
+    classifier: Classifier, layers: Sequence[Layer], inputs: Float[Tensor, "n c h w"], descriptor: Descriptor
+) -> tuple[Float[Tensor, "n p"], Float[Tensor, "n classes"]]:
+    """Descriptors and class scores of one batch. Raises ModelError for activations that are not finite."""
+    names = [layer.name for layer in layers]
+    with torch.inference_mode():
+        with Recorder(classifier.module, names, lambda _, __, a: channel_energy(a, descriptor.energy)) as recorder:
+            scores = classifier.scores(inputs)
+    for name in names:
+        if not recorder.kept[name].isfinite().all():
+            raise ModelError(f"the activations of {name} hold NaN or infinity: check the weights and the preparation")
+    return descriptors([recorder.kept[name] for name in names], descriptor.unit_norm), scores
+
+
+# --- the table ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What the mu-Lasso needs of a table, float64: G = X'X (p x p), B = X'L (p x c), e = the diagonal of L'L (c)."""
+
+    gram: Float[np.ndarray, "p p"]
+    b: Float[np.ndarray, "p c"]
+    e: Float[np.ndarray, " c"]
+
+
+@dataclass(frozen=True)
+class DescriptorTable:
+    """A folder of shards: descriptors (images x features), labels, predictions and image ids, in image order.
+
+    Pictures that could not be decoded have no row; ``skipped`` names them.
+    """
+
+    folder: Path
+    features: tuple[Feature, ...]
+    shards: int
+
+    def __iter__(self) -> Iterator[Mapping[str, np.ndarray]]:
+        """Shard by shard: ``descriptors`` n x p float32, ``labels``, ``predictions`` and ``indices`` n int64."""
+        for k in range(self.shards):
+            yield _load_shard(self.folder / shard_name(k))
+
+    def column(self, name: str) -> Int[np.ndarray, " n"]:
+        """``labels``, ``predictions`` or ``indices`` of all pictures."""
+        return np.concatenate([shard[name] for shard in self])
+
+    def columns(self, features: Sequence[int]) -> Float[np.ndarray, "n k"]:
+        """The descriptors of a few features of all pictures."""
+        return np.concatenate([shard["descriptors"][:, list(features)] for shard in self])
+
+    def skipped(self) -> list[tuple[str, str]]:
+        """(id, reason) of the pictures without a row."""
+        found = []
+        for k in range(self.shards):
+            with safe_open(self.folder / shard_name(k), "np") as file:
+                found += [tuple(pair) for pair in json.loads((file.metadata() or {}).get("skipped", "[]"))]
+        return found
+
+    def sums(self, classes: int, labels: str = "predictions") -> Sums:
+        """The sums over all pictures, one-hot labels being the predicted (``predictions``) or true (``labels``) class.
+
+        A picture without a true class counts in G alone.
+        """
+        p = len(self.features)
+        gram, b, e = np.zeros((p, p)), np.zeros((p, classes)), np.zeros(classes)
+        for shard in self:
+            x = shard["descriptors"].astype(np.float64)
+            one_hot = (shard[labels][:, None] == np.arange(classes)).astype(np.float64)
+            gram += x.T @ x
+            b += x.T @ one_hot
+            e += one_hot.sum(axis=0)
+        return Sums(gram, b, e)
+
+
+def shard_name(k: int) -> str:
+    return f"shard-{k:05d}.safetensors"
+
+
+def tabulate(
+    classifier: Classifier,
+    images: Images,
+    layers: Sequence[Layer],
+    folder: Path,
+    descriptor: Descriptor = Descriptor(),
+    *,
+    batch_size: int = 64,
+    shard_size: int = SHARD,
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> DescriptorTable:
+    """The table of a collection in ``folder``; shards that are there already are not made again.
+
+    Holds no more than a batch of activations. ``progress`` is called with (pictures done, all pictures).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = math.ceil(len(images) / shard_size)
+    with evaluating(classifier.module):
+        for k in range(shards):
+            path = folder / shard_name(k)
+            indices = range(k * shard_size, min((k + 1) * shard_size, len(images)))
+            if not path.exists():
+                _write_shard(path, _rows(classifier, images, indices, layers, descriptor, batch_size, strict))
+            if progress:
+                progress(indices.stop, len(images))
+    features = tuple(Feature(layer.name, c) for layer in layers for c in range(layer.channels))
+    return DescriptorTable(folder, features, shards)
+
+
+def _rows(classifier, images, indices, layers, descriptor, batch_size, strict):
+    """The rows of one shard and the pictures it skipped."""
+    p = sum(layer.channels for layer in layers)
+    parts: list[tuple[np.ndarray, ...]] = []
+    skipped: list[tuple[str, str]] = []
+    for batch in batches(images, indices, classifier.preprocess.prepare, batch_size, strict=strict):
+        skipped += batch.skipped
+        if batch.indices:
+            rows, scores = describe(classifier, layers, _full(batch, batch_size).to(classifier.device), descriptor)
+            n = len(batch.indices)
+            parts.append((rows[:n].cpu().numpy(), scores[:n].argmax(dim=1).cpu().numpy(), batch.labels, batch.indices))
+    columns = list(zip(*parts, strict=True)) or [[np.zeros((0, p))], [[]], [[]], [[]]]
+    return {
+        "descriptors": np.concatenate(columns[0]).astype(np.float32),
+        "predictions": np.concatenate(columns[1]).astype(np.int64),
+        "labels": np.concatenate(columns[2]).astype(np.int64),
+        "indices": np.concatenate(columns[3]).astype(np.int64),
+    }, skipped
+
+
+def _full(batch: Batch, size: int) -> Tensor:
+    """The inputs filled up to a whole batch, so that the same kernels run and a picture's row never depends on how
+    many others came with it."""
+    missing = size - len(batch.inputs)
+    return batch.inputs if missing == 0 else torch.cat([batch.inputs, batch.inputs[-1:].expand(missing, -1, -1, -1)])
+
+
+def _write_shard(path: Path, rows_and_skipped: tuple[dict[str, np.ndarray], list]) -> None:
+    rows, skipped = rows_and_skipped
+    partial = path.with_suffix(".partial")
+    # safetensors writes memory as it lies, whatever its order
+    save_file(
+        {name: np.ascontiguousarray(array) for name, array in rows.items()}, partial, {"skipped": json.dumps(skipped)}
+    )
+    partial.replace(path)
+
+
+def _load_shard(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with safe_open(path, "np") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{path} is damaged or missing ({error}): delete it and run the same command again") from None

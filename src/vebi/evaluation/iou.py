@@ -1,0 +1,39 @@
+"""Intersection over union of a heatmap's upper level sets with a mask (Oramas et al., ICLR 2019, section 4.3)."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from vebi.errors import UsageError
+
+#: Range and direction of ``auc_iou``.
+RANGE = (0.0, 1.0)
+HIGHER_IS_BETTER = True
+
+
+def iou_curve(
+    maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"], thresholds: Float[Tensor, " t"]
+) -> Float[Tensor, "n t"]:
+    """IoU of {map >= t} with the mask for every threshold t, given in rising order; maps in [0, 1].
+
+    Raises UsageError for maps outside [0, 1] and for an empty mask, with which no map can overlap.
+    """
+    if maps.numel() and not (maps.min() >= 0 and maps.max() <= 1):
+        raise UsageError(f"heatmaps range from {maps.min():.3g} to {maps.max():.3g}: scale them to [0, 1] first")
+    size = masks.sum(dim=(1, 2))
+    if (size == 0).any():
+        raise UsageError(f"the mask of image {int((size == 0).nonzero()[0])} is empty: leave such images out")
+    # a pixel counts for all thresholds up to its value: count pixels by the last of them, then add up from above
+    last = torch.searchsorted(thresholds, maps.contiguous(), right=True).flatten(1)
+
+    def at_least(weights: Tensor) -> Tensor:
+        counts = torch.zeros(len(maps), len(thresholds) + 1).scatter_add_(1, last, weights.flatten(1).float())
+        return counts.flip(1).cumsum(1).flip(1)[:, 1:]
+
+    common = at_least(masks)
+    return common / (at_least(torch.ones_like(masks)) + size[:, None] - common)
+
+
+def auc_iou(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"], steps: int = 101) -> Float[Tensor, " n"]:
+    """Area under the IoU curve of every map: the mean over ``steps`` thresholds evenly spread on [0, 1]. In [0, 1]."""
+    return iou_curve(maps, masks, torch.linspace(0, 1, steps)).mean(dim=1)

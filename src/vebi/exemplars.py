@@ -1,0 +1,153 @@
+"""Where a feature fires: the pictures with the strongest response, cut out at the receptive field, and their average.
+
+Source: the average visualizations of Oramas et al., ICLR 2019, section 3.1: crops of the pictures where a feature fires
+most, aligned on the position of its largest activation, and averaged.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+
+from vebi.classifier import Classifier, evaluating
+from vebi.descriptors import DescriptorTable
+from vebi.images import Images, batches
+from vebi.receptive import Field, receptive_fields
+from vebi.taps import Feature, Recorder
+
+TOP = 100
+SHOWN = 9
+PAPER = 236  # the grey of what lies outside a picture
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """What one feature looks like: the average of the crops of ``count`` pictures and the strongest few of them.
+
+    Crops are h x w, the receptive field of the feature in pixels of the network's input, at most the whole input.
+    ``image_ids`` name the pictures of ``crops``, strongest first.
+    """
+
+    feature: Feature
+    count: int
+    image_ids: tuple[str, ...]
+    average: UInt8[np.ndarray, "h w 3"] = field(repr=False)
+    crops: UInt8[np.ndarray, "k h w 3"] = field(repr=False)
+
+
+def find_exemplars(
+    classifier: Classifier,
+    images: Images,
+    table: DescriptorTable,
+    columns: Sequence[int],
+    *,
+    batch_size: int = 64,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Exemplar]:
+    """An exemplar for each of the table's ``columns``; pictures are ranked by the feature's descriptor.
+
+    Only the pictures that are needed pass through the network again.
+    """
+    features = [table.features[c] for c in columns]
+    names = list(dict.fromkeys(f.layer for f in features))
+    if not names:
+        return []
+    fields = receptive_fields(classifier, names)
+    builders = [_Builder(feature, fields[feature.layer]) for feature in features]
+    ranks = _ranks(table, columns)
+    order = sorted(ranks)
+    done = 0
+    with evaluating(classifier.module), torch.inference_mode():
+        for batch in batches(images, order, classifier.preprocess.prepare, batch_size):
+            with Recorder(classifier.module, names, lambda _, __, a: a.clone()) as recorder:
+                classifier.scores(batch.inputs.to(classifier.device))
+            for n, index in enumerate(batch.indices):
+                picture = classifier.preprocess.picture(batch.inputs[n])
+                for k, rank in ranks[index]:
+                    activation = recorder.kept[features[k].layer][n, features[k].channel]
+                    builders[k].add(picture, _peak(activation), rank, images.ids[index])
+            done += len(batch.indices)
+            if progress:
+                progress(done, len(order))
+    return [builder.finish() for builder in builders]
+
+
+def _ranks(table: DescriptorTable, columns: Sequence[int]) -> dict[int, list[tuple[int, int]]]:
+    """picture index -> [(which feature, rank of the picture for it)], for the pictures where a feature fires most."""
+    values, indices = table.columns(columns), table.column("indices")
+    ranks: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for k in range(len(columns)):
+        order = np.argsort(-values[:, k], kind="stable")[:TOP]
+        for rank, row in enumerate(order[values[order, k] > 0]):
+            ranks[int(indices[row])].append((k, rank))
+    return ranks
+
+
+def _peak(activation: torch.Tensor) -> tuple[int, int]:
+    """Position (y, x) of the largest activation of one channel; a single number fires everywhere."""
+    if activation.ndim == 0:
+        return 0, 0
+    return tuple(int(v) for v in np.unravel_index(int(activation.argmax()), activation.shape))
+
+
+class _Builder:
+    """Adds up the crops of one feature, counting at each pixel how many crops had a picture there."""
+
+    def __init__(self, feature: Feature, receptive: Field):
+        self.feature = feature
+        self.field = receptive
+        self.sum = np.zeros((*receptive.size, 3), np.int64)
+        self.seen = np.zeros((*receptive.size, 1), np.int64)
+        self.count = 0
+        self.shown: dict[int, tuple[str, np.ndarray]] = {}
+
+    def add(self, picture: np.ndarray, position: tuple[int, int], rank: int, image_id: str) -> None:
+        crop, inside = cut(picture, self.field.corner(position), self.field.size)
+        self.sum += crop * inside
+        self.seen += inside
+        self.count += 1
+        if rank < SHOWN:
+            self.shown[rank] = (image_id, crop)
+
+    def finish(self) -> Exemplar:
+        average = np.where(self.seen > 0, self.sum / np.maximum(self.seen, 1), PAPER).round().astype(np.uint8)
+        shown = [self.shown[rank] for rank in sorted(self.shown)]
+        crops = np.stack([crop for _, crop in shown]) if shown else np.zeros((0, *average.shape), np.uint8)
+        return Exemplar(self.feature, self.count, tuple(name for name, _ in shown), average, crops)
+
+
+def cut(picture: np.ndarray, corner: tuple[int, int], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A crop h x w x 3 at ``corner`` (y, x), paper grey outside the picture, and where it is inside (h x w x 1)."""
+    crop = np.full((*size, 3), PAPER, np.uint8)
+    inside = np.zeros((*size, 1), bool)
+    spans = []
+    for start, length, limit in zip(corner, size, picture.shape, strict=False):
+        first, last = max(start, 0), min(start + length, limit)
+        spans.append((slice(first, max(first, last)), slice(first - start, max(first, last) - start)))
+    (rows, into_rows), (cols, into_cols) = spans
+    crop[into_rows, into_cols] = picture[rows, cols]
+    inside[into_rows, into_cols] = True
+    return crop, inside
+
+
+def sheet(exemplar: Exemplar, side: int = 112, gap: int = 4) -> Image.Image:
+    """The average, twice as large, beside up to nine crops, as one picture; pixels are enlarged as they are."""
+    big = 2 * side + gap
+    columns = max(1, (len(exemplar.crops) + 1) // 2)
+    page = Image.new("RGB", (big + columns * (side + gap), big), "white")
+    page.paste(enlarge(exemplar.average, big), (0, 0))
+    for k, crop in enumerate(exemplar.crops):
+        page.paste(enlarge(crop, side), (big + gap + (k // 2) * (side + gap), (k % 2) * (side + gap)))
+    return page
+
+
+def enlarge(pixels: UInt8[np.ndarray, "h w 3"], side: int) -> Image.Image:
+    """A picture scaled to ``side`` x ``side``: small crops by whole pixels, without inventing detail."""
+    smooth = max(pixels.shape[:2]) > side
+    return Image.fromarray(pixels).resize(
+        (side, side), Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST
+    )

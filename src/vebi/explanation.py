@@ -1,0 +1,194 @@
+"""Images -> explanations: a prediction with one heatmap for every feature that contributed to it.
+
+Source: Oramas, Wang and Tuytelaars, ICLR 2019, section 3.2, and their released code. For the predicted class c and the
+descriptor x of an image, feature i contributes x_i w_ic / ||w_c||_1. Of the positive contributions the largest few are
+led back to the pixels, each from its own activation map with zeros in all other channels.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from vebi import heatmap
+from vebi.backward import pull_back
+from vebi.classifier import evaluating
+from vebi.descriptors import Progress, channel_energy, descriptors
+from vebi.errors import UsageError
+from vebi.images import Images, batches, open_images, report_skipped
+from vebi.interpretation import Interpretation
+from vebi.taps import Feature, Recorder
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One feature that speaks for a class in one image.
+
+    ``contribution`` x_i w_ic / ||w_c||_1, above 0; ``heatmap`` raw, h x w float32 at the network's input resolution.
+    """
+
+    feature: Feature
+    contribution: float
+    heatmap: Float[np.ndarray, "h w"] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A prediction and the evidence for ``target``, the class that is explained (the predicted one unless asked).
+
+    ``probability`` is the softmax of the prediction's score; ``picture`` is what the network saw; ``evidence`` is
+    sorted by contribution and empty where none of the target's features fired.
+    """
+
+    image_id: str
+    prediction: str
+    probability: float
+    target: str
+    evidence: tuple[Evidence, ...]
+    picture: UInt8[np.ndarray, "h w 3"] = field(repr=False)
+
+    def combined(self, reduction: str = "max") -> Float[np.ndarray, "h w"]:
+        """One map in [0, 1]: the elementwise maximum (``max``) or the contribution-weighted mean (``mean``)."""
+        if not self.evidence:
+            return np.zeros(self.picture.shape[:2], np.float32)
+        maps = np.stack([e.heatmap for e in self.evidence])
+        return heatmap.combine(maps, np.array([e.contribution for e in self.evidence]), reduction)
+
+    def scaled(self) -> list[Float[np.ndarray, "h w"]]:
+        """Every heatmap of the evidence min-max scaled to [0, 1], for looking at."""
+        return [heatmap.rescale(e.heatmap) for e in self.evidence]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How images are explained: at most ``features`` features, a backward rule and a stride fix (see ``backward``)."""
+
+    features: int = 3
+    rule: str = "guided"
+    stride_fix: str | None = "centred"
+
+    def __post_init__(self):
+        if self.features < 1:
+            raise UsageError(f"features is {self.features}, but at least one heatmap is needed")
+
+
+def explain(
+    interpretation: Interpretation,
+    images: Any,
+    *,
+    target: str | None = None,
+    features: int = 3,
+    rule: str = "guided",
+    stride_fix: str | None = "centred",
+    batch_size: int = 32,
+    strict: bool = True,
+    progress: Progress | None = None,
+) -> Explanation | list[Explanation]:
+    """The explanation of one image, or a list of them for a folder, a list of paths or a data set.
+
+    ``target`` names a class to explain instead of the predicted one. With ``strict`` an image that cannot be decoded
+    is an ImageError, otherwise it is skipped with a warning. Raises UsageError for options that do not exist.
+    """
+    settings = Settings(features, rule, stride_fix)
+    classes = interpretation.classes
+    if target is not None and target not in classes:
+        raise UsageError(f"there is no class {target!r}: the model's classes are {', '.join(classes[:12])}")
+    one = not hasattr(images, "__len__") or isinstance(images, str)
+    collection = open_images(images, classes)
+    index = None if target is None else classes.index(target)
+    explained = list(_explain_all(interpretation, collection, index, settings, batch_size, strict, progress))
+    return explained[0] if one and len(explained) == 1 else explained
+
+
+def _explain_all(
+    interpretation: Interpretation, images: Images, target: int | None, settings: Settings, batch_size, strict, progress
+) -> Iterator[Explanation]:
+    classifier = interpretation.require_classifier()
+    skipped: list[tuple[str, str]] = []
+    done = 0
+    for batch in batches(images, range(len(images)), classifier.preprocess.prepare, batch_size, strict=strict):
+        skipped += batch.skipped
+        if batch.indices:
+            targets = None if target is None else [target] * len(batch.indices)
+            ids = [images.ids[i] for i in batch.indices]
+            yield from explain_batch(interpretation, batch.inputs, ids, targets, settings)
+        done += len(batch.indices) + len(batch.skipped)
+        if progress:
+            progress(done, len(images))
+    report_skipped(skipped, len(images))
+
+
+def explain_batch(
+    interpretation: Interpretation,
+    inputs: Float[Tensor, "n c h w"],
+    ids: Sequence[str],
+    targets: Sequence[int] | None = None,
+    settings: Settings = Settings(),
+) -> list[Explanation]:
+    """Explanations of one prepared batch: one forward graph, and one backward pass for every rank of evidence."""
+    classifier = interpretation.require_classifier()
+    names = list(dict.fromkeys(layer for layer, _ in interpretation.layers))
+    inputs = inputs.detach().to(classifier.device).requires_grad_()
+    with evaluating(classifier.module), torch.enable_grad():
+        # a copy, because the network may overwrite an activation that no backward formula needs
+        with Recorder(classifier.module, names, lambda _, __, a: a.detach().clone()) as recorder:
+            scores = classifier.scores(inputs).detach()
+        energies = [channel_energy(recorder.kept[name], interpretation.descriptor.energy) for name in names]
+        rows = descriptors(energies, interpretation.descriptor.unit_norm).double().cpu().numpy()
+        predicted = scores.argmax(dim=1).tolist()
+        probabilities = scores.softmax(dim=1).amax(dim=1).tolist()
+        wanted = predicted if targets is None else list(targets)
+        chosen = [_strongest(interpretation, row, c, settings.features) for row, c in zip(rows, wanted, strict=True)]
+        maps = _heatmaps(recorder, inputs, chosen, settings)
+    classes = interpretation.classes
+    return [
+        Explanation(
+            image_id=ids[n],
+            prediction=classes[predicted[n]],
+            probability=probabilities[n],
+            target=classes[wanted[n]],
+            evidence=tuple(Evidence(f, c, maps[rank][n]) for rank, (f, c) in enumerate(chosen[n])),
+            picture=classifier.preprocess.picture(inputs[n].detach()),
+        )
+        for n in range(len(inputs))
+    ]
+
+
+def _strongest(interpretation: Interpretation, row: np.ndarray, c: int, count: int) -> list[tuple[Feature, float]]:
+    """The features with the largest positive contributions to class c."""
+    weights = interpretation.weights[c]
+    norm = np.abs(weights).sum()
+    if norm == 0:
+        return []
+    contributions = row[list(interpretation.columns)] * weights / norm
+    order = np.argsort(-contributions, kind="stable")[:count]
+    return [(interpretation.features[i], float(contributions[i])) for i in order if contributions[i] > 0]
+
+
+def _heatmaps(
+    recorder: Recorder, inputs: Tensor, chosen: list[list[tuple[Feature, float]]], settings: Settings
+) -> list[Float[np.ndarray, "n h w"]]:
+    """For each rank the heatmaps of all images: features of different layers share one backward pass, because the
+    images of a batch do not touch each other."""
+    maps = []
+    for rank in range(max(map(len, chosen), default=0)):
+        seeds: dict[str, Tensor] = {}
+        for n, evidence in enumerate(chosen):
+            if rank < len(evidence):
+                feature = evidence[rank][0]
+                activation = recorder.kept[feature.layer]
+                seed = seeds.setdefault(feature.layer, torch.zeros_like(activation))
+                seed[n, feature.channel] = activation[n, feature.channel]
+        gradient = pull_back(
+            [recorder.edges[layer] for layer in seeds],
+            list(seeds.values()),
+            inputs,
+            rule=settings.rule,
+            stride_fix=settings.stride_fix,
+        )
+        maps.append(heatmap.from_gradient(gradient).cpu().numpy())
+    return maps

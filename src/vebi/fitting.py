@@ -1,0 +1,179 @@
+"""Images -> table -> interpretation: the fit."""
+
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vebi import lasso, provenance, runs
+from vebi.classifier import Classifier, evaluating
+from vebi.descriptors import SHARD, Descriptor, DescriptorTable, tabulate
+from vebi.errors import InputError, ModelError, UsageError
+from vebi.exemplars import find_exemplars
+from vebi.images import Images, VebiWarning, open_images, report_skipped
+from vebi.interpretation import Interpretation, load, write
+from vebi.taps import choose_layers
+
+LABELS = {"predicted": "predictions", "true": "labels"}
+StageProgress = Callable[[str, int, int], None]
+
+
+def interpret(
+    classifier: Classifier,
+    data: Any,
+    *,
+    mu: float = 10.0,
+    signed: bool = False,
+    labels: str = "predicted",
+    layers: Sequence[str] | None = None,
+    energy: str = "squared",
+    unit_norm: bool = True,
+    batch_size: int = 64,
+    strict: bool = False,
+    out: str | Path | None = None,
+    progress: StageProgress | None = None,
+) -> Interpretation:
+    """Finds the features that matter for every class (Oramas, Wang and Tuytelaars, ICLR 2019, section 3.1).
+
+    ``data``: the pictures that trained the model, as a class-per-folder tree, a list of paths or a sized, indexable
+    data set of (image, label). ``mu`` bounds the l1 norm of a class's weights: a larger one selects more features.
+    ``signed`` allows negative weights. ``labels``: ``predicted`` or ``true`` classes. ``layers``: names or globs of the
+    layers to tap, by default every activation function. ``energy`` and ``unit_norm``: see ``Descriptor``.
+    ``out``: a run folder that keeps the table and resumes a pass that was stopped. ``progress`` is called with
+    (stage, done, all). Raises UsageError for impossible options, InputError for data or models that cannot be used.
+    """
+    lasso.check_mu(mu)
+    if labels not in LABELS:
+        raise UsageError(f"labels is {labels!r}: choose predicted or true")
+    if energy not in ("squared", "l2"):
+        raise UsageError(f"energy is {energy!r}: choose squared or l2")
+    if batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}, but at least one picture must pass at a time")
+    images = open_images(data, classifier.class_names)
+    classifier = named(classifier, images)
+    chosen = choose_layers(classifier, layers)
+    settings = {
+        "model": {"spec": classifier.spec, "weights": classifier.weights, "sha256": classifier.hash()},
+        "classes": list(classifier.class_names),
+        "preprocess": runs.describe_preprocess(classifier.preprocess),
+        "data": {"images": len(images), "sha256": images.fingerprint()},
+        "layers": [[layer.name, layer.channels] for layer in chosen],
+        "mu": float(mu),
+        "signed": signed,
+        "labels": labels,
+        "energy": energy,
+        "unit_norm": unit_norm,
+        "batch_size": batch_size,
+        "shard_size": SHARD,
+        "strict": strict,
+    }
+
+    def stage(name: str):
+        return None if progress is None else lambda done, total: progress(name, done, total)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(out or scratch)
+        if runs.claim(folder, settings):
+            return load(folder, classifier)
+        table = tabulate(
+            classifier,
+            images,
+            chosen,
+            folder / "table",
+            Descriptor(energy, unit_norm),
+            batch_size=batch_size,
+            strict=strict,
+            progress=stage("descriptors"),
+        )
+        found = _from_table(classifier, images, table, settings, stage("exemplars"))
+        if out is not None:
+            write(found, folder)
+        return found
+
+
+def named(classifier: Classifier, images: Images) -> Classifier:
+    """The classifier with names for its classes: its own, else those of the data's folders, else numbers."""
+    if classifier.class_names is not None:
+        return classifier
+    with evaluating(classifier.module), torch.inference_mode():
+        count = classifier.scores(classifier.blank()).shape[1]
+    if not images.class_names:
+        return replace(classifier, class_names=tuple(str(i) for i in range(count)))
+    if len(images.class_names) != count:
+        raise ModelError(
+            f"the model has {count} unnamed classes, the data {len(images.class_names)} folders: "
+            f"give the class names in the model's order"
+        )
+    warnings.warn(
+        f"the model does not name its classes; they are taken from the folders in sorted order: "
+        f"{', '.join(images.class_names[:6])}{', ...' if count > 6 else ''}",
+        VebiWarning,
+        stacklevel=3,
+    )
+    return replace(classifier, class_names=images.class_names)
+
+
+def _from_table(
+    classifier: Classifier, images: Images, table: DescriptorTable, settings: dict, progress
+) -> Interpretation:
+    classes = classifier.class_names
+    skipped = table.skipped()
+    report_skipped(skipped, len(images))
+    sums = table.sums(len(classes), LABELS[settings["labels"]])
+    if not sums.e.any():
+        reason = "no picture could be decoded" if len(skipped) == len(images) else "no picture has a true class"
+        raise InputError(f"there is nothing to fit: {reason}; check the data")
+    solutions = lasso.solve_all(sums.gram, sums.b, sums.e, settings["mu"], signed=settings["signed"])
+    _report(classes, sums.e, solutions, settings["labels"], settings["mu"])
+    weights = np.stack([solution.weights for solution in solutions])
+    columns = np.flatnonzero(np.abs(weights).sum(axis=0) > 0)
+    truth, predictions = table.column("labels"), table.column("predictions")
+    known = truth >= 0
+    return Interpretation(
+        classes=classes,
+        features=tuple(table.features[c] for c in columns),
+        columns=tuple(int(c) for c in columns),
+        weights=weights[:, columns],
+        mu=settings["mu"],
+        gaps=np.array([solution.gap for solution in solutions]),
+        layers=tuple((name, channels) for name, channels in settings["layers"]),
+        descriptor=Descriptor(settings["energy"], settings["unit_norm"]),
+        exemplars=tuple(
+            find_exemplars(
+                classifier, images, table, columns.tolist(), batch_size=settings["batch_size"], progress=progress
+            )
+        ),
+        provenance={
+            "settings": settings,
+            "created": provenance.now(),
+            "versions": provenance.versions(),
+            "images_per_class": {name: int(n) for name, n in zip(classes, sums.e, strict=True)},
+            "complete": [solution.complete for solution in solutions],
+            "skipped": [name for name, _ in skipped],
+            "accuracy": float((truth[known] == predictions[known]).mean()) if known.any() else None,
+        },
+        classifier=classifier,
+    )
+
+
+def _report(classes: Sequence[str], e: np.ndarray, solutions: list[lasso.Solution], labels: str, mu: float) -> None:
+    """Says which classes got no features, and which solutions are not what was asked for."""
+    verb = "is never predicted" if labels == "predicted" else "has no pictures"
+    for name, count, solution in zip(classes, e, solutions, strict=True):
+        if count == 0:
+            message = f"class {name} {verb}, so it gets no features"
+        elif not solution.trusted:
+            message = f"class {name}: the solution is off by up to {solution.gap:.1e} of its objective at 0"
+        elif not solution.complete:
+            message = (
+                f"class {name}: no more than ||w||_1 = {np.abs(solution.weights).sum():.3g} is of use, so mu = {mu:g} "
+                f"does not bind"
+            )
+        else:
+            continue
+        warnings.warn(message, VebiWarning, stacklevel=4)

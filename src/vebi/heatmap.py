@@ -1,0 +1,62 @@
+"""From gradients to heatmaps, and from heatmaps to pictures. Pure functions.
+
+Heatmaps stay raw (comparable between images) until somebody looks at them: ``rescale`` belongs to the edge.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from vebi.errors import UsageError
+
+#: Dark to bright, evenly rising lightness, readable without colour vision and in black and white print.
+RAMP = ((8, 6, 30), (74, 18, 101), (158, 42, 99), (224, 90, 52), (250, 164, 35), (252, 250, 190))
+
+
+def from_gradient(gradient: Float[Tensor, "n colours h w"]) -> Float[Tensor, "n h w"]:
+    """sqrt(sum over colours of max(g, 0)^2): the positive part of an input gradient as one raw map per image.
+
+    Source: the released inference code of Oramas et al., ICLR 2019.
+    """
+    return gradient.clamp(min=0).square().sum(dim=1).sqrt()
+
+
+def rescale(maps: Float[np.ndarray, "*n h w"]) -> Float[np.ndarray, "*n h w"]:
+    """Min-max every map to [0, 1]. A map that is zero everywhere stays zero; a constant map becomes zero too."""
+    low = maps.min(axis=(-2, -1), keepdims=True)
+    span = maps.max(axis=(-2, -1), keepdims=True) - low
+    return np.where(span > 0, (maps - low) / np.where(span > 0, span, 1), 0).astype(maps.dtype)
+
+
+def combine(
+    maps: Float[np.ndarray, "k h w"], contributions: Float[np.ndarray, " k"], reduction: str = "max"
+) -> Float[np.ndarray, "h w"]:
+    """One map in [0, 1] of the k >= 1 maps that explain an image, each min-max scaled first.
+
+    ``max``: elementwise maximum (the released code of Oramas et al., ICLR 2019). ``mean``: mean weighted by the
+    contributions. Raises UsageError for any other reduction.
+    """
+    scaled = rescale(maps)
+    if reduction == "max":
+        return scaled.max(axis=0)
+    if reduction == "mean":
+        return np.average(scaled, axis=0, weights=contributions).astype(maps.dtype)
+    raise UsageError(f"the reduction is {reduction!r}: choose max or mean")
+
+
+def colourize(heat: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Colours of a map in [0, 1] on the ramp from dark (0) to bright (1)."""
+    stops = np.linspace(0, 1, len(RAMP))
+    channels = [np.interp(heat, stops, np.array(RAMP)[:, c]) for c in range(3)]
+    return np.stack(channels, axis=-1).round().astype(np.uint8)
+
+
+def overlay(
+    image: UInt8[np.ndarray, "h w 3"], heat: Float[np.ndarray, "h w"], strength: float = 0.85
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The image in faint grey with the map's colours laid over it, the more opaque the higher the map."""
+    grey = image.astype(np.float64) @ (0.2126, 0.7152, 0.0722)
+    paper = np.repeat((110 + grey * 0.57)[..., None], 3, axis=-1)
+    opacity = strength * np.sqrt(np.clip(heat, 0, 1))[..., None]
+    return (paper * (1 - opacity) + colourize(heat) * opacity).round().astype(np.uint8)

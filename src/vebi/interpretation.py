@@ -1,0 +1,136 @@
+"""What a classifier has learned: for every class the few features that tell it apart, with weights and pictures."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from vebi import runs
+from vebi.classifier import Classifier
+from vebi.descriptors import Descriptor
+from vebi.errors import RunError, UsageError
+from vebi.exemplars import Exemplar, sheet
+from vebi.taps import Feature
+
+
+@dataclass(frozen=True)
+class Interpretation:
+    """What a classifier has learned.
+
+    ``weights`` classes x features, float64, of the ``features`` that any class selected; ``columns`` are their places
+    in a descriptor of ``layers`` ((name, channels), in order); ``gaps`` one relative duality gap a class;
+    ``exemplars`` one a feature. ``provenance`` says how it came about. ``classifier`` is the model it is bound to; it
+    is not saved.
+    """
+
+    classes: tuple[str, ...]
+    features: tuple[Feature, ...]
+    columns: tuple[int, ...] = field(repr=False)
+    weights: Float[np.ndarray, "classes features"] = field(repr=False)
+    mu: float
+    gaps: Float[np.ndarray, " classes"]
+    layers: tuple[tuple[str, int], ...] = field(repr=False)
+    descriptor: Descriptor
+    exemplars: tuple[Exemplar, ...] = field(repr=False)
+    provenance: dict[str, Any] = field(repr=False)
+    classifier: Classifier | None = field(default=None, repr=False)
+
+    def selected(self, name: str) -> list[tuple[Feature, float]]:
+        """The features of a class with their weights, largest weight first."""
+        row = self.weights[self.classes.index(name)]
+        return [(self.features[i], float(row[i])) for i in np.argsort(-np.abs(row), kind="stable") if row[i] != 0]
+
+    def exemplar(self, feature: Feature) -> Exemplar:
+        return self.exemplars[self.features.index(feature)]
+
+    def require_classifier(self) -> Classifier:
+        if self.classifier is None:
+            raise UsageError("this interpretation is not bound to a model: load it with vebi.load(run, classifier=...)")
+        return self.classifier
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Writes the run into a folder. Raises RunError where that holds other files or a run with other settings."""
+        runs.claim(Path(folder), self.provenance["settings"])
+        write(self, Path(folder))
+
+
+def write(found: Interpretation, folder: Path) -> None:
+    """The result into a folder that was claimed; ``interpretation.json`` comes last: where it is, all is."""
+    arrays = {"weights": found.weights, "gaps": found.gaps}
+    (folder / "features").mkdir(exist_ok=True)
+    for k, exemplar in enumerate(found.exemplars):
+        arrays[f"average.{k}"] = exemplar.average
+        arrays[f"crops.{k}"] = exemplar.crops
+        sheet(exemplar).save(folder / "features" / f"{str(exemplar.feature).replace(':', '-').replace('/', '_')}.png")
+    partial = folder / "interpretation.safetensors.partial"
+    # safetensors writes memory as it lies, whatever its order
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, partial)
+    partial.replace(folder / "interpretation.safetensors")
+    runs.write_json(
+        folder / runs.RESULT,
+        {
+            "format": runs.FORMAT,
+            "classes": found.classes,
+            "features": [
+                {
+                    "layer": f.layer,
+                    "channel": f.channel,
+                    "column": column,
+                    "exemplars": {"count": x.count, "image_ids": x.image_ids},
+                }
+                for f, column, x in zip(found.features, found.columns, found.exemplars, strict=True)
+            ],
+            "mu": found.mu,
+            "layers": found.layers,
+            "descriptor": {"energy": found.descriptor.energy, "unit_norm": found.descriptor.unit_norm},
+            "provenance": found.provenance,
+        },
+    )
+
+
+def load(folder: str | os.PathLike, classifier: Classifier | None = None) -> Interpretation:
+    """The interpretation in a run folder, bound to ``classifier`` where one is given.
+
+    Raises RunError where the run is damaged, unfinished, or was made with another model.
+    """
+    folder = Path(folder)
+    if not (folder / "run.json").exists():
+        raise RunError(f"{folder} is no run folder: give the folder that `vebi fit` wrote")
+    if not (folder / runs.RESULT).exists():
+        raise RunError(f"the run in {folder} is not finished: run the same `vebi fit` again, it goes on where it was")
+    held = runs.read_json(folder / runs.RESULT)
+    try:
+        arrays = load_file(folder / "interpretation.safetensors")
+        features = tuple(Feature(f["layer"], f["channel"]) for f in held["features"])
+        found = Interpretation(
+            classes=tuple(held["classes"]),
+            features=features,
+            columns=tuple(f["column"] for f in held["features"]),
+            weights=arrays["weights"].reshape(len(held["classes"]), len(features)),
+            mu=held["mu"],
+            gaps=arrays["gaps"],
+            layers=tuple((name, channels) for name, channels in held["layers"]),
+            descriptor=Descriptor(**held["descriptor"]),
+            exemplars=tuple(
+                Exemplar(
+                    features[k],
+                    f["exemplars"]["count"],
+                    tuple(f["exemplars"]["image_ids"]),
+                    arrays[f"average.{k}"],
+                    arrays[f"crops.{k}"],
+                )
+                for k, f in enumerate(held["features"])
+            ),
+            provenance=held["provenance"],
+            classifier=classifier,
+        )
+        if classifier is not None:
+            runs.check_model(found.provenance["settings"], classifier)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"the run in {folder} is damaged ({type(error).__name__}: {error}): fit it again") from None
+    return found

@@ -1,0 +1,102 @@
+"""Receptive fields: which pixels a position of a layer can see, measured on the network itself.
+
+A backward pass in which every operator only tells whether a value reaches another one: kernels of ones, open
+activation functions, pooling over the whole window. What is not zero at the input is the receptive field, for any
+chain of strides, padding, dilation and pooling, without reading the network's source.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from vebi.backward import ACTIVATION_BACKWARD
+from vebi.classifier import Classifier, evaluating
+from vebi.taps import Recorder
+
+aten = torch.ops.aten
+_NORMS = (aten.native_batch_norm_backward, aten.cudnn_batch_norm_backward, aten.miopen_batch_norm_backward)
+
+
+@dataclass(frozen=True)
+class Field:
+    """Position (i, j) of a layer sees the pixels from ``start + jump * (i, j)``, ``size`` (h, w) of them.
+
+    Parts of it may lie outside the image. A field as large as the image or larger is the image: start 0, jump 0.
+    """
+
+    start: tuple[int, int]
+    jump: tuple[int, int]
+    size: tuple[int, int]
+
+    def corner(self, position: tuple[int, int]) -> tuple[int, int]:
+        """Top left pixel (y, x) of the field of a position."""
+        return tuple(s + j * p for s, j, p in zip(self.start, self.jump, position, strict=True))
+
+
+class _Reach(TorchDispatchMode):
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        packet = operator.overloadpacket
+        if packet in ACTIVATION_BACKWARD:
+            return args[0]
+        if packet in _NORMS:
+            return args[0], None, None
+        if packet is aten.max_pool2d_with_indices_backward:
+            return _unpool(*args)
+        if packet is aten.convolution_backward:
+            gradient, inputs, weight, *rest = args
+            reached, *others = operator(gradient, inputs, torch.ones_like(weight), *rest, **(kwargs or {}))
+            return None if reached is None else (reached > 0).to(reached.dtype), *others
+        return operator(*args, **(kwargs or {}))
+
+
+def _unpool(gradient: Tensor, inputs: Tensor, kernel, stride, padding, dilation, _ceil, _indices) -> Tensor:
+    kernel, stride, padding, dilation = (
+        list(v) * (1 if len(v) == 2 else 2) for v in (kernel, stride or kernel, padding, dilation)
+    )
+    channels, (height, width) = inputs.shape[1], inputs.shape[2:]
+    plane = F.conv_transpose2d(
+        gradient, gradient.new_ones(channels, 1, *kernel), None, stride, 0, 0, channels, dilation
+    )
+    plane = F.pad(
+        plane, (0, max(0, width + padding[1] - plane.shape[3]), 0, max(0, height + padding[0] - plane.shape[2]))
+    )
+    return (plane[:, :, padding[0] : padding[0] + height, padding[1] : padding[1] + width] > 0).to(gradient.dtype)
+
+
+def receptive_fields(classifier: Classifier, names: Sequence[str]) -> dict[str, Field]:
+    """The receptive field of the positions of every named layer, at the classifier's input size."""
+    inputs = classifier.blank(3).requires_grad_()
+    with evaluating(classifier.module), torch.enable_grad():
+        with Recorder(classifier.module, names, lambda _, __, a: a.detach()) as recorder:
+            classifier.scores(inputs)
+        fields = {}
+        for name in names:
+            activation = recorder.kept[name]
+            if activation.ndim == 2 or max(activation.shape[2:]) == 1:
+                fields[name] = Field((0, 0), (0, 0), tuple(inputs.shape[2:]))
+                continue
+            height, width = activation.shape[2:]
+            seed = torch.zeros_like(activation)
+            # one image for the first position, one for its diagonal neighbour, one for the last position
+            seed[0, :, 0, 0] = seed[1, :, min(1, height - 1), min(1, width - 1)] = seed[2, :, -1, -1] = 1
+            with _Reach():
+                (reached,) = torch.autograd.grad(recorder.edges[name], inputs, seed, retain_graph=True)
+            axes = [_axis(reached.ne(0).any(dim=1).any(dim=3 - k), n) for k, n in ((1, height), (2, width))]
+            fields[name] = Field(*(tuple(pair) for pair in zip(*axes, strict=True)))
+    return fields
+
+
+def _axis(reached: Tensor, positions: int) -> tuple[int, int, int]:
+    """start, jump and size along one axis, from what the first, second and last position reach (3 x pixels)."""
+    pixels = reached.shape[1]
+    first_end, second_end = (int(row.nonzero().amax()) for row in reached[:2])
+    last_start = int(reached[2].nonzero().amin())
+    if first_end == pixels - 1 or last_start == 0:  # cut off on both sides: its extent cannot be seen
+        return 0, 0, pixels
+    jump = second_end - first_end if second_end < pixels - 1 else round(pixels / positions)
+    size = first_end - last_start + jump * (positions - 1) + 1
+    return (0, 0, pixels) if size >= pixels else (first_end - size + 1, jump, size)

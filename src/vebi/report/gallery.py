@@ -1,0 +1,61 @@
+"""Explanations of files, written as pictures beside a JSON file that says the same in words."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from vebi.errors import ImageError
+from vebi.explanation import Explanation, explain
+from vebi.images import gather
+from vebi.interpretation import Interpretation
+from vebi.report.figure import figure
+
+
+def write_gallery(
+    interpretation: Interpretation,
+    images: Sequence[Path],
+    out: Path,
+    *,
+    strict: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> list[dict[str, Any]]:
+    """Explains files and folders of files into ``out``: a picture each, and ``explanations.json``, which is returned.
+
+    ``options`` are those of ``explain``. A file that cannot be decoded is skipped with a warning unless ``strict``;
+    where nothing is left that is an ImageError.
+    """
+    paths = gather(images)
+    explanations = explain(interpretation, paths, strict=strict, progress=progress, **options)
+    if not explanations:
+        raise ImageError(f"none of the {len(paths)} files could be decoded, the first is {paths[0]}: give pictures")
+    out.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    taken: set[str] = set()
+    for explanation in explanations:
+        name = _free_name(Path(explanation.image_id).stem, taken)
+        figure(explanation, interpretation).save(out / name)
+        rows.append(in_words(explanation) | {"figure": name})
+    (out / "explanations.json").write_text(json.dumps(rows, indent=1) + "\n")
+    return rows
+
+
+def in_words(explanation: Explanation) -> dict[str, Any]:
+    """An explanation without its pictures."""
+    return {
+        "image": explanation.image_id,
+        "prediction": explanation.prediction,
+        "probability": explanation.probability,
+        "target": explanation.target,
+        "evidence": [{"feature": str(e.feature), "contribution": e.contribution} for e in explanation.evidence],
+    }
+
+
+def _free_name(stem: str, taken: set[str]) -> str:
+    """A file name that no other picture of this gallery has."""
+    name, k = f"{stem}.png", 2
+    while name in taken:
+        name, k = f"{stem}-{k}.png", k + 1
+    taken.add(name)
+    return name

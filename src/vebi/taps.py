@@ -1,0 +1,204 @@
+"""Record activations by name, while a network runs.
+
+A layer is named by the module that computes it. An activation function that is a module of its own has that module's
+name (``features.1``); one that is called as a function has the name of the calling module and of the function
+(``layer1.0.relu``); the second call within a forward pass ends in ``#2``. Any other module can be named too: its
+output is recorded. A ``TorchDispatchMode`` sees the activations, so their spelling does not matter: module, functional,
+in-place, reused or traced. Hooks and mode are gone afterwards, whatever happened.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from vebi.classifier import Classifier, evaluating
+from vebi.errors import ModelError, UsageError
+
+#: The activation functions that are tapped by default: operator -> name. Gates (sigmoid, softmax) are not features.
+ACTIVATIONS = {
+    "relu": "relu",
+    "relu_": "relu",
+    "threshold": "threshold",
+    "threshold_": "threshold",
+    "relu6": "hardtanh",
+    "hardtanh": "hardtanh",
+    "hardtanh_": "hardtanh",
+    "leaky_relu": "leaky_relu",
+    "leaky_relu_": "leaky_relu",
+    "prelu": "prelu",
+    "_prelu_kernel": "prelu",
+    "elu": "elu",
+    "elu_": "elu",
+    "selu": "elu",
+    "selu_": "elu",
+    "celu": "elu",
+    "celu_": "elu",
+    "silu": "silu",
+    "silu_": "silu",
+    "gelu": "gelu",
+    "hardswish": "hardswish",
+    "hardswish_": "hardswish",
+    "mish": "mish",
+    "mish_": "mish",
+    "tanh": "tanh",
+    "tanh_": "tanh",
+}
+
+
+@dataclass(frozen=True, order=True)
+class Feature:
+    """One channel of one layer."""
+
+    layer: str
+    channel: int
+
+    def __str__(self) -> str:
+        return f"{self.layer}:{self.channel}"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A place that can be tapped: ``channels`` maps of ``height`` x ``width``, 1 x 1 for a linear one."""
+
+    name: str
+    kind: str
+    channels: int
+    height: int
+    width: int
+    default: bool
+
+
+Keep = Callable[[str, str, Tensor], object]
+
+
+class Recorder(TorchDispatchMode):
+    """Hands every wanted activation to ``keep`` at once, before anything can change it in place.
+
+    ``names`` are the layers that are wanted, None for all of them. ``keep(name, kind, activation)`` is told the
+    activation function or the class of the module as the kind; ``kept`` maps the layer's name to what it returned.
+    While gradients are on, ``edges`` maps the name to the place in the autograd graph where a backward pass can start.
+    Raises ModelError at the end where a wanted layer did not run, or no gradient passes through it.
+    """
+
+    def __init__(self, module: nn.Module, names: Iterable[str] | None, keep: Keep):
+        super().__init__()
+        self.kept: dict[str, object] = {}
+        self.edges: dict[str, GradientEdge] = {}
+        self._module = module
+        self._names = None if names is None else frozenset(names)
+        self._keep = keep
+        self._stack: list[tuple[str, nn.Module]] = []
+        self._calls: Counter[str] = Counter()
+        self._pending: list[tuple[str, Tensor]] = []
+        self._handles: list = []
+
+    def __enter__(self):
+        try:
+            for name, part in self._module.named_modules():
+                self._handles.append(part.register_forward_pre_hook(self._entering(name)))
+                self._handles.append(part.register_forward_hook(self._leaving, always_call=True))
+            return super().__enter__()
+        except BaseException:
+            self._unhook()
+            raise
+
+    def __exit__(self, *error):
+        try:
+            self._mark_edges()
+            super().__exit__(*error)
+        finally:
+            self._unhook()
+        if error[0] is None:
+            self._check()
+
+    def _unhook(self):
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._pending.clear()
+        self._stack.clear()
+
+    def _entering(self, name: str):
+        def hook(part, _inputs):
+            self._stack.append((name, part))
+
+        return hook
+
+    def _leaving(self, part, _inputs, output):
+        name, _ = self._stack.pop()
+        if name and isinstance(output, Tensor) and name not in self.kept:
+            self._record(name, type(part).__name__, output)
+            self._mark_edges()
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        self._mark_edges()
+        output = operator(*args, **(kwargs or {}))
+        function = ACTIVATIONS.get(operator.overloadpacket.__name__)
+        if function is not None and self._stack:
+            self._record(self._name(function), function, output)
+        return output
+
+    def _name(self, function: str) -> str:
+        path, part = self._stack[-1]
+        named = path and type(part).__module__ == "torch.nn.modules.activation"
+        name = path if named else f"{path}.{function}".lstrip(".")
+        self._calls[name] += 1
+        return name if self._calls[name] == 1 else f"{name}#{self._calls[name]}"
+
+    def _record(self, name: str, kind: str, output: Tensor):
+        if self._names is None or name in self._names:
+            self.kept[name] = self._keep(name, kind, output)
+            self._pending.append((name, output))
+
+    def _mark_edges(self):
+        """Autograd attaches its node after the operator has returned, so it is looked up at the next one."""
+        for name, output in self._pending:
+            if output.requires_grad:
+                self.edges[name] = get_gradient_edge(output)
+        self._pending.clear()
+
+    def _check(self) -> None:
+        for name in sorted(self._names or ()):
+            if name not in self.kept:
+                raise ModelError(f"the layer {name} did not run: name layers that every picture passes through")
+            if torch.is_grad_enabled() and name not in self.edges:
+                raise ModelError(f"no gradient leads from the layer {name} to the picture: name other layers")
+
+
+def list_layers(classifier: Classifier) -> list[Layer]:
+    """Every layer that can be tapped, in the order in which they end; activation functions are the default."""
+    names = set(ACTIVATIONS.values())
+
+    def describe(name: str, kind: str, output: Tensor) -> Layer | None:
+        if output.ndim not in (2, 4):
+            return None
+        height, width = output.shape[2:] if output.ndim == 4 else (1, 1)
+        return Layer(name, kind, output.shape[1], height, width, kind in names)
+
+    with evaluating(classifier.module), torch.inference_mode():
+        with Recorder(classifier.module, None, describe) as recorder:
+            classifier.scores(classifier.blank())
+    return [layer for layer in recorder.kept.values() if layer is not None]
+
+
+def choose_layers(classifier: Classifier, patterns: Sequence[str] | None = None) -> tuple[Layer, ...]:
+    """The layers that match any of the names or globs; the activation functions where none are given.
+
+    Raises UsageError for a pattern that matches nothing.
+    """
+    layers = list_layers(classifier)
+    if patterns is None:
+        chosen = [layer for layer in layers if layer.default]
+        if not chosen:
+            raise UsageError("the network calls no activation function that vebi knows: name the layers to tap")
+        return tuple(chosen)
+    for pattern in patterns:
+        if not any(fnmatchcase(layer.name, pattern) for layer in layers):
+            raise UsageError(f"no layer is called {pattern!r}: `vebi layers` lists those that can be tapped")
+    return tuple(layer for layer in layers if any(fnmatchcase(layer.name, p) for p in patterns))
