@@ -4,7 +4,6 @@ Heatmaps stay raw (comparable between images) until somebody looks at them: ``re
 """
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 

@@ -1,0 +1,113 @@
+"""Shading of one frame with Mitsuba 3, once for all classes.
+
+Under direct light radiance is linear in albedo, so a frame is rendered as a stack of shadings, one for every albedo of
+``scene.BASIS``; a coloured picture is their weighted sum. The light is white, or hues would shift with the shading.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import MissingExtra
+from .scene import PARTS, Mesh, flower
+
+SAMPLES = 12  # per pixel of the stack, which is finer than the images
+
+# Fixed, because Mitsuba would else pick the size of its work blocks by the number of cores, and the noise with it.
+_BLOCKS = {"block_size": 16}
+
+
+@dataclass(frozen=True)
+class Shading:
+    """One frame: ``stack`` (7, S, S) float32, the linear shading of each of BASIS and then the coverage in [0, 1];
+    ``labels`` (S, S) uint8, the part seen in each pixel as in PARTS. Radiance is premultiplied by coverage."""
+
+    stack: np.ndarray
+    labels: np.ndarray
+
+
+def shade(frame: int, side: int) -> Shading:
+    """The frame 0..39 on a square of ``side`` pixels. Equal arguments give equal bits, whatever the number of cores."""
+    mi = _mitsuba()
+    parts = flower(frame)
+    scenes = [
+        _scene(mi, parts, {name: part.weights[:, first : first + 3] for name, part in parts.items()}, side)
+        for first in (0, 3)
+    ]
+    coloured, fixed = (_light(mi, scene) for scene in scenes)
+    stack = np.concatenate([coloured[..., :3], fixed[..., :3], coloured[..., 3:]], axis=2)
+    return Shading(np.ascontiguousarray(stack.transpose(2, 0, 1)), _labels(mi, scenes[0], list(parts)))
+
+
+def render(parts: dict[str, Mesh], albedos: dict[str, np.ndarray], side: int) -> np.ndarray:
+    """A direct-light picture (side, side, 4) of linear red, green, blue and coverage; ``albedos`` (V, 3) per part."""
+    mi = _mitsuba()
+    return _light(mi, _scene(mi, parts, albedos, side))
+
+
+def _light(mi, scene) -> np.ndarray:
+    integrator = {"type": "direct", "emitter_samples": 1, "bsdf_samples": 1, "hide_emitters": True}
+    return np.array(mi.render(scene, integrator=mi.load_dict(integrator | _BLOCKS), spp=SAMPLES, seed=0))
+
+
+def _labels(mi, scene, names: list[str]) -> np.ndarray:
+    """The part seen at one point of every pixel, (side, side) uint8; ``names`` in the order of the scene."""
+    integrator = {"type": "aov", "aovs": "part:shape_index"}
+    index = np.array(mi.render(scene, integrator=mi.load_dict(integrator | _BLOCKS), spp=1, seed=0))[..., -1]
+    values = np.array([0] + [PARTS[name] for name in names], dtype=np.uint8)  # 0 is a miss, k the k-th shape
+    return values[index.astype(int)]
+
+
+def _scene(mi, parts: dict[str, Mesh], albedos: dict[str, np.ndarray], side: int):
+    description = {
+        "type": "scene",
+        "sensor": {
+            "type": "perspective",
+            "fov": 19.4,
+            "to_world": mi.ScalarTransform4f().look_at(origin=[0, -7.0, 5.6], target=[0, 0, 1.22], up=[0, 0, 1]),
+            "sampler": {"type": "multijitter", "sample_count": SAMPLES},
+            "film": {
+                "type": "hdrfilm",
+                "width": side,
+                "height": side,
+                "pixel_format": "rgba",
+                "component_format": "float32",
+                "rfilter": {"type": "box"},
+            },
+        },
+        "sky": {"type": "constant", "radiance": {"type": "rgb", "value": 0.5}},
+        "lamp": {
+            "type": "sphere",
+            "center": [-4.5, -4.0, 7.5],
+            "radius": 1.5,
+            "emitter": {"type": "area", "radiance": {"type": "rgb", "value": 24.0}},
+        },
+    }
+    for name, part in parts.items():
+        description[name] = _mitsuba_mesh(mi, name, part, albedos[name])
+    return mi.load_dict(description)
+
+
+def _mitsuba_mesh(mi, name: str, part: Mesh, albedo: np.ndarray):
+    surface = {"type": "diffuse", "reflectance": {"type": "mesh_attribute", "name": "vertex_color"}}
+    properties = mi.Properties()
+    properties["bsdf"] = mi.load_dict({"type": "twosided", "surface": surface})
+    mesh = mi.Mesh(name, len(part.vertices), len(part.faces), properties, has_vertex_normals=True)
+    mesh.add_attribute("vertex_color", 3, albedo.astype(np.float32).ravel())
+    parameters = mi.traverse(mesh)
+    parameters["vertex_positions"] = part.vertices.astype(np.float32).ravel()
+    parameters["vertex_normals"] = part.normals.astype(np.float32).ravel()
+    parameters["faces"] = part.faces.astype(np.uint32).ravel()
+    parameters.update()
+    return mesh
+
+
+def _mitsuba():
+    """The package, in its scalar variant: plain C++, no GPU, and the one variant that runs on every machine."""
+    try:
+        import mitsuba as mi
+    except ImportError as error:
+        raise MissingExtra("mitsuba", "flowers", "rendering flowers") from error
+    if mi.variant() != "scalar_rgb":
+        mi.set_variant("scalar_rgb")
+    return mi
