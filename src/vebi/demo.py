@@ -98,8 +98,8 @@ def true_masks(pictures: list[Path], dataset: dict[str, Any]) -> torch.Tensor:
     """N x H x W bool: the visible pixels of the part that makes the class of each picture of a flower data set."""
     masks = []
     for path in pictures:
-        labels = np.array(Image.open(path.parents[2] / "masks" / path.parent.name / path.name))
-        masks.append(carrier_mask(labels, path.parent.name, dataset))
+        with Image.open(path.parents[2] / "masks" / path.parent.name / path.name) as labels:
+            masks.append(carrier_mask(np.array(labels), path.parent.name, dataset))
     return torch.from_numpy(np.stack(masks))
 
 

@@ -1,6 +1,7 @@
 """Training of the reference network on a data set, with one fold held out; it can be stopped and resumed."""
 
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -151,7 +152,7 @@ def _epoch(network, optimizer, inputs, labels, preprocess, epoch: int, epochs: i
     for step in range(steps):
         share = (epoch * steps + step) / (epochs * steps)
         for group in optimizer.param_groups:  # a short warm-up, then down along half a cosine
-            group["lr"] = RATE * min(1, 10 * share + 0.05) * 0.5 * (1 + np.cos(np.pi * share))
+            group["lr"] = RATE * min(1, 10 * share + 0.05) * 0.5 * (1 + math.cos(math.pi * share))
         chosen = torch.from_numpy(order[step * BATCH : (step + 1) * BATCH])
         loss = nn.functional.cross_entropy(network(_normalised(inputs[chosen], preprocess)), labels[chosen])
         optimizer.zero_grad()
@@ -170,6 +171,8 @@ def _accuracy(network: nn.Module, inputs: Tensor, labels: Tensor, preprocess: Pr
 
 def _resume(state: Path, settings: dict, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     """Epochs done so far; 0 where there is no state of the same settings to go on from."""
+    if not state.exists():
+        return 0
     try:
         held = torch.load(state, weights_only=True)
         if held["settings"] != json.dumps(settings):
@@ -177,5 +180,5 @@ def _resume(state: Path, settings: dict, network: nn.Module, optimizer: torch.op
         network.load_state_dict(held["network"])
         optimizer.load_state_dict(held["optimizer"])
         return held["epoch"]
-    except FileNotFoundError:
-        return 0
+    except Exception as error:  # pickle, zip and torch raise their own kinds
+        raise InputError(f"{state} cannot be read ({type(error).__name__}): delete it to start again") from None

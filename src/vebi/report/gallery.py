@@ -5,11 +5,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from vebi.errors import ImageError
+from vebi.errors import ImageError, RunError
 from vebi.explanation import Explanation, explain
 from vebi.images import gather
 from vebi.interpretation import Interpretation
 from vebi.report.figure import figure
+from vebi.runs import make_folder
+
+CONTENTS = "explanations.json"
 
 
 def write_gallery(
@@ -24,20 +27,24 @@ def write_gallery(
     """Explains files and folders of files into ``out``: a picture each, and ``explanations.json``, which is returned.
 
     ``options`` are those of ``explain``. A file that cannot be decoded is skipped with a warning unless ``strict``;
-    where nothing is left that is an ImageError.
+    where nothing is left that is an ImageError. RunError where ``out`` holds files that are no gallery: they might be
+    the pictures themselves.
     """
     paths = gather(images)
+    make_folder(out)
+    if any(out.iterdir()) and not (out / CONTENTS).exists():
+        raise RunError(f"{out} holds other files and no explanations: choose an empty or a new folder")
     explanations = explain(interpretation, paths, strict=strict, progress=progress, **options)
     if not explanations:
         raise ImageError(f"none of the {len(paths)} files could be decoded, the first is {paths[0]}: give pictures")
-    out.mkdir(parents=True, exist_ok=True)
+    (out / CONTENTS).touch()
     rows: list[dict[str, Any]] = []
     taken: set[str] = set()
     for explanation in explanations:
         name = _free_name(Path(explanation.image_id).stem, taken)
         figure(explanation, interpretation).save(out / name)
         rows.append(in_words(explanation) | {"figure": name})
-    (out / "explanations.json").write_text(json.dumps(rows, indent=1) + "\n")
+    (out / CONTENTS).write_text(json.dumps(rows, indent=1) + "\n")
     return rows
 
 

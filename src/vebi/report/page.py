@@ -50,7 +50,7 @@ def render(
 
 def write(path: Path, page: str) -> None:
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(page)
+    partial.write_text(page, encoding="utf-8")
     partial.replace(path)
 
 

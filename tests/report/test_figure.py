@@ -1,0 +1,44 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+import vebi
+from vebi.report.figure import GAP, SIDE, figure, heat_panel
+
+
+@pytest.fixture(scope="module")
+def explained(toy_module, squares):
+    from vebi.classifier import Classifier, Preprocess
+
+    toy = Classifier(toy_module, Preprocess(32, toy_module.mean, toy_module.std), toy_module.class_names)
+    interpretation = vebi.interpret(toy, squares, mu=1)
+    return interpretation, vebi.explain(interpretation, squares / "red" / "00.png")
+
+
+def test_a_figure_has_a_panel_for_the_picture_each_heatmap_and_their_combination(explained):
+    interpretation, explanation = explained
+    assert explanation.evidence
+    assert figure(explanation, interpretation).width == (len(explanation.evidence) + 2) * (SIDE + GAP) + GAP
+
+
+def test_the_first_panel_is_the_picture_as_the_network_saw_it(explained):
+    interpretation, explanation = explained
+    panel = np.asarray(figure(explanation, interpretation))[GAP : GAP + SIDE, GAP : GAP + SIDE]
+    assert np.array_equal(panel[:: SIDE // 32, :: SIDE // 32], explanation.picture)
+
+
+def test_an_explanation_without_evidence_says_so_in_an_empty_panel(explained):
+    interpretation, explanation = explained
+    bare = figure(dataclasses.replace(explanation, evidence=()), interpretation)
+    assert bare.width == 2 * (SIDE + GAP) + GAP
+    assert bare.getpixel((GAP + SIDE + GAP + SIDE // 2, GAP + SIDE // 2)) == (236, 236, 236)
+
+
+def test_a_panel_is_brighter_where_the_map_is_high(explained):
+    _, explanation = explained
+    heat = np.zeros((32, 32), np.float32)
+    heat[:16] = 1
+    panel = np.asarray(heat_panel(explanation, heat)).astype(int)
+    redness = panel[..., 0] - panel[..., 2]
+    assert redness[: SIDE // 2].mean() > redness[SIDE // 2 :].mean() + 30
