@@ -7,27 +7,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 from jaxtyping import install_import_hook
-from PIL import Image
-from torch import nn
+from support import COLOURS, SIZE, ToyNet, draw_square
 
 CHECKED = (
-    "backward classifier descriptors evaluation.iou exemplars explanation fitting flowernet heatmap images interpretation "
-    "lasso loading receptive runs taps"
+    "backward classifier descriptors evaluation.iou exemplars explanation fitting flowernet heatmap images "
+    "interpretation lasso loading receptive runs taps"
 )
 install_import_hook([f"vebi.{name}" for name in CHECKED.split()], "support.typecheck")
 
 torch.set_num_threads(1)  # the networks here are tiny: more threads only wait for each other
-
-SIZE = 32
-COLOURS = {"blue": (40, 60, 220), "green": (40, 180, 60), "red": (220, 40, 40)}
-
-
-def draw_square(rng: np.random.Generator, colour: tuple[int, int, int]) -> Image.Image:
-    """A coloured square somewhere on a light, slightly noisy ground."""
-    pixels = rng.normal(225, 6, (SIZE, SIZE, 3))
-    y, x = rng.integers(2, SIZE - 12, 2)
-    pixels[y : y + 10, x : x + 10] = rng.normal(colour, 8, (10, 10, 3))
-    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
 @pytest.fixture(scope="session")
@@ -40,26 +28,6 @@ def squares(tmp_path_factory) -> Path:
         for i in range(24):
             draw_square(rng, colour).save(root / name / f"{i:02d}.png")
     return root
-
-
-class ToyNet(nn.Module):
-    """Strided, with one ReLU as a module and one as a function."""
-
-    mean = (0.5, 0.5, 0.5)
-    std = (0.25, 0.25, 0.25)
-    size = SIZE
-    class_names = tuple(COLOURS)
-
-    def __init__(self, classes: int = 3):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 8, 3, stride=2, padding=1)
-        self.relu1 = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(8, 12, 3, padding=1)
-        self.linear = nn.Linear(12, classes)
-
-    def forward(self, x):
-        x = F.max_pool2d(self.relu1(self.conv1(x)), 2)
-        return self.linear(F.relu(self.conv2(x)).mean(dim=(2, 3)))
 
 
 @pytest.fixture(scope="session")

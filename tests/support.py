@@ -1,6 +1,75 @@
 """Helpers that tests import by name."""
 
+import importlib.util
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
 from beartype import BeartypeConf, beartype
+from PIL import Image
+from torch import nn
 
 #: Shapes and types are checked at run time; an int is welcome where a float is expected.
 typecheck = beartype(conf=BeartypeConf(is_pep484_tower=True))
+
+DECLARED = torch.library.Library("torchvision", "FRAGMENT")  # what is declared lives as long as this
+
+SIZE = 32
+COLOURS = {"blue": (40, 60, 220), "green": (40, 180, 60), "red": (220, 40, 40)}
+
+
+def draw_square(rng: np.random.Generator, colour: tuple[int, int, int]) -> Image.Image:
+    """A coloured square somewhere on a light, slightly noisy ground."""
+    pixels = rng.normal(225, 6, (SIZE, SIZE, 3))
+    y, x = rng.integers(2, SIZE - 12, 2)
+    pixels[y : y + 10, x : x + 10] = rng.normal(colour, 8, (10, 10, 3))
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+class ToyNet(nn.Module):
+    """Strided, with one ReLU as a module and one as a function."""
+
+    mean = (0.5, 0.5, 0.5)
+    std = (0.25, 0.25, 0.25)
+    size = SIZE
+    class_names = tuple(COLOURS)
+
+    def __init__(self, classes: int = 3):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.relu1 = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(8, 12, 3, padding=1)
+        self.linear = nn.Linear(12, classes)
+
+    def forward(self, x):
+        x = F.max_pool2d(self.relu1(self.conv1(x)), 2)
+        return self.linear(F.relu(self.conv2(x)).mean(dim=(2, 3)))
+
+
+def same_shards(one: Path, other: Path) -> None:
+    """Fails unless two folders hold the same shards, bit by bit."""
+    names = sorted(p.name for p in one.glob("*.safetensors"))
+    assert names and names == sorted(p.name for p in other.glob("*.safetensors"))
+    for name in names:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def import_torchvision():
+    """torchvision, for its models. A wheel that was built for another torch lacks its C++ operators and does not even
+    import; the models use none of them, so to declare two is enough."""
+    if importlib.util.find_spec("torchvision") is None:
+        pytest.skip("torchvision is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return importlib.import_module("torchvision")
+        except RuntimeError:
+            for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+                del sys.modules[name]
+            for operator in ("nms", "qnms"):
+                DECLARED.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            return importlib.import_module("torchvision")

@@ -4,11 +4,11 @@ A rule acts on the backward pass, in a ``TorchDispatchMode`` around ``torch.auto
 same operator, be it a module, functional, in-place, reused or traced, and so is every convolution. One forward graph
 serves every rule and every feature.
 
-Rules for activation functions (x the input, y the output, g the incoming gradient):
+Rules for activation functions y(x) (g the incoming gradient):
 
 - ``gradient``: y'(x) g
 - ``deconvnet``: g where g > 0 (Zeiler and Fergus 2014)
-- ``guided``: y'(x) g where y > 0 and g > 0 (Springenberg et al. 2015)
+- ``guided``: y'(x) g where x > 0 and g > 0 (Springenberg et al. 2015)
 
 Stride fixes, for convolutions, average pooling and slices with a step s, so that no position of the input is visited
 more often than its neighbours (the grid artefact of strided convolutions):
@@ -29,13 +29,13 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vebi.errors import UsageError
+from vebi.errors import ModelError, UsageError
 
 RULES = ("gradient", "deconvnet", "guided")
 STRIDE_FIXES = ("centred", "nearest", None)
 
 aten = torch.ops.aten
-#: Backward operators of activation functions -> place of the argument that has the sign of the function's output.
+#: Backward operators of activation functions -> place of the argument that is positive where the input is.
 ACTIVATION_BACKWARD = {
     aten.threshold_backward: 1,
     aten.hardtanh_backward: 1,
@@ -45,6 +45,7 @@ ACTIVATION_BACKWARD = {
     aten.gelu_backward: 1,
     aten.hardswish_backward: 1,
     aten.mish_backward: 1,
+    aten.tanh_backward: 1,
     aten.elu_backward: 5,
 }
 
@@ -60,15 +61,22 @@ def pull_back(
     """The seeds led back from where they start in the graph to the inputs, under a rule; the graph is kept.
 
     ``starts`` and ``seeds`` go in pairs, a seed as large as the activation it starts from. Raises UsageError for a rule
-    or stride fix that does not exist.
+    or stride fix that does not exist, ModelError where no gradient leads from the starts to the inputs.
     """
     if rule not in RULES:
         raise UsageError(f"the backward rule is {rule!r}: choose one of {', '.join(RULES)}")
     if stride_fix not in STRIDE_FIXES:
         raise UsageError(f"the stride fix is {stride_fix!r}: choose one of centred, nearest or None")
     with _Rules(rule, stride_fix):
-        (gradient,) = torch.autograd.grad(starts, inputs, seeds, retain_graph=True)
+        (gradient,) = torch.autograd.grad(starts, inputs, seeds, retain_graph=True, allow_unused=True)
+    if gradient is None:
+        raise ModelError("no gradient leads from the chosen layers to the picture: tap layers that depend on it")
     return gradient
+
+
+def passing(packet, gradient: Tensor) -> Tensor | tuple[Tensor, None]:
+    """What the backward operator ``packet`` of an activation function returns to pass ``gradient`` on to its input."""
+    return (gradient, None) if packet is aten._prelu_kernel_backward else gradient
 
 
 class _Rules(TorchDispatchMode):
@@ -83,11 +91,11 @@ class _Rules(TorchDispatchMode):
         kwargs = kwargs or {}
         packet = operator.overloadpacket
         if packet in ACTIVATION_BACKWARD and self.rule != "gradient":
-            gradient = args[0]
+            gradient = args[0].clamp(min=0)
             if self.rule == "deconvnet":
-                return gradient.clamp(min=0)
-            passes = (gradient > 0) & (args[ACTIVATION_BACKWARD[packet]] > 0)
-            return torch.where(passes, operator(*args, **kwargs), 0)
+                return passing(packet, gradient)
+            open_ = args[ACTIVATION_BACKWARD[packet]] > 0
+            return operator(torch.where(open_, gradient, 0), *args[1:], **kwargs)
         if self.stride_fix is not None:
             if packet is aten.convolution_backward:
                 fixed = _convolution(self.stride_fix, *args)
@@ -143,12 +151,12 @@ def spread(
     fix: str,
     gradient: Float[Tensor, "n out hs ws"],
     size: Sequence[int],
-    weight: Float[Tensor, "out in kh kw"],
+    weight: Float[Tensor, "out each kh kw"],
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
     groups: int,
-) -> Float[Tensor, "n in h w"]:
+) -> Float[Tensor, "n channels h w"]:
     """The stride-fixed gradient of a convolution with respect to its input of ``size`` (h, w)."""
     if fix == "nearest":
         # enlarge to what stride 1 would have given, then the ordinary backward pass with stride 1

@@ -1,6 +1,7 @@
 """The model under study: a module, how its pictures are prepared, and the names of its classes."""
 
 import hashlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +33,8 @@ class Preprocess:
             raise UsageError(
                 f"size is {self.size} and resize {self.resize}: size must be at least 1, resize at least size"
             )
-        if len(self.mean) not in (1, 3) or len(self.mean) != len(self.std) or min(self.std) <= 0:
+        finite = all(map(math.isfinite, (*self.mean, *self.std)))
+        if len(self.mean) not in (1, 3) or len(self.mean) != len(self.std) or not finite or min(self.std) <= 0:
             raise UsageError(
                 f"mean is {self.mean} and std {self.std}: give one number (grey) or three (RGB) each, std above 0"
             )
@@ -43,6 +45,8 @@ class Preprocess:
         if isinstance(image, Tensor):
             if tuple(image.shape) != shape:
                 raise ImageError(f"{name} is a tensor of shape {tuple(image.shape)}, but the network takes {shape}")
+            if not image.isfinite().all():
+                raise ImageError(f"{name} is a tensor with NaN or infinity in it, but the network takes finite numbers")
             return image.float()
         pixels = torch.from_numpy(self.pixels(image)).permute(2, 0, 1)
         return (pixels.float() / 255 - self._column(self.mean)) / self._column(self.std)
@@ -59,12 +63,14 @@ class Preprocess:
         return np.ascontiguousarray(pixels)
 
     def _cut(self, image: Image.Image) -> Image.Image:
-        scale = (self.resize or self.size) / min(image.size)
-        width, height = (max(self.size, round(side * scale)) for side in image.size)
-        if (width, height) != image.size:
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
-        left, top = (width - self.size) // 2, (height - self.size) // 2
-        return image.crop((left, top, left + self.size, top + self.size))
+        """Scales only what is left after the cut, so that a long, thin picture does not fill the memory."""
+        box = []
+        for side in image.size:
+            scaled = round(side * (self.resize or self.size) / min(image.size))
+            start = (scaled - self.size) // 2
+            box.append((start * side / scaled, min(side, (start + self.size) * side / scaled)))
+        (left, right), (top, bottom) = box
+        return image.resize((self.size, self.size), Image.Resampling.BILINEAR, (left, top, right, bottom))
 
     @staticmethod
     def _column(values: tuple[float, ...]) -> Tensor:
@@ -85,6 +91,12 @@ class Classifier:
     spec: str | None = None
     weights: str | None = None
 
+    def __post_init__(self):
+        names = self.class_names or ()
+        twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+        if twice is not None:
+            raise UsageError(f"two classes are called {twice!r}: give every class a name of its own")
+
     @property
     def device(self) -> torch.device:
         return next((p.device for p in self.module.parameters()), torch.device("cpu"))
@@ -100,15 +112,16 @@ class Classifier:
         if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(inputs) or scores.shape[1] < 2:
             given = f"a tensor of shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
             raise ModelError(
-                f"for {len(inputs)} pictures the model gives {given}, but N x C class scores are needed: "
-                f"wrap it in a module that returns them"
+                f"for {len(inputs)} pictures the model gives {given}, but N x C scores of two or more classes are "
+                f"needed: wrap it in a module that returns them"
             )
         if not scores.isfinite().all():
             raise ModelError("the model's class scores hold NaN or infinity: check its weights and the preparation")
         if self.class_names is not None and scores.shape[1] != len(self.class_names):
             raise ModelError(
                 f"the model gives {scores.shape[1]} class scores, but {len(self.class_names)} class names are known "
-                f"({', '.join(self.class_names[:6])}, ...): name as many classes as it has"
+                f"({', '.join(self.class_names[:6])}{', ...' if len(self.class_names) > 6 else ''}): "
+                f"name as many classes as it has"
             )
         return scores
 

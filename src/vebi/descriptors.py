@@ -67,12 +67,15 @@ def describe(
 ) -> tuple[Float[Tensor, "n p"], Float[Tensor, "n classes"]]:
     """Descriptors and class scores of one batch. Raises ModelError for activations that are not finite."""
     names = [layer.name for layer in layers]
-    with torch.inference_mode():
-        with Recorder(classifier.module, names, lambda _, __, a: channel_energy(a, descriptor.energy)) as recorder:
-            scores = classifier.scores(inputs)
-    for name in names:
-        if not recorder.kept[name].isfinite().all():
+
+    def energy(name: str, _kind: str, activation: Tensor) -> Tensor:
+        found = channel_energy(activation, descriptor.energy)
+        if not found.isfinite().all():
             raise ModelError(f"the activations of {name} hold NaN or infinity: check the weights and the preparation")
+        return found
+
+    with torch.inference_mode(), Recorder(classifier.module, names, energy) as recorder:
+        scores = classifier.scores(inputs)
     return descriptors([recorder.kept[name] for name in names], descriptor.unit_norm), scores
 
 
@@ -102,7 +105,7 @@ class DescriptorTable:
     def __iter__(self) -> Iterator[Mapping[str, np.ndarray]]:
         """Shard by shard: ``descriptors`` n x p float32, ``labels``, ``predictions`` and ``indices`` n int64."""
         for k in range(self.shards):
-            yield _load_shard(self.folder / shard_name(k))
+            yield _read_shard(self.folder / shard_name(k))[0]
 
     def column(self, name: str) -> Int[np.ndarray, " n"]:
         """``labels``, ``predictions`` or ``indices`` of all pictures."""
@@ -116,8 +119,7 @@ class DescriptorTable:
         """(id, reason) of the pictures without a row."""
         found = []
         for k in range(self.shards):
-            with safe_open(self.folder / shard_name(k), "np") as file:
-                found += [tuple(pair) for pair in json.loads((file.metadata() or {}).get("skipped", "[]"))]
+            found += _read_shard(self.folder / shard_name(k))[1]
         return found
 
     def sums(self, classes: int, labels: str = "predictions") -> Sums:
@@ -147,7 +149,7 @@ def tabulate(
     folder: Path,
     descriptor: Descriptor = Descriptor(),
     *,
-    batch_size: int = 64,
+    batch_size: int = 32,
     shard_size: int = SHARD,
     strict: bool = False,
     progress: Progress | None = None,
@@ -207,9 +209,10 @@ def _write_shard(path: Path, rows_and_skipped: tuple[dict[str, np.ndarray], list
     partial.replace(path)
 
 
-def _load_shard(path: Path) -> dict[str, np.ndarray]:
+def _read_shard(path: Path) -> tuple[dict[str, np.ndarray], list[tuple[str, str]]]:
     try:
         with safe_open(path, "np") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}
+            rows = {name: file.get_tensor(name) for name in file.keys()}
+            return rows, [tuple(pair) for pair in json.loads(file.metadata()["skipped"])]
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path} is damaged or missing ({error}): delete it and run the same command again") from None

@@ -5,6 +5,10 @@ code of the command line: 1 the run failed, 2 usage, 3 bad input.
 """
 
 
+class VebiWarning(UserWarning):
+    """Something that a user should know and that stops nothing."""
+
+
 class VebiError(Exception):
     """The run failed. Base of every error that vebi raises on purpose."""
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 from PIL import Image
+from torch import Tensor
 
 from vebi.classifier import Classifier, evaluating
 from vebi.descriptors import DescriptorTable
@@ -20,7 +21,7 @@ from vebi.receptive import Field, receptive_fields
 from vebi.taps import Feature, Recorder
 
 TOP = 100
-SHOWN = 9
+SHOWN = 10
 PAPER = 236  # the grey of what lies outside a picture
 
 
@@ -45,7 +46,7 @@ def find_exemplars(
     table: DescriptorTable,
     columns: Sequence[int],
     *,
-    batch_size: int = 64,
+    batch_size: int = 32,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Exemplar]:
     """An exemplar for each of the table's ``columns``; pictures are ranked by the feature's descriptor.
@@ -58,18 +59,20 @@ def find_exemplars(
         return []
     fields = receptive_fields(classifier, names)
     builders = [_Builder(feature, fields[feature.layer]) for feature in features]
+    channels = {name: [f.channel for f in features if f.layer == name] for name in names}
+    slots = [channels[f.layer].index(f.channel) for f in features]
     ranks = _ranks(table, columns)
     order = sorted(ranks)
     done = 0
     with evaluating(classifier.module), torch.inference_mode():
-        for batch in batches(images, order, classifier.preprocess.prepare, batch_size):
-            with Recorder(classifier.module, names, lambda _, __, a: a.clone()) as recorder:
-                classifier.scores(batch.inputs.to(classifier.device))
+        for batch in batches(images, order, classifier.preprocess.prepare, batch_size, strict=True):
+            with Recorder(classifier.module, names, lambda name, _, a: _peaks(a[:, channels[name]])) as recorder:
+                classifier.scores(batch.inputs.clone().to(classifier.device))
             for n, index in enumerate(batch.indices):
                 picture = classifier.preprocess.picture(batch.inputs[n])
                 for k, rank in ranks[index]:
-                    activation = recorder.kept[features[k].layer][n, features[k].channel]
-                    builders[k].add(picture, _peak(activation), rank, images.ids[index])
+                    peak = tuple(recorder.kept[features[k].layer][n, slots[k]].tolist())
+                    builders[k].add(picture, peak, rank, images.ids[index])
             done += len(batch.indices)
             if progress:
                 progress(done, len(order))
@@ -87,11 +90,12 @@ def _ranks(table: DescriptorTable, columns: Sequence[int]) -> dict[int, list[tup
     return ranks
 
 
-def _peak(activation: torch.Tensor) -> tuple[int, int]:
-    """Position (y, x) of the largest activation of one channel; a single number fires everywhere."""
-    if activation.ndim == 0:
-        return 0, 0
-    return tuple(int(v) for v in np.unravel_index(int(activation.argmax()), activation.shape))
+def _peaks(activation: Tensor) -> Int[Tensor, "n k 2"]:
+    """Position (y, x) of the largest activation of every channel; a layer without positions fires at (0, 0)."""
+    if activation.ndim == 2:
+        activation = activation[:, :, None, None]
+    flat = activation.flatten(2).argmax(dim=2)
+    return torch.stack([flat // activation.shape[3], flat % activation.shape[3]], dim=2).cpu()
 
 
 class _Builder:
@@ -135,7 +139,7 @@ def cut(picture: np.ndarray, corner: tuple[int, int], size: tuple[int, int]) -> 
 
 
 def sheet(exemplar: Exemplar, side: int = 112, gap: int = 4) -> Image.Image:
-    """The average, twice as large, beside up to nine crops, as one picture; pixels are enlarged as they are."""
+    """The average, twice as large, beside single crops, as one picture; pixels are enlarged as they are."""
     big = 2 * side + gap
     columns = max(1, (len(exemplar.crops) + 1) // 2)
     page = Image.new("RGB", (big + columns * (side + gap), big), "white")

@@ -5,8 +5,10 @@ descriptor x of an image, feature i contributes x_i w_ic / ||w_c||_1. Of the pos
 led back to the pixels, each from its own activation map with zeros in all other channels.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -97,11 +99,11 @@ def explain(
     classes = interpretation.classes
     if target is not None and target not in classes:
         raise UsageError(f"there is no class {target!r}: the model's classes are {', '.join(classes[:12])}")
-    one = not hasattr(images, "__len__") or isinstance(images, str)
+    one = isinstance(images, str | os.PathLike) and not Path(images).is_dir()
     collection = open_images(images, classes)
     index = None if target is None else classes.index(target)
     explained = list(_explain_all(interpretation, collection, index, settings, batch_size, strict, progress))
-    return explained[0] if one and len(explained) == 1 else explained
+    return explained[0] if one and explained else explained
 
 
 def _explain_all(
@@ -136,7 +138,7 @@ def explain_batch(
     with evaluating(classifier.module), torch.enable_grad():
         # a copy, because the network may overwrite an activation that no backward formula needs
         with Recorder(classifier.module, names, lambda _, __, a: a.detach().clone()) as recorder:
-            scores = classifier.scores(inputs).detach()
+            scores = classifier.scores(inputs.clone()).detach()  # a network may change its input in place
         energies = [channel_energy(recorder.kept[name], interpretation.descriptor.energy) for name in names]
         rows = descriptors(energies, interpretation.descriptor.unit_norm).double().cpu().numpy()
         predicted = scores.argmax(dim=1).tolist()

@@ -13,9 +13,9 @@ import torch
 from vebi import lasso, provenance, runs
 from vebi.classifier import Classifier, evaluating
 from vebi.descriptors import SHARD, Descriptor, DescriptorTable, tabulate
-from vebi.errors import InputError, ModelError, UsageError
+from vebi.errors import InputError, ModelError, UsageError, VebiWarning
 from vebi.exemplars import find_exemplars
-from vebi.images import Images, VebiWarning, open_images, report_skipped
+from vebi.images import Images, open_images, report_skipped
 from vebi.interpretation import Interpretation, load, write
 from vebi.taps import choose_layers
 
@@ -33,7 +33,7 @@ def interpret(
     layers: Sequence[str] | None = None,
     energy: str = "squared",
     unit_norm: bool = True,
-    batch_size: int = 64,
+    batch_size: int = 32,
     strict: bool = False,
     out: str | Path | None = None,
     progress: StageProgress | None = None,
@@ -87,6 +87,7 @@ def interpret(
             folder / "table",
             Descriptor(energy, unit_norm),
             batch_size=batch_size,
+            shard_size=SHARD,
             strict=strict,
             progress=stage("descriptors"),
         )

@@ -7,27 +7,29 @@ is an ``ImageError``, never half a picture.
 
 import hashlib
 import io
+import operator
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from vebi.errors import ImageError, InputError, UsageError
+from vebi.errors import ImageError, InputError, UsageError, VebiWarning
 
 MAX_PIXELS = 89_478_485  # as Pillow: a quarter of a gigabyte of RGB
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"}
+#: What Pillow may try on a file; some of its other decoders start programs (EPS).
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 UNKNOWN = -1
-
-
-class VebiWarning(UserWarning):
-    """Something that a user should know and that stops nothing."""
 
 
 # --- decoding -------------------------------------------------------------------------------------------------------
@@ -49,20 +51,25 @@ def read(path: str | os.PathLike) -> bytes:
 
 def decode_bytes(data: bytes, name: str) -> Image.Image:
     """As ``decode``, of the bytes of a file; ``name`` is used in messages."""
+    with _image_errors(name), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        return _upright_rgb(image, name)
+
+
+def to_rgb(image: Image.Image, name: str) -> Image.Image:
+    """As ``decode``, of a Pillow image in any mode, opened from a file or not."""
+    with _image_errors(name):
+        return _upright_rgb(image, name)
+
+
+@contextmanager
+def _image_errors(name: str) -> Iterator[None]:
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ImageError(
-                    f"{name} claims {image.width} x {image.height} pixels, more than the {MAX_PIXELS:,} that vebi "
-                    f"decodes: scale it down first"
-                )
-            image.load()
-            return to_rgb(ImageOps.exif_transpose(image), name)
+        yield
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(
-            f"{name} claims more pixels than the {MAX_PIXELS:,} that vebi decodes: scale it down"
+            f"{name} claims more pixels than the {MAX_PIXELS:,} that vebi decodes: scale it down first"
         ) from None
     except Image.UnidentifiedImageError:
         raise ImageError(f"{name} is not a picture that can be decoded: give a PNG, JPEG or similar file") from None
@@ -70,10 +77,14 @@ def decode_bytes(data: bytes, name: str) -> Image.Image:
         raise ImageError(f"{name} is damaged or truncated ({error}): replace the file") from None
 
 
-def to_rgb(image: Image.Image, name: str) -> Image.Image:
-    """Any Pillow image as 8-bit RGB; deep greys are scaled, transparency is laid on white."""
+def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
+    if not 0 < image.width * image.height <= MAX_PIXELS:
+        raise ImageError(
+            f"{name} has {image.width} x {image.height} pixels, but 1 to {MAX_PIXELS:,} can be decoded: scale it first"
+        )
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":
-        return _deep_grey(np.asarray(image), name)
+        return _deep_grey(image, name)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         flat = Image.new("RGBA", image.size, "white")
         flat.alpha_composite(image.convert("RGBA"))
@@ -81,11 +92,13 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
     return image.convert("RGB")
 
 
-def _deep_grey(values: np.ndarray, name: str) -> Image.Image:
+def _deep_grey(image: Image.Image, name: str) -> Image.Image:
     """16-bit greys (integers up to 65535) or floats in [0, 1] as RGB."""
+    values = np.asarray(image)
     top = 65535 if values.dtype.kind in "iu" else 1
     if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= top):
         raise ImageError(f"{name} has grey values outside 0 to {top}: convert it to 8 or 16 bits a pixel")
+    values = np.where(values == image.info.get("transparency"), top, values)
     return Image.fromarray((values * (255 / top)).round().astype(np.uint8)).convert("RGB")
 
 
@@ -132,7 +145,8 @@ class Files:
         root = os.path.commonpath([path.parent.absolute() for path in self.paths])
         for path in self.paths:
             size = path.stat().st_size if path.is_file() else "missing"
-            digest.update(f"{path.absolute().relative_to(root).as_posix()}\0{size}\n".encode())
+            place = os.fsencode(path.absolute().relative_to(root).as_posix())  # a name need not be UTF-8
+            digest.update(place + f"\0{size}\n".encode())
         return digest.hexdigest()
 
 
@@ -141,13 +155,15 @@ class DataSet:
     """Any sized, indexable collection of (image, label): a torch ``Dataset``, a list of pairs.
 
     An image is a path, a Pillow image, an H x W (x 3) uint8 array, or a C x H x W float tensor that is ready for the
-    network. A label is a class index or a class name.
+    network. A label is a class index or a class name. Items are fetched one at a time, since a data set need not
+    bear threads.
     """
 
     items: Any
     class_names: tuple[str, ...]
+    _lock: Any = field(default_factory=Lock, init=False, repr=False, compare=False)
 
-    @property
+    @cached_property
     def ids(self) -> Sequence[str]:
         return [str(i) for i in range(len(self.items))]
 
@@ -155,29 +171,40 @@ class DataSet:
         return len(self.items)
 
     def load(self, index: int) -> tuple[Image.Image | torch.Tensor, int]:
+        with self._lock:
+            item = self.items[index]
         try:
-            image, label = self.items[index]
+            image, label = item
         except (TypeError, ValueError):
             raise InputError(
-                f"item {index} of the data set is no (image, label) pair: give a data set that yields pairs"
+                f"item {index} of the data set is a {type(item).__name__} and no (image, label) pair: "
+                f"give a data set that yields pairs"
             ) from None
         return as_image(image, f"item {index}"), self._label(label, index)
 
     def _label(self, label: Any, index: int) -> int:
         if isinstance(label, str):
             return _class_index(label, self.class_names)
-        if not 0 <= int(label) < len(self.class_names):
+        try:
+            number = operator.index(label)
+        except TypeError:
             raise InputError(
-                f"item {index} has label {label}, but the model has classes 0 to {len(self.class_names) - 1}"
-            )
-        return int(label)
+                f"item {index} has the label {label!r}, but a class index or a class name is needed"
+            ) from None
+        if number < 0 or (self.class_names and number >= len(self.class_names)):
+            last = len(self.class_names) - 1 if self.class_names else "..."
+            raise InputError(f"item {index} has the label {number}, but the model's classes are 0 to {last}")
+        return number
 
     def fingerprint(self) -> str:
         """Of the length and of up to 16 evenly spread items: reading all of them would cost a pass of its own."""
         digest = hashlib.sha256(str(len(self)).encode())
         for i in np.linspace(0, len(self) - 1, min(16, len(self))).astype(int):
-            image, label = self.load(int(i))
-            digest.update(f"{label}".encode() + np.ascontiguousarray(image).tobytes())
+            try:
+                image, label = self.load(int(i))
+                digest.update(f"{label}".encode() + np.ascontiguousarray(image).tobytes())
+            except ImageError as error:
+                digest.update(str(error).encode())
         return digest.hexdigest()
 
 
@@ -188,13 +215,15 @@ def as_image(image: Any, name: str) -> Image.Image | torch.Tensor:
     if isinstance(image, Image.Image):
         return to_rgb(image, name)
     if isinstance(image, torch.Tensor) and image.is_floating_point() and image.ndim == 3:
-        return image
-    array = np.asarray(image)
-    if array.dtype == np.uint8 and (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
+        return image.detach().cpu()
+    array = image.numpy(force=True) if isinstance(image, torch.Tensor) else image
+    if not isinstance(array, np.ndarray):
+        raise ImageError(f"{name} is a {type(image).__name__}: give a path, a Pillow image, an array or a tensor")
+    if array.dtype == np.uint8 and (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) and array.size:
         return Image.fromarray(array).convert("RGB")
     raise ImageError(
-        f"{name} is a {type(image).__name__} of shape {tuple(array.shape)} and type {array.dtype}: give a path, "
-        f"a Pillow image, an H x W x 3 uint8 array or a C x H x W float tensor"
+        f"{name} has the shape {array.shape} and the type {array.dtype}: "
+        f"give an H x W x 3 uint8 array or a C x H x W float tensor"
     )
 
 
@@ -231,10 +260,15 @@ def _from_folder(root: Path, class_names: tuple[str, ...] | None) -> Files:
         return Files(paths, [p.relative_to(root).as_posix() for p in paths], [UNKNOWN] * len(paths), class_names or ())
     found = [(folder.name, _pictures(folder)) for folder in folders]
     filled = [name for name, paths in found if paths]
+    loose = sum(p.is_file() and p.suffix.lower() in SUFFIXES for p in root.iterdir())
     if not filled:
         raise InputError(f"the folders in {root} hold no pictures: put the pictures of each class into its folder")
     if len(filled) < 2:
         raise InputError(f"{root} holds pictures of one class only ({filled[0]}): at least two classes are needed")
+    if loose:
+        warnings.warn(
+            f"{loose} pictures lie beside the class folders in {root} and are left out", VebiWarning, stacklevel=3
+        )
     names = class_names or tuple(filled)
     paths = [path for _, group in found for path in group]
     labels = [_class_index(name, names) for name, group in found for _ in group]
@@ -248,14 +282,22 @@ def _from_paths(paths: list[Path], class_names: tuple[str, ...] | None) -> Files
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    """All pictures below a folder, but none that are hidden or lie in a hidden folder."""
+    return sorted(
+        p
+        for p in folder.rglob("*")
+        if p.suffix.lower() in SUFFIXES
+        and p.is_file()
+        and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+    )
 
 
 def _class_index(name: str, class_names: tuple[str, ...]) -> int:
     if name not in class_names:
+        held = ", ".join(class_names[:12]) + (", ..." if len(class_names) > 12 else "")
         raise InputError(
-            f"there is a class {name!r} in the data, but the model's classes are {', '.join(class_names[:12])}"
-            f"{', ...' if len(class_names) > 12 else ''}: name the folders after the model's classes"
+            f"there is a class {name!r} in the data, but the model's classes "
+            + (f"are {held}: name the data's classes as the model does" if held else "have no names: give them")
         )
     return class_names.index(name)
 
@@ -302,6 +344,8 @@ def batches(
     ``prepare`` turns a loaded picture and its id into a C x H x W float tensor. With ``strict`` the first picture that
     cannot be decoded is raised as an ImageError.
     """
+    if batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}, but at least one picture must pass at a time")
 
     def load(index: int) -> tuple[torch.Tensor, int] | ImageError:
         try:

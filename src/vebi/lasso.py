@@ -76,11 +76,9 @@ def solve(
     mu = check_mu(mu)
     if e == 0:
         return Solution(np.zeros(len(b)), 0.0, True)
-    used = np.diag(gram) > 0  # a feature that is silent everywhere cannot help and upsets the path
-    knots = _path(gram[np.ix_(used, used)], b[used], mu, signed)
-    norms = np.abs(knots).sum(axis=0)
-    w = np.zeros(len(b))
-    w[used], complete = _between_knots(knots, norms, mu)
+    w, complete = _between_knots(_path(gram, b, mu, signed), mu)
+    if not signed:
+        w = np.maximum(w, 0)  # where columns are nearly equal, the path may stray a little
     return Solution(w, duality_gap(w, gram, b, e, mu, signed=signed), complete)
 
 
@@ -100,8 +98,10 @@ def _path(gram: np.ndarray, b: np.ndarray, mu: float, signed: bool) -> Float[np.
     """The knots of the path from w = 0, at least up to the first with ||w||_1 >= mu or to its end."""
     from sklearn.linear_model import lars_path_gram
 
-    if not b.size:
-        return np.zeros((0, 1))
+    # With w >= 0 the last step is cut short by the correlations of the features left out, unless one of them is 0:
+    # scikit-learn takes the largest of them for the end of the path, although it may be negative. A feature that is
+    # silent everywhere never enters and puts the end where it belongs.
+    gram, b = np.pad(gram, (0, 1)), np.append(b, 0.0)
     limit = FIRST_KNOTS
     while True:
         with warnings.catch_warnings():  # early stops are told by Solution.complete and certified by its gap
@@ -110,11 +110,12 @@ def _path(gram: np.ndarray, b: np.ndarray, mu: float, signed: bool) -> Float[np.
                 Xy=b, Gram=gram, n_samples=1, method="lasso", positive=not signed, max_iter=limit, alpha_min=0.0
             )
         if knots.shape[1] <= limit or np.abs(knots[:, -1]).sum() >= mu:
-            return knots
+            return knots[:-1]
         limit *= 4
 
 
-def _between_knots(knots: np.ndarray, norms: np.ndarray, mu: float) -> tuple[np.ndarray, bool]:
+def _between_knots(knots: np.ndarray, mu: float) -> tuple[np.ndarray, bool]:
+    norms = np.abs(knots).sum(axis=0)
     beyond = np.flatnonzero(norms >= mu)
     if not beyond.size:
         return knots[:, -1], False

@@ -3,7 +3,9 @@
 import importlib.util
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vebi.classifier import Classifier, Preprocess
-from vebi.errors import InputError, MissingExtra, ModelError, UsageError
+from vebi.errors import InputError, MissingExtra, ModelError, UsageError, VebiError
 from vebi.flowernet import FlowerNet
 
 CHECKPOINT = "vebi-checkpoint"
@@ -32,11 +34,13 @@ def load_classifier(
 ) -> Classifier:
     """The classifier that ``spec`` names, checked by one forward pass.
 
-    ``spec``: ``FILE.py:FUNCTION`` (the function returns an ``nn.Module``; the file is executed, so it must be yours),
-    ``torchvision:NAME``, ``timm:NAME``, ``vebi:flowernet``, or a checkpoint of ``vebi train``.
+    ``spec``: ``FILE.py:FUNCTION`` (the function returns an ``nn.Module``; the file is executed, so it must be yours; it
+    can import modules beside it while it is loaded), ``torchvision:NAME``, ``timm:NAME``, ``vebi:flowernet``, or a
+    checkpoint of ``vebi train``.
     ``weights``: a safetensors file, or a file that ``torch.load(weights_only=True)`` reads. Without it torchvision and
-    timm fetch their own pretrained weights. ``mean``, ``std``, ``size``, ``resize`` and ``class_names`` come from the
-    arguments, else from the checkpoint, else from the network's own attributes or configuration.
+    timm fetch their own pretrained weights. ``mean``, ``std``, ``size`` and ``class_names`` come from the arguments,
+    else from the checkpoint, else from the network's own attributes or configuration; ``resize`` from the arguments,
+    else from where ``size`` comes from.
     Raises ModelError where anything does not fit.
     """
     spec = str(spec)
@@ -49,40 +53,46 @@ def load_classifier(
         if own.get("format") != CHECKPOINT:
             raise ModelError(f"{spec} holds weights alone: give the network as SPEC and this file as its weights")
         spec = own.get("model", "")
-        if not spec.startswith("vebi:"):  # a data file must never choose the code that runs
+        if spec.partition(":")[0] != "vebi":  # a data file must never choose the code that runs
             raise ModelError(f"{weights} names the network {spec!r}, but a checkpoint may only name one of vebi's own")
-    count = len(class_names or own.get("class_names") or ())
-    if not count and state is not None and "linear.weight" in state:
-        count = len(state["linear.weight"])
-    module, defaults = _build(spec, count, pretrained=state is None)
+    module, defaults = _build(spec, state)
     if state is not None:
         _load_state(module, state, str(weights))
     _check_finite(module)
-    known = {**defaults, **{k: v for k, v in own.items() if k in ("mean", "std", "size", "resize", "class_names")}}
-    known |= {
-        k: v
-        for k, v in dict(mean=mean, std=std, size=size, resize=resize, class_names=class_names).items()
-        if v is not None
-    }
-    missing = [k for k in ("mean", "std", "size") if known.get(k) is None]
+    given = {"mean": mean, "std": std, "size": size, "resize": resize, "class_names": class_names}
+    preprocess, names = _preparation(spec, [given, own, defaults])
+    classifier = Classifier(
+        module.to(device).eval(), preprocess, names, spec, str(Path(weights).resolve()) if weights else None
+    )
+    _try(classifier)
+    return classifier
+
+
+def _preparation(spec: str, sources: list[dict[str, Any]]) -> tuple[Preprocess, tuple[str, ...] | None]:
+    """The preparation of pictures and the class names, each from the first source that knows it."""
+    known = {}
+    for key in ("mean", "std", "size", "class_names"):
+        source = next((s for s in sources if s.get(key) is not None), {})
+        known[key] = source.get(key)
+        if key == "size":
+            known["resize"] = sources[0]["resize"] or source.get("resize")
+    missing = [key for key in ("mean", "std", "size") if known[key] is None]
     if missing:
         raise UsageError(
             f"{spec} does not say its {', '.join(missing)}: give the values it was trained with, "
             f"as arguments or as attributes of the network"
         )
-    preprocess = Preprocess(
-        int(known["size"]), tuple(map(float, known["mean"])), tuple(map(float, known["std"])), known.get("resize")
-    )
-    names = known.get("class_names")
-    classifier = Classifier(
-        module.to(device).eval(),
-        preprocess,
-        tuple(map(str, names)) if names else None,
-        spec,
-        str(Path(weights).resolve()) if weights else None,
-    )
-    _try(classifier)
-    return classifier
+    try:
+        mean, std = (tuple(map(float, known[key])) for key in ("mean", "std"))
+        size, resize = int(known["size"]), None if known["resize"] is None else int(known["resize"])
+        names = tuple(map(str, known["class_names"] or ())) or None
+    except (TypeError, ValueError):
+        held = ", ".join(f"{key}={value!r}" for key, value in known.items() if key != "class_names")
+        raise ModelError(
+            f"{spec} has {held}, but mean and std must be lists of numbers, size and resize whole numbers and class "
+            f"names a list: correct them"
+        ) from None
+    return Preprocess(size, mean, std, resize), names
 
 
 def save_checkpoint(
@@ -109,21 +119,26 @@ def read_note(path: Path) -> dict[str, Any]:
     return _read_weights(path)[1].get("note", {})
 
 
-def _build(spec: str, classes: int, *, pretrained: bool) -> tuple[nn.Module, dict[str, Any]]:
-    """The module that a spec names, and what is known of its preparation and classes."""
-    kind, _, name = spec.rpartition(":")
+def _build(spec: str, state: dict[str, Tensor] | None) -> tuple[nn.Module, dict[str, Any]]:
+    """The module that a spec names, and what is known of its preparation and classes.
+
+    The part before the first colon decides what is built in, so that no such spec can lead to a file.
+    """
+    kind, _, name = spec.partition(":")
     if kind == "vebi" and name == "flowernet":
-        if not classes:
+        if state is None:
             raise ModelError(
                 "vebi:flowernet has no weights of its own: train it with `vebi train` and give its checkpoint"
             )
-        return FlowerNet(classes), _attributes(FlowerNet)
+        scores = state.get("linear.bias", torch.empty(0))
+        return FlowerNet(max(2, scores.numel())), _attributes(FlowerNet)
     if kind == "torchvision":
-        return _torchvision(name, pretrained)
+        return _torchvision(name, pretrained=state is None)
     if kind == "timm":
-        return _timm(name, pretrained)
-    if kind.endswith(".py"):
-        module = _call(Path(kind), name)
+        return _timm(name, pretrained=state is None)
+    file, _, function = spec.rpartition(":")
+    if kind != "vebi" and file.endswith(".py"):
+        module = _call(Path(file), function)
         return module, _attributes(module)
     raise UsageError(
         f"{spec!r} names no model: give FILE.py:FUNCTION, torchvision:NAME, timm:NAME or a checkpoint of `vebi train`"
@@ -144,31 +159,57 @@ def _call(file: Path, function: str) -> nn.Module:
     namespace = importlib.util.module_from_spec(source)
     sys.modules[name] = namespace
     try:
-        source.loader.exec_module(namespace)
-        build = getattr(namespace, function, None)
-        if not callable(build):
-            raise ModelError(f"{file} has no function {function}: give FILE.py:FUNCTION")
-        module = build()
+        with _neighbours(file.resolve().parent):
+            source.loader.exec_module(namespace)
+            build = getattr(namespace, function, None)
+            if not callable(build):
+                raise ModelError(f"{file} has no function {function!r}: give FILE.py:FUNCTION")
+            module = build()
     except ModelError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(f"{file}:{function} stopped with {type(error).__name__}: {error}") from error
     if not isinstance(module, nn.Module):
         raise ModelError(f"{file}:{function} returned a {type(module).__name__}, but a torch.nn.Module is needed")
     return module
 
 
+@contextmanager
+def _neighbours(folder: Path) -> Iterator[None]:
+    """Modules of a folder can be imported as by a script in it. They are forgotten afterwards: the neighbours of
+    another file may have the same names."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in set(sys.modules) - before:
+            file = Path(getattr(sys.modules[name], "__file__", None) or "/")
+            top = name.partition(".")[0]
+            if file == folder / f"{top}.py" or file.is_relative_to(folder / top):
+                del sys.modules[name]
+
+
+def _library(package: str, spec: str) -> Any:
+    try:
+        return import_module(package)
+    except Exception as error:  # a package built for another torch fails in ways of its own
+        if isinstance(error, ModuleNotFoundError) and error.name == package:
+            raise MissingExtra(package, "models", spec) from None
+        raise VebiError(
+            f"{package} cannot be imported ({error}): install versions of {package} and torch that belong together"
+        ) from None
+
+
 def _torchvision(name: str, pretrained: bool) -> tuple[nn.Module, dict[str, Any]]:
+    models = _library("torchvision", f"torchvision:{name}").models
+    if name not in models.list_models(module=models):
+        raise ModelError(f"torchvision has no classifier {name!r}: see torchvision.models.list_models()")
+    weights = models.get_model_weights(name).DEFAULT
     try:
-        from torchvision import models
-    except ImportError:
-        raise MissingExtra("torchvision", "models", f"torchvision:{name}") from None
-    try:
-        weights = models.get_model_weights(name).DEFAULT
         module = models.get_model(name, weights=weights if pretrained else None)
-    except ValueError:
-        raise ModelError(f"torchvision has no model {name!r}: see torchvision.models.list_models()") from None
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise ModelError(
             f"the weights of torchvision:{name} cannot be fetched ({error}): give a weights file"
         ) from None
@@ -183,38 +224,37 @@ def _torchvision(name: str, pretrained: bool) -> tuple[nn.Module, dict[str, Any]
 
 
 def _timm(name: str, pretrained: bool) -> tuple[nn.Module, dict[str, Any]]:
-    try:
-        import timm
-    except ImportError:
-        raise MissingExtra("timm", "models", f"timm:{name}") from None
+    timm = _library("timm", f"timm:{name}")
+    if not timm.is_model(name):  # names of hubs and folders among them: a run must not lead anywhere else
+        raise ModelError(f"timm has no model {name!r}: see timm.list_models()")
     try:
         module = timm.create_model(name, pretrained=pretrained)
-    except RuntimeError as error:
-        raise ModelError(f"timm cannot build {name!r} ({error}): see timm.list_models()") from None
-    except OSError as error:
-        raise ModelError(f"the weights of timm:{name} cannot be fetched ({error}): give a weights file") from None
+    except Exception as error:  # of timm, of its hub or of the network under it
+        raise ModelError(f"timm:{name} or its weights cannot be had ({error}): give a weights file") from None
     config = module.pretrained_cfg
     size = config["input_size"][-1]
     return module, {
         "mean": config["mean"],
         "std": config["std"],
         "size": size,
-        "resize": round(size / config.get("crop_pct", 1)),
+        "resize": round(size / (config.get("crop_pct") or 1)),
     }
 
 
 def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """State dict and metadata of a weights file; nothing in it is ever executed."""
     if not path.is_file():
-        raise ModelError(f"{path} does not exist: give the path of a weights file")
+        raise ModelError(f"{path} is no file: give the path of a weights file")
     if path.suffix == ".safetensors":
         try:
             with safetensors.safe_open(path, "pt") as file:
                 metadata = file.metadata() or {}
             state = safetensors.torch.load_file(path)
             own = {k: v if k in ("format", "model") else json.loads(v) for k, v in metadata.items() if k in _KEYS}
-        except (safetensors.SafetensorError, ValueError) as error:
+        except (safetensors.SafetensorError, OSError, ValueError, RecursionError) as error:
             raise ModelError(f"{path} is no intact safetensors file ({error}): save the weights again") from None
+        if not isinstance(own.get("note", {}), dict):
+            raise ModelError(f"{path} holds a note that vebi did not write: train the network again")
         return state, own
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -225,8 +265,8 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from None
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ModelError(f"{path} holds a {type(state).__name__}, but a state_dict of tensors is needed")
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+        raise ModelError(f"{path} holds no state_dict, but names with a tensor each are needed: save the state_dict")
     return state, {}
 
 

@@ -1,8 +1,9 @@
 """Receptive fields: which pixels a position of a layer can see, measured on the network itself.
 
 A backward pass in which every operator only tells whether a value reaches another one: kernels of ones, open
-activation functions, pooling over the whole window. What is not zero at the input is the receptive field, for any
-chain of strides, padding, dilation and pooling, without reading the network's source.
+activation functions and norms, pooling over the whole window, and no negative numbers, so that no two ways cancel out.
+What is not zero at the input is the receptive field, for any chain of strides, padding, dilation and pooling, without
+reading the network's source. The statistics that a layer or group norm takes of the whole map do not count.
 """
 
 from collections.abc import Sequence
@@ -12,13 +13,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 
-from vebi.backward import ACTIVATION_BACKWARD
+from vebi.backward import ACTIVATION_BACKWARD, passing
 from vebi.classifier import Classifier, evaluating
 from vebi.taps import Recorder
 
 aten = torch.ops.aten
-_NORMS = (aten.native_batch_norm_backward, aten.cudnn_batch_norm_backward, aten.miopen_batch_norm_backward)
+_NORMS = (
+    aten.native_batch_norm_backward,
+    aten.cudnn_batch_norm_backward,
+    aten.miopen_batch_norm_backward,
+    aten.native_layer_norm_backward,
+    aten.native_group_norm_backward,
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class _Reach(TorchDispatchMode):
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
         packet = operator.overloadpacket
         if packet in ACTIVATION_BACKWARD:
-            return args[0]
+            return passing(packet, args[0])
         if packet in _NORMS:
             return args[0], None, None
         if packet is aten.max_pool2d_with_indices_backward:
@@ -49,8 +57,12 @@ class _Reach(TorchDispatchMode):
         if packet is aten.convolution_backward:
             gradient, inputs, weight, *rest = args
             reached, *others = operator(gradient, inputs, torch.ones_like(weight), *rest, **(kwargs or {}))
-            return None if reached is None else (reached > 0).to(reached.dtype), *others
-        return operator(*args, **(kwargs or {}))
+            return None if reached is None else _indicator(reached), *others
+        return tree_map_only(Tensor, Tensor.abs, operator(*args, **(kwargs or {})))
+
+
+def _indicator(values: Tensor) -> Tensor:
+    return values.ne(0).to(values.dtype)
 
 
 def _unpool(gradient: Tensor, inputs: Tensor, kernel, stride, padding, dilation, _ceil, _indices) -> Tensor:
@@ -64,7 +76,7 @@ def _unpool(gradient: Tensor, inputs: Tensor, kernel, stride, padding, dilation,
     plane = F.pad(
         plane, (0, max(0, width + padding[1] - plane.shape[3]), 0, max(0, height + padding[0] - plane.shape[2]))
     )
-    return (plane[:, :, padding[0] : padding[0] + height, padding[1] : padding[1] + width] > 0).to(gradient.dtype)
+    return _indicator(plane[:, :, padding[0] : padding[0] + height, padding[1] : padding[1] + width])
 
 
 def receptive_fields(classifier: Classifier, names: Sequence[str]) -> dict[str, Field]:
@@ -72,7 +84,7 @@ def receptive_fields(classifier: Classifier, names: Sequence[str]) -> dict[str, 
     inputs = classifier.blank(3).requires_grad_()
     with evaluating(classifier.module), torch.enable_grad():
         with Recorder(classifier.module, names, lambda _, __, a: a.detach()) as recorder:
-            classifier.scores(inputs)
+            classifier.scores(inputs.clone())  # a network may change its input in place
         fields = {}
         for name in names:
             activation = recorder.kept[name]
@@ -93,6 +105,8 @@ def receptive_fields(classifier: Classifier, names: Sequence[str]) -> dict[str, 
 def _axis(reached: Tensor, positions: int) -> tuple[int, int, int]:
     """start, jump and size along one axis, from what the first, second and last position reach (3 x pixels)."""
     pixels = reached.shape[1]
+    if not reached.any(dim=1).all():  # a position that sees only padding
+        return 0, 0, pixels
     first_end, second_end = (int(row.nonzero().amax()) for row in reached[:2])
     last_start = int(reached[2].nonzero().amin())
     if first_end == pixels - 1 or last_start == 0:  # cut off on both sides: its extent cannot be seen

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from vebi.classifier import Classifier, Preprocess
-from vebi.errors import RunError
+from vebi.errors import RunError, UsageError
 from vebi.loading import load_classifier
 
 FORMAT = "vebi-run-1"
+SETTINGS = "run.json"
 RESULT = "interpretation.json"
+PARTIAL = ".partial"
 #: What does not change a result, and may therefore differ when a run goes on.
 _FREE = {("model", "weights"), ("model", "spec")}
 
@@ -24,9 +26,9 @@ def claim(folder: Path, settings: dict[str, Any]) -> bool:
 
     Raises RunError where the folder holds a run with other settings, or files that are no run.
     """
-    path = folder / "run.json"
+    path = folder / SETTINGS
     if path.exists():
-        differing = _difference(read_json(path).get("settings", {}), settings)
+        differing = _difference(read_settings(folder), settings)
         if differing:
             name, held, given = differing
             raise RunError(
@@ -34,33 +36,55 @@ def claim(folder: Path, settings: dict[str, Any]) -> bool:
                 f"choose another folder, or the same settings to go on"
             )
         return (folder / RESULT).exists()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    make_folder(folder)
+    if any(file.name != path.name + PARTIAL for file in folder.iterdir()):
         raise RunError(f"{folder} holds other files and no run: choose an empty or a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(path, {"format": FORMAT, "settings": settings})
     return False
 
 
+def make_folder(folder: Path) -> None:
+    """Raises RunError where there can be no such folder, or nothing can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = None if os.access(folder, os.W_OK | os.X_OK) else "permission denied"
+    except FileExistsError:
+        reason = "it is a file"
+    except OSError as error:
+        reason = error.strerror
+    if reason:
+        raise RunError(f"{folder} cannot be used as a folder to write into ({reason}): choose another")
+
+
 def find_classifier(
-    folder: str | os.PathLike, spec: str | None = None, weights: str | None = None, device: str = "cpu"
+    folder: str | os.PathLike, spec: str | None = None, weights: str | Path | None = None, device: str = "cpu"
 ) -> Classifier:
     """The model of a run, with the preparation of pictures it was fitted with.
 
-    A model that is built in is found by its name and its weights file; a user's own file only where ``spec`` names it:
-    a run never says which code to execute. Raises RunError where ``spec`` is needed or the weights are another's.
+    A model that is built in is found by its name, weights by the path they had; a user's own file only where ``spec``
+    names it: a run never says which code to execute. Raises RunError where ``spec`` is needed or the weights are
+    another's.
     """
-    settings = read_json(Path(folder) / "run.json")["settings"]
-    model = settings["model"]
-    held = model["spec"] or ""
+    settings = read_settings(Path(folder))
+    try:
+        held, held_weights, sha256 = (settings["model"][key] for key in ("spec", "weights", "sha256"))
+        prepare = settings["preprocess"]
+        prepare = Preprocess(prepare["size"], tuple(prepare["mean"]), tuple(prepare["std"]), prepare["resize"])
+        classes = [str(name) for name in settings["classes"]]
+        if not (isinstance(held, str | None) and isinstance(held_weights, str | None) and isinstance(sha256, str)):
+            raise TypeError("the model is described by other things than text")
+    except (KeyError, TypeError, ValueError, UsageError) as error:
+        raise RunError(f"the run in {folder} is damaged ({type(error).__name__}: {error}): fit it again") from None
     if spec is None:
-        if held.partition(":")[0] not in ("vebi", "torchvision", "timm"):
+        if (held or "").partition(":")[0] not in ("vebi", "torchvision", "timm"):
             raise RunError(
                 f"the model of {folder} is {held or 'one made in Python'}, and a run never names code to execute: "
                 f"give it with --model FILE.py:FUNCTION"
             )
-        spec, weights = held, weights or model["weights"]
-    prepare = settings["preprocess"]
-    classifier = load_classifier(spec, weights, **prepare, class_names=settings["classes"], device=device)
+        spec = held
+    if weights is None and not spec.endswith(".safetensors"):
+        weights = held_weights
+    classifier = load_classifier(spec, weights, **describe_preprocess(prepare), class_names=classes, device=device)
     check_model(settings, classifier)
     return classifier
 
@@ -107,17 +131,31 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def read_settings(folder: Path) -> dict[str, Any]:
+    """The settings of a run. Raises RunError where the folder holds none, or a damaged one."""
+    path = folder / SETTINGS
+    if not path.exists():
+        raise RunError(f"{folder} is no run folder: give the folder that `vebi fit` wrote")
+    settings = read_json(path).get("settings")
+    if not isinstance(settings, dict):
+        raise RunError(f"{path} is damaged, it holds no settings: delete {folder} and fit again")
+    return settings
+
+
 def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} is damaged or missing ({error}): give an intact run folder") from None
+    except (OSError, ValueError, RecursionError) as error:
+        useless = path.parent if path.name == SETTINGS else path
+        raise RunError(
+            f"{path} is damaged or missing ({error}): delete {useless} and run the same `vebi fit` again"
+        ) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise RunError(f"{path} is not of the format {FORMAT}: fit again with this version of vebi")
     return content
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(path.name + PARTIAL)
     partial.write_text(json.dumps(content, indent=1) + "\n")
     partial.replace(path)

@@ -111,8 +111,8 @@ class Recorder(TorchDispatchMode):
     def __exit__(self, *error):
         try:
             self._mark_edges()
-            super().__exit__(*error)
         finally:
+            super().__exit__(*error)
             self._unhook()
         if error[0] is None:
             self._check()
@@ -176,7 +176,7 @@ def list_layers(classifier: Classifier) -> list[Layer]:
     names = set(ACTIVATIONS.values())
 
     def describe(name: str, kind: str, output: Tensor) -> Layer | None:
-        if output.ndim not in (2, 4):
+        if output.ndim not in (2, 4) or len(output) != 1:  # no row for every picture, such as windows or tokens
             return None
         height, width = output.shape[2:] if output.ndim == 4 else (1, 1)
         return Layer(name, kind, output.shape[1], height, width, kind in names)
@@ -196,7 +196,9 @@ def choose_layers(classifier: Classifier, patterns: Sequence[str] | None = None)
     if patterns is None:
         chosen = [layer for layer in layers if layer.default]
         if not chosen:
-            raise UsageError("the network calls no activation function that vebi knows: name the layers to tap")
+            raise UsageError(
+                "the network has no activation function with N x C x H x W or N x C values: name the layers to tap"
+            )
         return tuple(chosen)
     for pattern in patterns:
         if not any(fnmatchcase(layer.name, pattern) for layer in layers):

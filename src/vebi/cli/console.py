@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from vebi.errors import VebiError
+from vebi.errors import VebiError, VebiWarning
 
 INTERRUPTED = 130
 
@@ -21,6 +21,7 @@ def guarded() -> Iterator[None]:
             warnings.simplefilter("default")
             warnings.showwarning = _show_warning
             yield
+        sys.stdout.flush()  # here, where a reader that has gone is no error
     except VebiError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -40,7 +41,7 @@ def guarded() -> Iterator[None]:
 
 def say(text: str) -> None:
     """A line for a person, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(" ".join(text.split()), file=sys.stderr, flush=True)
 
 
 def print_json(content: Any) -> None:
@@ -70,18 +71,20 @@ def table(headings: list[str], rows: list[list[Any]]) -> None:
     """Rows for a person, on stdout."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         drawn.add_column(heading, overflow="fold")
     for row in rows:
-        drawn.add_row(*map(str, row))
-    Console(soft_wrap=False).print(drawn)
+        drawn.add_row(*(Text(str(cell)) for cell in row))  # names may hold brackets, which rich reads as markup
+    console = Console()
+    with console.capture() as captured:  # printed by rich itself, a reader that has gone would end us with exit code 1
+        console.print(drawn)
+    print(captured.get(), end="")
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    from vebi.images import VebiWarning
-
     if issubclass(category, VebiWarning):  # what other libraries warn their developers of is not for our users
         say(f"note: {message}")
 

@@ -129,7 +129,7 @@ def fit(
     labels: Annotated[str, typer.Option(help="predicted or true classes.")] = "predicted",
     energy: Annotated[str, typer.Option(help="squared sums squares of activations, l2 takes their norm.")] = "squared",
     no_unit_norm: Annotated[bool, typer.Option("--no-unit-norm", help="Do not scale descriptors to length 1.")] = False,
-    batch_size: Annotated[int, typer.Option(help="Pictures a pass.")] = 64,
+    batch_size: Annotated[int, typer.Option(help="Pictures a pass.")] = 32,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first picture that cannot be decoded.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -254,7 +254,7 @@ def _load(spec: str, weights: Path | None, mean: str | None, std: str | None, si
         mean=_numbers("--mean", mean),
         std=_numbers("--std", std),
         size=size,
-        class_names=classes.split(",") if classes else None,
+        class_names=[name.strip() for name in classes.split(",")] if classes else None,
     )
 
 

@@ -36,4 +36,4 @@ def iou_curve(
 
 def auc_iou(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"], steps: int = 101) -> Float[Tensor, " n"]:
     """Area under the IoU curve of every map: the mean over ``steps`` thresholds evenly spread on [0, 1]. In [0, 1]."""
-    return iou_curve(maps, masks, torch.linspace(0, 1, steps)).mean(dim=1)
+    return iou_curve(maps, masks, torch.linspace(0, 1, steps, dtype=maps.dtype)).mean(dim=1)

@@ -1,0 +1,69 @@
+import io
+import json
+import sys
+import warnings
+
+import pytest
+
+from vebi.cli import console
+from vebi.errors import ImageError, UsageError, VebiError, VebiWarning
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (VebiError("it failed"), 1, "vebi: it failed"),
+        (UsageError("mu is 0"), 2, "vebi: mu is 0"),
+        (ImageError("x.png is\n damaged"), 3, "vebi: x.png is damaged"),
+        (KeyboardInterrupt(), 130, "vebi: interrupted"),
+        (OSError(28, "No space left on device", "/full"), 1, "vebi: /full cannot be used: No space left on device"),
+        (MemoryError(), 1, "vebi: memory ran out"),
+        (RuntimeError("oops"), 1, "vebi: stopped by a defect (RuntimeError: oops)"),
+    ],
+)
+def test_whatever_goes_wrong_is_one_line_and_a_code(capsys, error, code, line):
+    with pytest.raises(SystemExit) as stopped, console.guarded():
+        raise error
+    assert stopped.value.code == code
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(line) and err.count("\n") == 1
+
+
+def test_a_defect_can_be_looked_at(monkeypatch):
+    monkeypatch.setenv("VEBI_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError), console.guarded():
+        raise ZeroDivisionError
+
+
+def test_our_warnings_are_notes_and_those_of_others_are_not_for_users(capsys):
+    shown = warnings.showwarning
+    with console.guarded():
+        warnings.warn("two pictures\nwere skipped", VebiWarning, stacklevel=1)
+        warnings.warn("numpy will change", FutureWarning, stacklevel=1)
+    assert capsys.readouterr().err == "note: two pictures were skipped\n"
+    assert warnings.showwarning is shown
+
+
+def test_a_reader_that_has_gone_is_no_error(monkeypatch, tmp_path):
+    with open(tmp_path / "pipe", "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with pytest.raises(SystemExit) as stopped, console.guarded():
+            raise BrokenPipeError
+    assert stopped.value.code == 0
+
+
+def test_names_in_brackets_are_no_markup(capsys):
+    console.table(["class"], [["[red]rose[/nothing]"]])
+    assert "[red]rose[/nothing]" in capsys.readouterr().out
+
+
+def test_json_is_all_there_is_on_stdout(capsys):
+    console.print_json({"a": ["\xe9", 1.5]})
+    assert json.loads(capsys.readouterr().out) == {"a": ["\xe9", 1.5]}
+
+
+def test_no_progress_off_a_terminal(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with console.progress() as update:
+        update("descriptors", 1, 3)
+    assert sys.stderr.getvalue() == ""

@@ -1,0 +1,73 @@
+import json
+import os
+
+import numpy as np
+import pytest
+from support import SIZE, ToyNet
+
+import vebi
+from vebi.errors import ImageError, InputError, RunError, UsageError, VebiWarning
+from vebi.images import decode
+from vebi.report.gallery import write_gallery
+
+
+@pytest.fixture(scope="module")
+def found(toy_module, squares):
+    preprocess = vebi.Preprocess(SIZE, ToyNet.mean, ToyNet.std)
+    return vebi.interpret(vebi.Classifier(toy_module, preprocess, ToyNet.class_names), squares, mu=1)
+
+
+def test_a_figure_for_every_picture_and_the_same_in_words(found, squares, tmp_path):
+    rows = write_gallery(found, [squares / "red", squares / "blue" / "00.png"], tmp_path / "deep" / "out", features=2)
+    out = tmp_path / "deep" / "out"
+    assert json.loads((out / "explanations.json").read_text()) == rows
+    assert [row["image"] for row in rows] == [str(squares / "red" / f"{i:02d}.png") for i in range(24)] + [
+        str(squares / "blue" / "00.png")
+    ]
+    assert len({row["figure"] for row in rows}) == 25 and rows[-1]["figure"] == "00-2.png"  # two are called 00.png
+    first = vebi.explain(found, squares / "red" / "00.png", features=2)
+    assert rows[0]["prediction"] == rows[0]["target"] == "red"
+    assert 1 <= len(rows[0]["evidence"]) <= 2
+    assert [e["feature"] for e in rows[0]["evidence"]] == [str(e.feature) for e in first.evidence]
+    assert rows[0]["evidence"][0]["contribution"] == pytest.approx(first.evidence[0].contribution, rel=1e-5)
+    red, blue = (np.asarray(decode(out / name)) for name in ("00.png", "00-2.png"))
+    assert red.shape[0] > 200 and not np.array_equal(red, blue)
+
+
+def test_bad_pictures_are_skipped_named_and_counted(found, squares, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes((squares / "red" / "00.png").read_bytes()[:200])
+    pictures = [bad, squares / "red" / "00.png"]
+    with pytest.warns(VebiWarning, match="1 of 2 pictures .*/bad.png is damaged"):
+        assert len(write_gallery(found, pictures, tmp_path / "out")) == 1
+    with pytest.raises(ImageError, match="bad.png is damaged"):
+        write_gallery(found, pictures, tmp_path / "out", strict=True)
+    with pytest.warns(VebiWarning), pytest.raises(ImageError, match="none of the 1 files could be decoded"):
+        write_gallery(found, [bad], tmp_path / "out")
+
+
+def test_pictures_are_never_overwritten(found, squares, tmp_path):
+    """``--out`` may be, by mistake, the folder of the pictures themselves."""
+    picture = tmp_path / "a.png"
+    os.link(squares / "red" / "00.png", picture)
+    before = picture.read_bytes()
+    with pytest.raises(RunError, match="holds other files and no explanations"):
+        write_gallery(found, [picture], tmp_path)
+    assert picture.read_bytes() == before
+    for _ in range(2):  # a gallery may be made again
+        write_gallery(found, [picture], tmp_path / "out")
+
+
+def test_places_and_pictures_are_checked_before_anything_is_computed(found, squares, tmp_path, monkeypatch):
+    monkeypatch.setattr("vebi.report.gallery.explain", lambda *_, **__: pytest.fail("computed in vain"))
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="it is a file"):
+        write_gallery(found, [squares / "red"], tmp_path / "file")
+    with pytest.raises(InputError, match="no.png does not exist"):
+        write_gallery(found, [tmp_path / "no.png"], tmp_path / "out")
+
+
+@pytest.mark.parametrize("options", [dict(features=0), dict(target="rot"), dict(stride_fix="x")])
+def test_options_that_cannot_be(found, squares, tmp_path, options):
+    with pytest.raises(UsageError):
+        write_gallery(found, [squares / "red" / "00.png"], tmp_path / "out", **options)

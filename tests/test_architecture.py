@@ -1,0 +1,125 @@
+"""Imports point down only, lazy ones inside functions included."""
+
+import ast
+import subprocess
+import sys
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import vebi
+
+ROOT = Path(vebi.__file__).parent
+#: From top to bottom; a package stands for all of its modules.
+ROWS = [
+    "cli app",
+    "demo",
+    "report benchmark",
+    "fitting explanation baselines dissection evaluation flowers engines",
+    "interpretation",
+    "runs",
+    "exemplars descriptors receptive taps backward loading",
+    "classifier images flowernet",
+    "errors heatmap lasso provenance",
+]
+ROW = {room: i for i, row in enumerate(ROWS) for room in row.split()}
+
+
+def modules():
+    """Dotted name below vebi -> path."""
+    found = {}
+    for path in ROOT.rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        parts = parts[:-1] if parts[-1] == "__init__" else parts
+        if parts:
+            found[".".join(parts)] = path
+    return found
+
+
+def imports(name, path, known):
+    """The modules below vebi that a module imports, wherever it does."""
+    package = ["vebi", *name.split(".")] if path.name == "__init__.py" else ["vebi", *name.split(".")[:-1]]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            places = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            places = [f"{origin}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for place in places:
+            inside = place.removeprefix("vebi.") if place.startswith("vebi.") else ""
+            while inside and inside not in known:  # a name in a module, not a module
+                inside = inside.rpartition(".")[0]
+            found |= {inside} - {""}
+    return found - {name}
+
+
+KNOWN = modules()
+GRAPH = {name: imports(name, path, KNOWN) for name, path in KNOWN.items()}
+
+
+def room(name):
+    return name.split(".")[0]
+
+
+def test_every_module_is_in_a_row():
+    assert {room(name) for name in KNOWN} <= set(ROW)
+
+
+def test_imports_point_down():
+    upward = [
+        f"{name} imports {other}"
+        for name, others in GRAPH.items()
+        for other in others
+        if ROW[room(other)] < ROW[room(name)]
+    ]
+    assert not upward
+
+
+def test_no_cycles():
+    try:
+        list(TopologicalSorter(GRAPH).static_order())
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_rooms_of_a_row_do_not_go_round_in_circles():
+    rooms = {}
+    for name, others in GRAPH.items():
+        rooms.setdefault(room(name), set()).update(room(other) for other in others if room(other) != room(name))
+    list(TopologicalSorter(rooms).static_order())
+
+
+def test_arithmetic_knows_nothing_of_models():
+    for name in ("errors", "provenance"):
+        assert not GRAPH[name]
+    for name in ("heatmap", "lasso", *(n for n in GRAPH if n.startswith("evaluation."))):
+        assert GRAPH[name] <= {"errors"}, name
+
+
+def test_the_walk_sees_lazy_and_relative_imports(tmp_path):
+    path = tmp_path / "x.py"
+    path.write_text(
+        "import vebi.taps\nfrom vebi import runs\nfrom . import card\nfrom ..errors import VebiError\n"
+        "def f():\n    from vebi.report.page import render\n"
+    )
+    assert imports("flowers.x", path, {**KNOWN, "flowers.card": path}) == {
+        "taps", "runs", "flowers.card", "errors", "report.page",
+    }  # fmt: skip
+
+
+def test_importing_vebi_loads_nothing_heavy():
+    code = "import sys, vebi; dir(vebi); print([m for m in ('torch', 'numpy', 'sklearn', 'PIL') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_everything_exported_exists():
+    for name in vebi.__all__:
+        assert getattr(vebi, name) is not None
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = vebi.nonsense

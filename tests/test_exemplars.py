@@ -1,0 +1,159 @@
+"""Crops are taken where a feature fires, aligned, and averaged without what lies outside the picture."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vebi import exemplars
+from vebi.classifier import Classifier, Preprocess
+from vebi.descriptors import tabulate
+from vebi.exemplars import PAPER, cut, enlarge, find_exemplars, sheet
+from vebi.images import DataSet
+from vebi.taps import choose_layers
+
+
+class RedSquare(nn.Module):
+    """A feature of 5 x 5 pixels at every second position that fires where everything is red; another one is silent."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 5, stride=2, padding=2)
+        self.relu = nn.ReLU()
+        with torch.no_grad():
+            self.conv.weight.zero_()
+            self.conv.weight[0, 0] = 1
+            self.conv.weight[0, 1:] = -1
+            self.conv.bias.copy_(torch.tensor([-20.0, -1.0]))
+
+    def forward(self, x):
+        return self.relu(self.conv(x)).sum((2, 3))
+
+
+def red_at(y, x, ground=30, size=24):
+    """A red square of 5 x 5 around (y, x) on grey, cut off at the border."""
+    pixels = np.full((size, size, 3), ground, np.uint8)
+    pixels[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3] = (255, 0, 0)
+    return pixels
+
+
+@pytest.fixture
+def found(tmp_path):
+    def find(pictures, columns=(0,), batch_size=3, network=None):
+        classifier = Classifier((network or RedSquare()).eval(), Preprocess(24, (0.0,) * 3, (1.0,) * 3), ("a", "b"))
+        images = DataSet([(p, 0) for p in pictures], ("a", "b"))
+        table = tabulate(classifier, images, choose_layers(classifier), tmp_path)
+        return find_exemplars(classifier, images, table, list(columns), batch_size=batch_size)
+
+    return find
+
+
+def test_crops_are_aligned_where_the_feature_fires(found):
+    places = [(4, 6), (12, 8), (20, 2), (10, 20)]
+    (e,) = found([red_at(*p) for p in places] + [np.full((24, 24, 3), 30, np.uint8)])
+    assert str(e.feature) == "relu:0" and e.count == 4
+    assert e.crops.shape == (4, 5, 5, 3) and sorted(e.image_ids) == ["0", "1", "2", "3"]
+    assert (e.crops == (255, 0, 0)).all() and (e.average == (255, 0, 0)).all()
+
+
+def test_the_strongest_come_first_and_batches_do_not_matter(found):
+    network = RedSquare()
+    torch.nn.init.constant_(network.conv.bias[1:], 1.0)  # fires everywhere, so that the other one's share differs
+    shades = [30, 0, 15, 40, 8]  # green in the red: the more, the weaker
+    pictures = [red_at(8, 8) for _ in shades]
+    for picture, shade in zip(pictures, shades, strict=True):
+        picture[picture[..., 0] == 255, 1] = shade
+    (one,) = found(pictures, batch_size=1, network=network)
+    (e,) = found(pictures, batch_size=4, network=network)
+    assert e.image_ids == one.image_ids == tuple(str(i) for i in np.argsort(shades))
+    assert e.crops[:, 2, 2, 1].tolist() == sorted(shades)
+    assert (e.average == one.average).all() and (e.average[2, 2] == (255, round(sum(shades) / 5), 0)).all()
+
+
+def test_what_lies_outside_does_not_count(found):
+    """One of two squares lies in the corner: its field is half outside, and the average is of what was seen."""
+    corner = np.full((24, 24, 3), 30, np.uint8)
+    corner[:5, :5] = (255, 0, 0)
+    inside = red_at(12, 12)
+    weak = RedSquare()
+    with torch.no_grad():
+        weak.conv.bias[0] = -6.0  # also fires for a part of a square
+        weak.conv.weight[0, 0] = torch.tensor([0.0, 0, 1, 1, 1])  # most at the corner itself
+        weak.conv.weight[0, 0, :2] = 0
+    (e,) = found([inside, corner], network=weak)
+    peak_crops = {name: crop for name, crop in zip(e.image_ids, e.crops, strict=True)}
+    outside = (peak_crops["1"] == PAPER).all(axis=2)
+    assert e.count == 2 and outside.any()
+    assert (e.average[outside] == peak_crops["0"][outside]).all()
+    both = ~outside
+    expected = (peak_crops["0"].astype(int) + peak_crops["1"])[both] / 2
+    assert abs(e.average[both] - expected).max() <= 0.5
+
+
+def test_counts(found, monkeypatch):
+    monkeypatch.setattr(exemplars, "TOP", 7)
+    monkeypatch.setattr(exemplars, "SHOWN", 4)
+    (e,) = found([red_at(4, 4 + 2 * (i % 8)) for i in range(10)])
+    assert e.count == 7 and len(e.crops) == len(e.image_ids) == 4
+
+
+def test_a_feature_that_never_fires(found):
+    fires, silent = found([red_at(8, 8), red_at(4, 4)], columns=(0, 1))
+    assert fires.count == 2 and silent.count == 0
+    assert silent.crops.shape == (0, 5, 5, 3) and (silent.average == PAPER).all()
+    assert sheet(silent).size[1] == sheet(fires).size[1]
+
+
+def test_nothing_selected(found):
+    assert found([red_at(8, 8)], columns=()) == []
+
+
+def test_numbers_without_positions_show_the_whole_picture(found):
+    class Flat(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3, 2)
+
+        def forward(self, x):
+            return torch.relu(self.linear(x.mean((2, 3))).abs())
+
+    pictures = [red_at(4, 4), red_at(20, 20)]
+    (e,) = found(pictures, network=Flat())
+    assert e.crops.shape == (2, 24, 24, 3)
+    assert (e.average == np.mean(pictures, axis=0).round()).all()
+
+
+def test_a_network_that_changes_its_input_in_place(found):
+    class Greedy(RedSquare):
+        def forward(self, x):
+            return super().forward(x.mul_(0.95))
+
+    (e,) = found([red_at(8, 8)], network=Greedy())
+    assert (e.crops == (255, 0, 0)).all()
+
+
+@pytest.mark.parametrize("corner", [(-2, 3), (3, -2), (4, 4), (-9, 0), (0, 30), (6, 6)])
+def test_cut(corner):
+    picture = np.random.default_rng(0).integers(0, 200, (8, 8, 3), np.uint8)
+    crop, inside = cut(picture, corner, (4, 5))
+    assert crop.shape == (4, 5, 3) and inside.shape == (4, 5, 1)
+    for i in range(4):
+        for j in range(5):
+            y, x = corner[0] + i, corner[1] + j
+            seen = 0 <= y < 8 and 0 <= x < 8
+            assert inside[i, j, 0] == seen
+            assert (crop[i, j] == (picture[y, x] if seen else PAPER)).all()
+
+
+def test_sheets(found):
+    (e,) = found([red_at(4, 4 + 2 * i) for i in range(9)])
+    page = sheet(e, side=20, gap=2)
+    assert page.size == (42 + 5 * 22, 42)
+    assert page.getpixel((5, 5)) == (255, 0, 0) and page.getpixel((42, 20)) == (255, 255, 255)
+    assert page.getpixel((44, 1)) == (255, 0, 0) and page.getpixel((44 + 4 * 22, 41)) == (255, 255, 255)
+
+
+def test_small_crops_are_enlarged_by_whole_pixels():
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)
+    assert (np.asarray(enlarge(pixels, 12)) == pixels.repeat(3, 0).repeat(3, 1)).all()
+    assert enlarge(np.zeros((40, 40, 3), np.uint8), 12).size == (12, 12)

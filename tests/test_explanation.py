@@ -1,0 +1,294 @@
+"""Explanations against METHOD written out: contributions, guided backward with the stride fix, combination."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from vebi import heatmap
+from vebi.classifier import Classifier, Preprocess
+from vebi.errors import ImageError, UsageError, VebiWarning
+from vebi.explanation import Explanation, explain, explain_batch
+from vebi.fitting import interpret
+from vebi.images import open_images
+from vebi.taps import Feature
+
+
+@pytest.fixture(scope="module")
+def found(toy_module, squares):
+    toy = Classifier(toy_module, Preprocess(32, toy_module.mean, toy_module.std), toy_module.class_names)
+    fitted = interpret(toy, squares, mu=1.0)
+    layers = [Feature(name, c) for name, channels in fitted.layers for c in range(channels)]
+    # weights of our own, so that every class has features of both layers
+    weights = np.random.default_rng(0).random((3, 20)) * (np.arange(60).reshape(3, 20) % 3 != 0)
+    weights[:, 8:] *= 3
+    return replace(fitted, features=tuple(layers), columns=tuple(range(20)), weights=weights, exemplars=())
+
+
+def prepared(found, squares, *names):
+    prepare, images = found.classifier.preprocess.prepare, open_images([squares / n for n in names], found.classes)
+    return torch.stack([prepare(images.load(i)[0]) for i in range(len(names))])
+
+
+def activations(net, x):
+    """Every intermediate of the toy network, by hand."""
+    with torch.no_grad():
+        c1 = net.conv1(x)
+        a1 = c1.clamp(min=0)
+        pooled, where = F.max_pool2d(a1, 2, return_indices=True)
+        c2 = net.conv2(pooled)
+        return c1, a1, pooled, where, c2, c2.clamp(min=0)
+
+
+def literal_contributions(found, x, c):
+    """x_i w_ic / sum(w_c), from the definition of the descriptor."""
+    _, a1, *_, a2 = activations(found.classifier.module, x[None])
+    row = []
+    for a in (a1[0], a2[0]):
+        energy = [float((channel.double() ** 2).sum()) for channel in a]
+        row += [e / sum(energy) for e in energy]
+    row = np.array(row) / np.linalg.norm(row)
+    w = found.weights[c]
+    values = {
+        f: row[col] * w[i] / w.sum() for i, (f, col) in enumerate(zip(found.features, found.columns, strict=True))
+    }
+    best = sorted((v, f) for f, v in values.items() if v > 0)[::-1]
+    return [(f, v) for v, f in best[:3]]
+
+
+def literal_heatmap(found, x, feature, fix):
+    """Guided backward from the feature's own activation, layer by layer, without autograd."""
+    net = found.classifier.module
+    c1, a1, pooled, where, c2, a2 = activations(net, x[None])
+    if feature.layer == "relu":
+        seed = torch.zeros_like(a2)
+        seed[:, feature.channel] = a2[:, feature.channel]
+        g = seed * (c2 > 0) * (seed > 0)
+        g = F.conv_transpose2d(g, net.conv2.weight, padding=1)
+        g = F.max_unpool2d(g, where, 2, output_size=a1.shape)
+    else:
+        g = torch.zeros_like(a1)
+        g[:, feature.channel] = a1[:, feature.channel]
+    g = g * (c1 > 0) * (g > 0)
+    if fix == "centred":  # blocks of 2 x 2, stride 1, from offset padding + (2 - 1) // 2
+        held = g.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        g = F.conv_transpose2d(held, net.conv1.weight)[:, :, 1:33, 1:33]
+    else:
+        g = F.conv_transpose2d(g, net.conv1.weight, stride=2, padding=1, output_padding=1)
+    return (g.clamp(min=0) ** 2).sum(1).sqrt()[0].detach().numpy()
+
+
+@pytest.mark.parametrize("fix", ["centred", None])
+def test_the_method_written_out(found, squares, fix):
+    layers = set()
+    for name in ("red/00.png", "green/03.png", "blue/11.png", "red/20.png"):
+        e = explain(found, squares / name, stride_fix=fix)
+        (x,) = prepared(found, squares, name)
+        c = found.classes.index(e.prediction)
+        expected = literal_contributions(found, x, c)
+        assert [v.feature for v in e.evidence] == [f for f, _ in expected]
+        np.testing.assert_allclose([v.contribution for v in e.evidence], [v for _, v in expected], rtol=1e-5)
+        for v in e.evidence:
+            layers.add(v.feature.layer)
+            literal = literal_heatmap(found, x, v.feature, fix)
+            assert literal.max() > 0
+            np.testing.assert_allclose(v.heatmap, literal, rtol=1e-4, atol=1e-5 * literal.max())
+    assert layers == {"relu1", "relu"}
+
+
+def test_prediction_probability_and_picture(found, squares):
+    e = explain(found, squares / "green" / "05.png")
+    x = prepared(found, squares, "green/05.png")
+    with torch.no_grad():
+        probability = found.classifier.module(x).softmax(1)[0, 1].item()
+    assert (e.prediction, e.target, e.image_id) == ("green", "green", str(squares / "green" / "05.png"))
+    assert e.probability == pytest.approx(probability)
+    assert (e.picture == found.classifier.preprocess.picture(x[0])).all()
+    assert all(v.contribution > 0 for v in e.evidence) and 1 <= len(e.evidence) <= 3
+
+
+def assert_alike(one: Explanation, other: Explanation):
+    assert (one.prediction, one.target, one.image_id) == (other.prediction, other.target, other.image_id)
+    assert [v.feature for v in one.evidence] == [v.feature for v in other.evidence]
+    for a, b in zip(one.evidence, other.evidence, strict=True):
+        assert a.contribution == pytest.approx(b.contribution, rel=1e-5)
+        np.testing.assert_allclose(a.heatmap, b.heatmap, rtol=1e-4, atol=1e-5 * b.heatmap.max())
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 32])
+def test_one_image_and_a_batch_give_the_same(found, squares, batch_size):
+    paths = [squares / c / f"{i:02d}.png" for i in range(3) for c in ("red", "blue", "green")]
+    together = explain(found, paths, batch_size=batch_size)
+    assert len(together) == 9
+    for path, e in zip(paths, together, strict=True):
+        assert_alike(explain(found, path), e)
+
+
+def test_one_or_many(found, squares, tmp_path):
+    path = squares / "red" / "00.png"
+    assert isinstance(explain(found, path), Explanation) and isinstance(explain(found, str(path)), Explanation)
+    assert isinstance(explain(found, [path]), list) and len(explain(found, squares)) == 72
+    (tmp_path / "only.png").write_bytes(path.read_bytes())
+    assert isinstance(explain(found, tmp_path), list)
+    (e,) = explain(found, [(np.asarray(open_images([path]).load(0)[0]), "red")])
+    assert e.image_id == "0" and e.prediction == "red"
+
+
+def test_a_target_other_than_the_prediction(found, squares):
+    """Features of the class asked for, whatever was predicted; a class without positive contributions has none."""
+    path = squares / "red" / "01.png"
+    (x,) = prepared(found, squares, "red/01.png")
+    seen = set()
+    for c, name in enumerate(found.classes):
+        e = explain(found, path, target=name)
+        assert (e.prediction, e.target) == ("red", name)
+        assert [v.feature for v in e.evidence] == [f for f, _ in literal_contributions(found, x, c)]
+        seen.add(tuple(v.feature for v in e.evidence))
+    assert len(seen) == 3
+    inputs = prepared(found, squares, "red/01.png", "red/01.png", "red/01.png")
+    for e, name in zip(explain_batch(found, inputs, ["a", "b", "c"], [0, 1, 2]), found.classes, strict=True):
+        assert_alike(replace(e, image_id=str(path)), explain(found, path, target=name))
+
+
+def test_no_evidence(found, squares):
+    silent = replace(found, weights=np.zeros_like(found.weights))
+    e = explain(silent, squares / "red" / "00.png")
+    assert e.evidence == () and e.scaled() == []
+    for reduction in ("max", "mean"):
+        assert e.combined(reduction).shape == (32, 32) and not e.combined(reduction).any()
+    negative = replace(found, weights=-found.weights)
+    assert explain(negative, squares / "red" / "00.png").evidence == ()
+    # in a batch beside one that has evidence
+    mixed = found.weights.copy()
+    mixed[found.classes.index("red")] = 0
+    red, green = explain(replace(found, weights=mixed), [squares / "red" / "00.png", squares / "green" / "00.png"])
+    assert red.evidence == () and green.evidence
+
+
+def test_signed_weights_are_divided_by_their_l1_norm(found, squares):
+    signed = found.weights.copy()
+    signed[:, 1] *= -1
+    e = explain(replace(found, weights=signed), squares / "red" / "00.png")
+    plain = {v.feature: v.contribution for v in explain(found, squares / "red" / "00.png", features=20).evidence}
+    assert found.features[1] not in [v.feature for v in e.evidence]
+    assert all(v.contribution == pytest.approx(plain[v.feature]) for v in e.evidence)
+
+
+def test_combined_is_the_maximum_or_the_weighted_mean(found, squares):
+    e = explain(found, squares / "blue" / "02.png")
+    assert len(e.evidence) > 1
+    scaled = [(v.heatmap - v.heatmap.min()) / (v.heatmap.max() - v.heatmap.min()) for v in e.evidence]
+    np.testing.assert_allclose(e.combined(), np.max(scaled, axis=0), atol=1e-6)
+    share = np.array([v.contribution for v in e.evidence])
+    np.testing.assert_allclose(e.combined("mean"), np.tensordot(share / share.sum(), scaled, 1), atol=1e-6)
+    np.testing.assert_allclose(e.scaled(), scaled, atol=1e-6)
+    assert e.combined().dtype == np.float32 and e.combined().max() == 1
+    with pytest.raises(UsageError, match="choose max or mean"):
+        e.combined("sum")
+
+
+def test_number_of_features(found, squares):
+    path = squares / "red" / "00.png"
+    three = explain(found, path)
+    one, many = explain(found, path, features=1), explain(found, path, features=50)
+    assert len(one.evidence) == 1 and len(many.evidence) >= len(three.evidence)
+    contributions = [v.contribution for v in many.evidence]
+    assert contributions == sorted(contributions, reverse=True)
+    assert_alike(replace(many, evidence=many.evidence[:1]), one)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"features": 0}, "features is 0"),
+        ({"target": "violet"}, "no class 'violet'"),
+        ({"rule": "lrp"}, "'lrp'"),
+        ({"stride_fix": "blur"}, "'blur'"),
+    ],
+)
+def test_impossible_options(found, squares, options, words):
+    with pytest.raises(UsageError, match=words):
+        explain(found, squares / "red" / "00.png", **options)
+
+
+def test_pictures_that_cannot_be_decoded(found, squares, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    with pytest.raises(ImageError, match="broken.png"):
+        explain(found, [squares / "red" / "00.png", broken])
+    with pytest.warns(VebiWarning, match="1 of 2 pictures could not be decoded"):
+        (e,) = explain(found, [broken, squares / "red" / "00.png"], strict=False)
+    assert e.prediction == "red"
+
+
+def state(module):
+    return [(p.training, len(p._forward_hooks), len(p._forward_pre_hooks), p.__class__) for p in module.modules()], [
+        (p.requires_grad, None if p.grad is None else p.grad.clone(), p.detach().clone()) for p in module.parameters()
+    ]
+
+
+def assert_same_state(module, before):
+    parts, parameters = state(module)
+    assert parts == before[0]
+    for (r, g, v), (r2, g2, v2) in zip(parameters, before[1], strict=True):
+        assert r == r2 and torch.equal(v, v2) and (g is g2 is None or torch.equal(g, g2))
+
+
+def test_the_model_is_left_as_it_was(found, squares, monkeypatch):
+    net = found.classifier.module
+    net.train()
+    net.relu1.eval()
+    net.conv1.weight.requires_grad_(False)
+    before = state(net)
+    try:
+        inputs = prepared(found, squares, "red/00.png")
+        copy = inputs.clone()
+        explain_batch(found, inputs, ["x"])
+        assert_same_state(net, before)
+        assert torch.equal(inputs, copy) and not inputs.requires_grad and inputs.grad is None
+        with torch.no_grad():  # callers that have switched gradients off get the same
+            assert explain_batch(found, inputs, ["x"])[0].evidence
+            assert not torch.is_grad_enabled()
+
+        def fail(*_, **__):
+            raise RuntimeError("in the middle")
+
+        for target, name in ((F, "relu"), (heatmap, "from_gradient")):
+            with monkeypatch.context() as patched:
+                patched.setattr(target, name, fail)
+                with pytest.raises(RuntimeError, match="in the middle"):
+                    explain_batch(found, inputs, ["x"])
+            assert_same_state(net, before)
+        assert torch.utils._python_dispatch._get_current_dispatch_mode() is None
+    finally:
+        net.conv1.weight.requires_grad_(True)
+        net.eval()
+
+
+def test_a_network_that_changes_its_input_in_place(found, squares):
+    class InPlace(nn.Module):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+
+        def forward(self, x):
+            return self.net(x.mul_(2.0).div_(2.0))
+
+    named = replace(
+        found,
+        classifier=replace(found.classifier, module=InPlace(found.classifier.module)),
+        features=tuple(replace(f, layer=f"net.{f.layer}") for f in found.features),
+        layers=tuple((f"net.{name}", n) for name, n in found.layers),
+    )
+    inputs = prepared(found, squares, "red/00.png")
+    (one,), (other,) = (explain_batch(f, inputs, ["x"]) for f in (found, named))
+    np.testing.assert_allclose(one.combined(), other.combined(), atol=1e-5)
+
+
+def test_progress(found, squares):
+    told = []
+    explain(found, squares, batch_size=30, progress=lambda *a: told.append(a))
+    assert told == [(30, 72), (60, 72), (72, 72)]

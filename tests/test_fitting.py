@@ -1,0 +1,320 @@
+"""The fit: what must not change the weights, what resumes, and what is said on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from vebi import fitting, lasso
+from vebi.classifier import Classifier
+from vebi.descriptors import tabulate
+from vebi.errors import InputError, ModelError, RunError, UsageError, VebiWarning
+from vebi.fitting import interpret, named
+from vebi.images import DataSet, open_images
+from vebi.interpretation import load
+from vebi.taps import choose_layers
+
+MU = 1.75  # binds for every class, with several features each
+
+
+def weights(found):
+    """Classes x all columns of the table, so that fits that selected other features can be compared."""
+    whole = np.zeros((len(found.classes), sum(channels for _, channels in found.layers)))
+    whole[:, list(found.columns)] = found.weights
+    return whole
+
+
+def assert_same(one, other):
+    assert one.features == other.features
+    assert (one.weights == other.weights).all() and (one.gaps == other.gaps).all()
+    for a, b in zip(one.exemplars, other.exemplars, strict=True):
+        assert a.image_ids == b.image_ids and (a.average == b.average).all() and (a.crops == b.crops).all()
+
+
+@pytest.fixture(scope="module")
+def reference(toy_module, squares):
+    from vebi.classifier import Preprocess
+
+    toy = Classifier(toy_module, Preprocess(32, toy_module.mean, toy_module.std), toy_module.class_names)
+    return interpret(toy, squares, mu=MU)
+
+
+def test_the_whole_fit(toy, squares, reference):
+    assert reference.classes == ("blue", "green", "red") and reference.mu == MU
+    assert (reference.gaps <= 1e-8).all() and (reference.weights >= 0).all()
+    for name in reference.classes:
+        assert 1 <= len(reference.selected(name)) <= 20
+    np.testing.assert_allclose(np.abs(reference.weights).sum(axis=1), MU, rtol=1e-9)
+    assert reference.provenance["accuracy"] == 1 and reference.provenance["images_per_class"]["red"] == 24
+    assert [e.feature for e in reference.exemplars] == list(reference.features)
+    assert reference.classifier is not None
+
+
+def test_the_weights_are_those_of_the_table(toy, squares, reference, tmp_path):
+    """By the definition: one-hot predictions, the table's columns, and the certificate."""
+    table = tabulate(toy, open_images(squares, toy.class_names), choose_layers(toy), tmp_path)
+    x = table.columns(range(20)).astype(np.float64)
+    for j, w in enumerate(weights(reference)):
+        label = (table.column("predictions") == j).astype(float)
+        assert lasso.duality_gap(w, x.T @ x, x.T @ label, label.sum(), MU) <= 1e-9
+
+
+# --- what must not matter -------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 1000), shard=st.integers(5, 80))
+def test_image_order_and_shards_change_nothing(toy_module, squares, reference, seed, shard):
+    toy = reference.classifier
+    paths = sorted(squares.rglob("*.png"))
+    order = np.random.default_rng(seed).permutation(len(paths))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fitting, "SHARD", shard)
+        found = interpret(toy, [paths[i] for i in order], mu=MU)
+    assert abs(weights(found) - weights(reference)).max() <= 1e-9
+
+
+@settings(max_examples=6, deadline=None)
+@given(batch=st.integers(1, 80), signed=st.booleans(), mu=st.sampled_from([0.5, 1.0, 5.0]))
+def test_batch_size_changes_no_selection(toy_module, squares, reference, batch, signed, mu):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VebiWarning)
+        one, other = (interpret(reference.classifier, squares, mu=mu, signed=signed, batch_size=b) for b in (64, batch))
+    assert one.features == other.features
+    assert ((one.weights != 0) == (other.weights != 0)).all()
+    assert abs(one.weights - other.weights).max() <= 1e-5 * mu
+
+
+class Pairs:
+    """A data set as torch users write it."""
+
+    def __init__(self, root):
+        self.paths = sorted(root.rglob("*.png"))
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, i):
+        name = self.paths[i].parent.name
+        return Image.open(self.paths[i]), name if i % 2 else ("blue", "green", "red").index(name)
+
+
+def test_every_kind_of_data_gives_the_same(toy, squares, reference):
+    images = open_images(squares, toy.class_names)
+    tensors = [(toy.preprocess.prepare(images.load(i)[0]), images.labels[i]) for i in range(len(images))]
+    for data in (str(squares), images.paths, [str(p) for p in images.paths], Pairs(squares), tensors):
+        found = interpret(toy, data, mu=MU)
+        assert found.features == reference.features and (found.weights == reference.weights).all()
+
+
+def test_predicted_and_true_labels(toy, squares, tmp_path, reference):
+    """Exchanged folders change the fit to true labels and leave the one to predictions alone."""
+    paths = []
+    for name, other in zip(("blue", "green", "red"), ("green", "red", "blue"), strict=True):
+        (tmp_path / other).symlink_to(squares / name)
+        paths += sorted((tmp_path / other).iterdir())
+    predicted = interpret(toy, paths, mu=MU)
+    true = interpret(toy, paths, mu=MU, labels="true")
+    np.testing.assert_allclose(weights(predicted), weights(reference), atol=1e-12)
+    np.testing.assert_allclose(weights(true), weights(reference)[[2, 0, 1]], atol=1e-9)
+    assert true.provenance["accuracy"] == 0
+    with pytest.raises(InputError, match="no picture has a true class"):
+        interpret(toy, flat(squares, tmp_path / "flat"), mu=MU, labels="true")
+
+
+def flat(squares, folder):
+    """A folder of pictures without classes."""
+    folder.mkdir()
+    for path in sorted(squares.rglob("0*.png")):
+        (folder / f"{path.parent.name}-{path.name}").write_bytes(path.read_bytes())
+    return folder
+
+
+def test_a_folder_without_classes_can_be_fitted_to_predictions(toy, squares, tmp_path):
+    found = interpret(toy, flat(squares, tmp_path / "flat"), mu=MU)
+    assert found.provenance["accuracy"] is None and found.provenance["images_per_class"] == dict.fromkeys(
+        toy.class_names, 10
+    )
+
+
+# --- what is said ---------------------------------------------------------------------------------------------------
+
+
+def test_a_class_that_is_never_predicted(toy, squares):
+    paths = [p for p in sorted(squares.rglob("*.png")) if p.parent.name != "green"]
+    with pytest.warns(VebiWarning, match="class green is never predicted, so it gets no features"):
+        found = interpret(toy, paths, mu=MU)
+    assert found.selected("green") == [] and found.selected("red")
+    with pytest.warns(VebiWarning, match="class green has no pictures"):
+        interpret(toy, paths, mu=MU, labels="true")
+
+
+def test_a_bound_that_does_not_bind_and_a_gap(toy, squares, monkeypatch):
+    with pytest.warns(VebiWarning, match="mu = 1000 does not bind") as caught:
+        found = interpret(toy, squares, mu=1000)
+    assert len(caught) == 3 and found.provenance["complete"] == [False] * 3 and (found.gaps <= 1e-6).all()
+    broken = [lasso.Solution(np.full(20, 0.01), 2e-5, True)] * 3
+    monkeypatch.setattr(lasso, "solve_all", lambda *_, **__: broken)
+    with pytest.warns(VebiWarning, match="the solution is off by up to 2.0e-05") as caught:
+        assert (interpret(toy, squares, mu=MU).gaps == 2e-5).all()
+    assert len(caught) == 3
+
+
+def test_skipped_pictures_are_counted_and_named(toy, squares, tmp_path):
+    paths = sorted(squares.rglob("*.png"))
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(paths[0].read_bytes()[:200])
+    with pytest.warns(VebiWarning, match="1 of 73 pictures could not be decoded and were skipped, first: .*broken.png"):
+        found = interpret(toy, [*paths[:40], broken, *paths[40:]], mu=MU)
+    assert found.provenance["skipped"] == [str(broken)]
+    assert (found.weights == interpret(toy, paths, mu=MU).weights).all()
+    with pytest.raises(InputError, match="broken.png"):
+        interpret(toy, [*paths, broken], mu=MU, strict=True)
+    with pytest.warns(VebiWarning), pytest.raises(InputError, match="no picture could be decoded"):
+        interpret(toy, [broken, broken], mu=MU)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mu": 0},
+        {"mu": -1},
+        {"mu": float("nan")},
+        {"labels": "guessed"},
+        {"energy": "max"},
+        {"batch_size": 0},
+        {"layers": ["no"]},
+    ],
+)
+def test_impossible_options(toy, squares, tmp_path, options):
+    with pytest.raises(UsageError, match=next(iter(options)).rstrip("s")):
+        interpret(toy, squares, out=tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_names_for_a_model_that_has_none(toy, squares, tmp_path):
+    nameless = replace(toy, class_names=None)
+    with pytest.warns(VebiWarning, match="taken from the folders in sorted order: blue, green, red"):
+        assert named(nameless, open_images(squares)).class_names == ("blue", "green", "red")
+    assert named(nameless, DataSet([], ())).class_names == ("0", "1", "2")
+    assert named(toy, open_images(squares)) is toy
+    for name in ("blue", "red"):
+        (tmp_path / name).symlink_to(squares / name)
+    with pytest.raises(ModelError, match="3 unnamed classes, the data 2 folders"):
+        named(nameless, open_images(tmp_path))
+
+
+def test_options_that_matter(toy, squares, reference):
+    for options in ({"energy": "l2"}, {"unit_norm": False}, {"layers": ["relu"]}):
+        found = interpret(toy, squares, mu=1.2, **options)
+        assert (found.gaps <= 1e-8).all()
+        assert weights(found).shape != (3, 20) or abs(weights(found) - weights(reference)).max() > 1e-3
+    assert {f.layer for f in found.features} == {"relu"}
+    signed = interpret(toy, squares, mu=2, signed=True)
+    assert (signed.weights < 0).any() and (signed.gaps <= 1e-8).all()
+
+
+# --- runs -----------------------------------------------------------------------------------------------------------
+
+
+def test_same_settings_resume_and_others_are_refused(toy, squares, tmp_path, reference):
+    out = tmp_path / "run"
+    assert_same(interpret(toy, squares, mu=MU, out=out), reference)
+    stamp = (out / "interpretation.json").stat().st_mtime_ns
+    calls = []
+    assert_same(interpret(toy, squares, mu=MU, out=out, progress=lambda *a: calls.append(a)), reference)
+    assert not calls and (out / "interpretation.json").stat().st_mtime_ns == stamp
+    for options in ({"mu": 2.0}, {"signed": True}, {"labels": "true"}, {"layers": ["relu1"]}, {"batch_size": 3}):
+        with pytest.raises(RunError, match="holds a run with"):
+            interpret(toy, squares, **{"mu": MU, "out": out, **options})
+    with pytest.raises(RunError, match="model-sha256"):
+        other = type(toy.module)()
+        interpret(replace(toy, module=other.eval()), squares, mu=MU, out=out)
+    with pytest.raises(RunError, match="data"):
+        interpret(toy, sorted(squares.rglob("*.png"))[1:], mu=MU, out=out)
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "diary.txt").write_text("mine")
+    with pytest.raises(RunError, match="holds other files"):
+        interpret(toy, squares, mu=MU, out=full)
+
+
+@pytest.mark.parametrize("stage", ["descriptors", "exemplars"])
+@pytest.mark.parametrize("call", [0, 1])
+def test_interrupted_and_run_again(toy, squares, tmp_path, reference, monkeypatch, stage, call):
+    monkeypatch.setattr(fitting, "SHARD", 16)
+    seen = []
+
+    def interrupt(name, done, total):
+        seen.append(name)
+        if seen.count(stage) > call:
+            raise KeyboardInterrupt
+
+    options = {"mu": MU, "out": tmp_path / "run", "batch_size": 8}
+    with pytest.raises(KeyboardInterrupt):
+        interpret(toy, squares, progress=interrupt, **options)
+    with pytest.raises(RunError, match="not finished"):
+        load(tmp_path / "run")
+    again = []
+    found = interpret(toy, squares, progress=lambda *a: again.append(a), **options)
+    undisturbed = interpret(toy, squares, mu=MU, batch_size=8)
+    assert_same(found, undisturbed)
+    assert_same(load(tmp_path / "run"), undisturbed)
+    assert again[0] == ("descriptors", 16, 72) and again[-1][1] == again[-1][2]
+
+
+SCRIPT = """
+import sys, torch
+sys.path.insert(0, sys.argv[1])
+torch.set_num_threads(1)
+from support import SIZE, ToyNet
+from vebi import fitting
+from vebi.classifier import Classifier, Preprocess
+fitting.SHARD = 4
+net = ToyNet().eval()
+net.load_state_dict(torch.load(sys.argv[2]))
+toy = Classifier(net, Preprocess(SIZE, net.mean, net.std), net.class_names)
+print("ready", flush=True)
+fitting.interpret(toy, sys.argv[3], mu=float(sys.argv[5]), out=sys.argv[4], batch_size=4)
+"""
+
+
+def files(folder: Path) -> int:
+    return len(list(folder.rglob("*.*")))
+
+
+def test_killed_in_the_middle_and_run_again(toy, squares, tmp_path, monkeypatch):
+    """SIGKILL when the run has so many files, and at moments of its own choice in between."""
+    state = tmp_path / "state.pt"
+    torch.save(toy.module.state_dict(), state)
+    out = tmp_path / "run"
+    command = [sys.executable, "-c", SCRIPT, Path(__file__).parent, state, squares, out, str(MU)]
+    kills = 0
+    for at_least in (3, 8, 16):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert process.stdout.readline() == b"ready\n"
+        until = time.monotonic() + 30
+        while files(out) < at_least and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.001)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+        process.stdout.close()
+    assert kills >= 2 and not (out / "interpretation.json").exists()
+    assert len(list((out / "table").iterdir())) >= 8
+    monkeypatch.setattr(fitting, "SHARD", 4)
+    assert_same(interpret(toy, squares, mu=MU, out=out, batch_size=4), interpret(toy, squares, mu=MU, batch_size=4))
+    assert json.loads((out / "interpretation.json").read_text())["mu"] == MU

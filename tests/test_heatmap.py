@@ -1,0 +1,88 @@
+"""Scaling laws and pictures of heatmaps."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from vebi.errors import UsageError
+from vebi.heatmap import RAMP, colourize, combine, from_gradient, overlay, rescale
+
+maps = arrays(
+    np.float64, st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 5)), elements=st.integers(-9, 9)
+)
+
+
+def test_from_gradient_by_hand():
+    gradient = torch.tensor([[[[3.0, -1.0]], [[4.0, 2.0]], [[-5.0, -1.0]]]])
+    assert torch.equal(from_gradient(gradient), torch.tensor([[[5.0, 2.0]]]))
+    assert not from_gradient(-torch.rand(2, 3, 4, 4)).any()
+
+
+@given(maps)
+def test_rescale_reaches_both_ends_map_by_map(m):
+    scaled = rescale(m)
+    for one, before in zip(scaled, m, strict=True):
+        if before.min() < before.max():
+            assert one.min() == 0 and one.max() == 1
+            literal = [(v - before.min()) / (before.max() - before.min()) for v in before.flat]
+            np.testing.assert_allclose(one.flat, literal, rtol=1e-12)
+        else:
+            assert not one.any()
+
+
+@given(maps, st.floats(1e-3, 1e3), st.floats(-100, 100))
+def test_rescale_forgets_scale_and_shift(m, scale, shift):
+    np.testing.assert_allclose(rescale(m * scale + shift), rescale(m), atol=1e-9)
+
+
+@given(maps)
+def test_rescale_twice_is_once(m):
+    assert (rescale(rescale(m)) == rescale(m)).all()
+
+
+def test_rescale_keeps_type_and_input():
+    m = np.array([[1, 3], [2, 5]], np.float32)
+    assert rescale(m).dtype == np.float32 and m.max() == 5
+    assert not rescale(np.zeros((2, 3, 3), np.float32)).any()
+
+
+def test_combining_by_hand():
+    m = np.array([[[0.0, 1.0, 2.0]], [[10.0, 0.0, 0.0]], [[0.0, 0.0, 0.0]]])
+    c = np.array([0.5, 0.25, 0.25])
+    assert combine(m, c).tolist() == [[1, 0.5, 1]]
+    assert combine(m, c, "mean").tolist() == [[0.25, 0.25, 0.5]]
+    assert combine(m.astype(np.float32), c, "mean").dtype == np.float32
+    assert (combine(m[:1], c[:1]) == rescale(m[0])).all()
+    with pytest.raises(UsageError, match="'median'"):
+        combine(m, c, "median")
+
+
+@given(maps)
+def test_combinations_stay_in_range_and_max_is_above_mean(m):
+    c = np.linspace(1, 2, len(m))
+    top, mean = combine(m, c), combine(m, c, "mean")
+    assert ((top >= 0) & (top <= 1) & (mean >= 0) & (mean <= 1)).all()
+    assert (top >= mean - 1e-12).all()
+
+
+def test_colours_run_from_dark_to_bright():
+    strip = colourize(np.linspace(0, 1, 50)[None])
+    lightness = strip[0] @ np.array([0.2126, 0.7152, 0.0722])
+    assert strip.shape == (1, 50, 3) and strip.dtype == np.uint8
+    assert (np.diff(lightness) > 0).all()
+    assert tuple(strip[0, 0]) == RAMP[0] and tuple(strip[0, -1]) == RAMP[-1]
+
+
+def test_overlay():
+    image = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
+    heat = np.zeros((6, 9))
+    heat[2, 3] = 1
+    page = overlay(image, heat)
+    assert page.shape == (6, 9, 3) and page.dtype == np.uint8
+    rest = np.delete(page.reshape(-1, 3), 2 * 9 + 3, axis=0)
+    assert (rest == rest[:, :1]).all()  # grey where nothing is shown
+    assert abs(page[2, 3].astype(int) - RAMP[-1]).max() < 40
+    assert (overlay(image, heat, strength=0.0) == overlay(image, np.zeros((6, 9)))).all()

@@ -1,0 +1,197 @@
+"""The mu-Lasso against its certificate and against an independent solver."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from vebi.errors import UsageError
+from vebi.lasso import TOLERANCE, check_mu, duality_gap, solve, solve_all
+
+
+def problem(seed, n=60, p=12, classes=3):
+    """Rows as descriptors are: not negative, of length 1; one-hot labels that depend on a few columns."""
+    rng = np.random.default_rng(seed)
+    x = rng.random((n, p)) ** 2
+    labels = (x[:, :classes] + 0.1 * rng.random((n, classes))).argmax(axis=1)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    return x, np.eye(classes)[labels]
+
+
+def sums(x, labels):
+    return x.T @ x, x.T @ labels, float(labels @ labels)
+
+
+def objective(x, labels, w):
+    return 0.5 * np.sum((x @ w - labels) ** 2)
+
+
+def independent(x, labels, mu, signed):
+    """SLSQP on w = u - v with u, v >= 0 and sum(u + v) <= mu (v = 0 unless signed)."""
+    both = np.hstack([x, -x]) if signed else x
+    p = both.shape[1]
+    found = minimize(
+        lambda w: objective(both, labels, w),
+        np.full(p, mu / (2 * p)),
+        jac=lambda w: both.T @ (both @ w - labels),
+        bounds=[(0, None)] * p,
+        constraints={"type": "ineq", "fun": lambda w: mu - w.sum(), "jac": lambda w: -np.ones(p)},
+        method="SLSQP",
+        options={"maxiter": 500, "ftol": 1e-13},
+    )
+    return found.x[: x.shape[1]] - found.x[x.shape[1] :] if signed else found.x
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("mu", [0.3, 1.0, 2.5])
+@pytest.mark.parametrize("seed", range(4))
+def test_equal_to_an_independent_solver(seed, mu, signed):
+    x, one_hot = problem(seed)
+    for labels in one_hot.T:
+        found = solve(*sums(x, labels), mu, signed=signed)
+        other = independent(x, labels, mu, signed)
+        assert objective(x, labels, found.weights) <= objective(x, labels, other) + 1e-9
+        np.testing.assert_allclose(found.weights, other, atol=2e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    mu=st.floats(0.01, 8),
+    signed=st.booleans(),
+    p=st.integers(1, 25),
+)
+def test_feasible_and_certified(seed, mu, signed, p):
+    x, one_hot = problem(seed, n=50, p=max(p, 3))
+    for solution, labels in zip(
+        solve_all(x.T @ x, x.T @ one_hot, one_hot.sum(0), mu, signed=signed), one_hot.T, strict=True
+    ):
+        w = solution.weights
+        assert np.abs(w).sum() <= mu * (1 + 1e-12)
+        assert signed or (w >= 0).all()
+        assert solution.gap == pytest.approx(duality_gap(w, *sums(x, labels), mu, signed=signed), abs=1e-12)
+        assert solution.gap >= -1e-12
+        assert solution.trusted == (solution.gap <= TOLERANCE)
+        assert solution.gap <= 1e-9
+        if solution.complete:
+            assert np.abs(w).sum() == pytest.approx(mu)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_gap_formula(signed):
+    """Written out: primal minus dual objective at the dual point that the residual gives, for any feasible w."""
+    rng = np.random.default_rng(0)
+    x, one_hot = problem(0)
+    labels, mu = one_hot[:, 0], 1.5
+    best = objective(x, labels, solve(*sums(x, labels), mu, signed=signed).weights)
+    for _ in range(20):
+        w = rng.normal(size=12) if signed else rng.random(12)
+        w *= mu * rng.random() / np.abs(w).sum()
+        residual = labels - x @ w
+        # dual of min 1/2 |labels - Xw|^2 over the (positive) l1 ball: l'r - 1/2 r'r - mu max(|X'r|) with r the residual
+        correlation = x.T @ residual
+        dual = (
+            labels @ residual
+            - 0.5 * residual @ residual
+            - mu * max(np.abs(correlation) if signed else [*correlation, 0])
+        )
+        expected = (objective(x, labels, w) - dual) / (labels @ labels / 2)
+        got = duality_gap(w, *sums(x, labels), mu, signed=signed)
+        assert got == pytest.approx(expected, rel=1e-9)
+        assert got * (labels @ labels / 2) >= objective(x, labels, w) - best - 1e-12  # it bounds the suboptimality
+
+
+def test_gap_of_the_zero_vector_by_hand():
+    gram, b = np.eye(2), np.array([0.5, -2.0])
+    assert duality_gap(np.zeros(2), gram, b, 4.0, 3.0) == pytest.approx(3 * 0.5 / 2)
+    assert duality_gap(np.zeros(2), gram, b, 4.0, 3.0, signed=True) == pytest.approx(3 * 2 / 2)
+    assert duality_gap(np.zeros(2), gram, -np.ones(2), 4.0, 3.0) == 0
+    assert duality_gap(np.zeros(0), np.zeros((0, 0)), np.zeros(0), 4.0, 3.0) == 0
+
+
+def test_a_solution_by_hand():
+    """Orthonormal columns: soft thresholding with the threshold that makes the norm mu."""
+    gram, b = np.eye(3), np.array([3.0, 2.0, -1.0])
+    np.testing.assert_allclose(solve(gram, b, 20.0, 2.0).weights, [1.5, 0.5, 0], atol=1e-12)
+    np.testing.assert_allclose(solve(gram, b, 20.0, 4.5, signed=True).weights, [2.5, 1.5, -0.5], atol=1e-12)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_path_that_ends_before_mu(signed):
+    x, one_hot = problem(1, p=5)
+    labels = one_hot[:, 0]
+    found = solve(*sums(x, labels), 1e4, signed=signed)
+    assert not found.complete and found.trusted
+    assert np.abs(found.weights).sum() < 1e4
+    if signed:
+        np.testing.assert_allclose(found.weights, np.linalg.lstsq(x, labels)[0], atol=1e-8)
+    else:
+        from scipy.optimize import nnls
+
+        np.testing.assert_allclose(found.weights, nnls(x, labels)[0], atol=1e-8)
+
+
+def test_no_feature_is_of_use():
+    """Every column speaks against the class: with w >= 0 nothing is selected, and that is the solution."""
+    found = solve(np.eye(2), np.array([-1.0, -2.0]), 4.0, 1.0)
+    assert not found.weights.any() and found.gap == 0 and not found.complete
+
+
+def test_silent_columns_get_no_weight():
+    x, one_hot = problem(2)
+    labels = one_hot[:, 0]
+    wide = np.zeros((60, 20))
+    wide[:, 4:16] = x
+    for signed in (False, True):
+        plain, found = (solve(*sums(a, labels), 1.0, signed=signed) for a in (x, wide))
+        np.testing.assert_allclose(found.weights[4:16], plain.weights, atol=1e-12)
+        assert not found.weights[:4].any() and not found.weights[16:].any() and found.trusted
+    silent = solve(np.zeros((4, 4)), np.zeros(4), 3.0, 1.0)
+    assert not silent.weights.any() and silent.gap == 0
+
+
+def test_a_class_that_never_occurs():
+    found = solve(np.eye(2), np.zeros(2), 0.0, 1.0)
+    assert not found.weights.any() and found.gap == 0 and found.complete and found.trusted
+
+
+def test_paths_longer_than_the_first_attempt():
+    """More than 64 knots: the path is followed further, to the same certificate."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 120))
+    labels = (x @ rng.normal(size=120) > 0).astype(float)
+    found = solve(*sums(x, labels), 1.9, signed=True)
+    assert (found.weights != 0).sum() > 64 and found.complete and found.gap < 1e-9
+
+
+def test_twin_columns():
+    """The same column twice: either may be chosen, the fit is the same."""
+    x, one_hot = problem(3)
+    labels = one_hot[:, 0]
+    twins = np.hstack([x, x[:, :1]])
+    for signed in (False, True):
+        alone, both = (solve(*sums(a, labels), 1.0, signed=signed) for a in (x, twins))
+        assert both.trusted
+        assert objective(twins, labels, both.weights) == pytest.approx(objective(x, labels, alone.weights), abs=1e-9)
+
+
+def test_nearly_equal_columns_never_leave_the_feasible_set():
+    """Twins that differ in the seventh digit: the gap may be large, and says so, but never a weight below 0."""
+    for seed in (0, 3, 7):
+        rng = np.random.default_rng(seed)
+        x = rng.random((60, 40)) ** 2
+        x = np.hstack([x, x[:, :20] + 1e-7 * rng.random((60, 20))])
+        one_hot = np.eye(3)[(x[:, :3] + 0.1 * rng.random((60, 3))).argmax(axis=1)]
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+        for solution in solve_all(x.T @ x, x.T @ one_hot, one_hot.sum(0), 10.0):
+            assert (solution.weights >= 0).all() and solution.weights.sum() <= 10 * (1 + 1e-12)
+            assert solution.gap >= -1e-12
+
+
+@pytest.mark.parametrize("mu", [0, -1.0, float("nan"), float("inf")])
+def test_mu_that_cannot_be(mu):
+    with pytest.raises(UsageError, match="mu is"):
+        solve(np.eye(2), np.ones(2), 1.0, mu)
+    with pytest.raises(UsageError, match="above 0"):
+        check_mu(mu)

@@ -1,0 +1,148 @@
+"""Receptive fields against fields worked out by hand, and against which pixels change an activation."""
+
+import pytest
+import torch.nn.functional as F
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from vebi.classifier import Classifier, Preprocess
+from vebi.receptive import Field, receptive_fields
+
+
+def fields(module, *names, size=64):
+    net = nn.Module()
+    net.body, net.forward = module, lambda x: net.body(x).flatten(1)[:, :4]
+    found = receptive_fields(Classifier(net, Preprocess(size, (0.5,) * 3, (0.5,) * 3)), [f"body.{n}" for n in names])
+    return found[f"body.{names[0]}"] if len(names) == 1 else [found[f"body.{n}"] for n in names]
+
+
+def square(start, jump, size):
+    return Field((start, start), (jump, jump), (size, size))
+
+
+def conv(k, s=1, p=0, d=1, inside=3, out=3):
+    return nn.Conv2d(inside, out, k, s, p, d)
+
+
+CHAINS = {
+    "one convolution": (lambda: [conv(3, p=1)], square(-1, 1, 3)),
+    "a stride": (lambda: [conv(5, 2, 2)], square(-2, 2, 5)),
+    "an even kernel": (lambda: [conv(4, 2, 1)], square(-1, 2, 4)),
+    "dilation": (lambda: [conv(3, 1, 0, 4)], square(0, 1, 9)),
+    "dilation and padding": (lambda: [conv(3, 2, 4, 4)], square(-4, 2, 9)),
+    # field grows by (k - 1) times the jump so far, start moves by p times it
+    "two strides": (lambda: [conv(5, 2, 2), conv(3, 2, 1)], square(-4, 4, 9)),
+    "three strides": (lambda: [conv(3, 2, 1), conv(3, 2, 1), conv(3, 2, 0)], square(-3, 8, 15)),
+    "max pooling": (lambda: [conv(3, p=1), nn.ReLU(), nn.MaxPool2d(2), conv(3, p=1)], square(-3, 2, 8)),
+    "padded max pooling": (lambda: [conv(3, 2, 1), nn.MaxPool2d(3, 2, 1)], square(-3, 4, 7)),
+    "dilated max pooling": (lambda: [nn.MaxPool2d(3, 2, 0, dilation=3)], square(0, 2, 7)),
+    "average pooling": (lambda: [nn.AvgPool2d(3, 2, 1), conv(3)], square(-1, 2, 7)),
+    "batch norm": (lambda: [conv(3), nn.BatchNorm2d(3), nn.ReLU(), conv(3)], square(0, 1, 5)),
+    "group norm": (lambda: [conv(3), nn.GroupNorm(3, 3), nn.SiLU(), conv(3)], square(0, 1, 5)),
+    "prelu and tanh": (lambda: [conv(3), nn.PReLU(), conv(3), nn.Tanh(), conv(1)], square(0, 1, 5)),
+    "depthwise": (lambda: [nn.Conv2d(3, 3, 3, groups=3), nn.ReLU6(), conv(1)], square(0, 1, 3)),
+    "unequal": (lambda: [nn.Conv2d(3, 3, (3, 5), (1, 2), (1, 0))], Field((-1, 0), (1, 2), (3, 5))),
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_chains(name):
+    make, expected = CHAINS[name]
+    layers = make()
+    assert fields(nn.Sequential(*layers), str(len(layers) - 1)) == expected
+
+
+@pytest.mark.parametrize("weight", [-1.0, 0.0])
+def test_norms_with_negative_or_no_weights(weight):
+    norm = nn.BatchNorm2d(3)
+    nn.init.constant_(norm.weight, weight)
+    nn.init.constant_(norm.bias, -5)  # everything behind is silent
+    assert fields(nn.Sequential(conv(3), norm, nn.ReLU(), conv(3)), "3") == square(0, 1, 5)
+
+
+def test_functional_pools_and_strided_slices():
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.conv2, self.end = conv(3, 2, 1), conv(3, 1, 1), nn.Identity()
+
+        def forward(self, x):
+            x = F.max_pool2d(F.relu_(x), 2)
+            return self.end(F.relu(self.conv2(F.relu(self.conv1(x))) + x[:, :, ::2, ::2]))
+
+    # pool: 2 wide, jump 2; conv1: 2 + 2*2 = 6, jump 4, start -2; conv2: 6 + 2*4 = 14, start -6
+    assert fields(Residual(), "end", "conv1") == [square(-6, 4, 14), square(-2, 4, 6)]
+
+
+def test_slices_alone():
+    class Slices(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.end = nn.Identity()
+
+        def forward(self, x):
+            return self.end(x[:, :, 1::3, ::2])
+
+    assert fields(Slices(), "end") == Field((1, 0), (3, 2), (1, 1))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_two_ways_that_cancel_out(sign):
+    class Difference(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.end = nn.Conv2d(1, 1, 1), nn.Identity()
+
+        def forward(self, x):
+            x = x[:, :1]
+            return self.end(sign * (F.relu(self.conv(x)) - x))
+
+    assert fields(Difference(), "end") == square(0, 1, 1)
+
+
+def test_fields_as_large_as_the_image_or_larger_are_the_image():
+    whole = square(0, 0, 16)
+    deep = nn.Sequential(conv(7, 2, 3), conv(7, 2, 3), conv(7, 1, 3))
+    assert fields(deep, "2", size=16) == whole
+    assert fields(nn.Sequential(conv(16, 4, 8)), "0", size=16) == whole
+    assert fields(nn.Sequential(conv(3), nn.AdaptiveAvgPool2d(1)), "1", size=16) == whole
+    assert fields(nn.Sequential(nn.Flatten(), nn.Linear(768, 5)), "1", size=16) == whole
+    assert fields(nn.Sequential(conv(1, 1, 2)), "0", size=16) == whole  # its corner sees only padding
+
+
+def test_corners():
+    assert Field((-4, 1), (2, 3), (9, 9)).corner((0, 0)) == (-4, 1)
+    assert Field((-4, 1), (2, 3), (9, 9)).corner((5, 2)) == (6, 7)
+
+
+chain = st.lists(
+    st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(0, 2), st.integers(1, 2), st.booleans()),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(layers=chain)
+def test_random_chains(layers):
+    """Against the textbook recurrence for start, jump and size."""
+    size, start, jump, extent, parts = 48, 0, 1, 1, []
+    for k, s, p, d, pool in layers:
+        p = min(p, k // 2)
+        parts.append(nn.MaxPool2d(k, s, p, d) if pool else conv(k, s, p, d))
+        start, extent, jump = start - p * jump, extent + d * (k - 1) * jump, jump * s
+        size = (size + 2 * p - d * (k - 1) - 1) // s + 1
+        assume(size >= 2)
+    assume(extent + jump < 30)
+    assert fields(nn.Sequential(*parts), str(len(parts) - 1), size=48) == square(start, jump, extent)
+
+
+def test_the_network_is_left_as_it_was(toy):
+    before = [p.grad for p in toy.module.parameters()]
+    toy.module.train()
+    receptive_fields(toy, ["relu1"])
+    assert toy.module.training
+    assert all(p.grad is g and p.requires_grad for p, g in zip(toy.module.parameters(), before, strict=True))
+    assert not any(m._forward_hooks for m in toy.module.modules())
+    toy.module.eval()
