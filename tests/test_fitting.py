@@ -113,8 +113,9 @@ class Pairs:
 
 def test_every_kind_of_data_gives_the_same(toy, squares, reference):
     images = open_images(squares, toy.class_names)
+    paths = [images.path(i) for i in range(len(images))]
     tensors = [(toy.preprocess.prepare(images.load(i)[0]), images.labels[i]) for i in range(len(images))]
-    for data in (str(squares), images.paths, [str(p) for p in images.paths], Pairs(squares), tensors):
+    for data in (str(squares), paths, [str(p) for p in paths], Pairs(squares), tensors):
         found = interpret(toy, data, mu=MU)
         assert found.features == reference.features and (found.weights == reference.weights).all()
 
@@ -182,7 +183,7 @@ def test_skipped_pictures_are_counted_and_named(toy, squares, tmp_path):
     assert (found.weights == interpret(toy, paths, mu=MU).weights).all()
     with pytest.raises(InputError, match="broken.png"):
         interpret(toy, [*paths, broken], mu=MU, strict=True)
-    with pytest.warns(VebiWarning), pytest.raises(InputError, match="no picture could be decoded"):
+    with pytest.raises(InputError, match="no picture could be decoded, first: .*broken.png"):
         interpret(toy, [broken, broken], mu=MU)
 
 
@@ -209,7 +210,6 @@ def test_names_for_a_model_that_has_none(toy, squares, tmp_path):
     with pytest.warns(VebiWarning, match="taken from the folders in sorted order: blue, green, red"):
         assert named(nameless, open_images(squares)).class_names == ("blue", "green", "red")
     assert named(nameless, DataSet([], ())).class_names == ("0", "1", "2")
-    assert named(toy, open_images(squares)) is toy
     for name in ("blue", "red"):
         (tmp_path / name).symlink_to(squares / name)
     with pytest.raises(ModelError, match="3 unnamed classes, the data 2 folders"):
@@ -318,3 +318,18 @@ def test_killed_in_the_middle_and_run_again(toy, squares, tmp_path, monkeypatch)
     monkeypatch.setattr(fitting, "SHARD", 4)
     assert_same(interpret(toy, squares, mu=MU, out=out, batch_size=4), interpret(toy, squares, mu=MU, batch_size=4))
     assert json.loads((out / "interpretation.json").read_text())["mu"] == MU
+
+
+def test_the_notes_of_a_finished_run_are_given_again(toy, squares, tmp_path):
+    with pytest.warns(VebiWarning, match="does not bind") as first:
+        interpret(toy, squares, mu=50, out=tmp_path / "run")
+    with pytest.warns(VebiWarning, match="does not bind") as second:
+        interpret(toy, squares, mu=50, out=tmp_path / "run")
+    assert [str(w.message) for w in first] == [str(w.message) for w in second]
+
+
+def test_labels_of_a_model_without_class_names_are_checked(toy, squares):
+    nameless = replace(toy, class_names=None)
+    pairs = [(squares / "red" / "00.png", 0), (squares / "red" / "01.png", 3)]
+    with pytest.raises(InputError, match="label 3"):
+        interpret(nameless, pairs, mu=MU, labels="true")

@@ -312,7 +312,7 @@ def test_timm_by_name(tmp_path):
     net = timm.create_model("mobilenetv3_small_050", pretrained=False)
     save_file(net.state_dict(), tmp_path / "w.safetensors")
     classifier = load_classifier("timm:mobilenetv3_small_050", tmp_path / "w.safetensors", class_names=None)
-    assert classifier.preprocess == Preprocess(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 256)
+    assert classifier.preprocess == Preprocess(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 256, "bicubic")
     assert torch.equal(classifier.scores(classifier.blank()), net.eval()(torch.zeros(1, 3, 224, 224)))
     for name in ("nothing", "hf-hub:somebody/something", f"local-dir:{tmp_path}"):
         with pytest.raises(ModelError, match="timm has no model"):

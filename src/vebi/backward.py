@@ -63,15 +63,20 @@ def pull_back(
     ``starts`` and ``seeds`` go in pairs, a seed as large as the activation it starts from. Raises UsageError for a rule
     or stride fix that does not exist, ModelError where no gradient leads from the starts to the inputs.
     """
-    if rule not in RULES:
-        raise UsageError(f"the backward rule is {rule!r}: choose one of {', '.join(RULES)}")
-    if stride_fix not in STRIDE_FIXES:
-        raise UsageError(f"the stride fix is {stride_fix!r}: choose one of centred, nearest or None")
+    check_rule(rule, stride_fix)
     with _Rules(rule, stride_fix):
         (gradient,) = torch.autograd.grad(starts, inputs, seeds, retain_graph=True, allow_unused=True)
     if gradient is None:
         raise ModelError("no gradient leads from the chosen layers to the picture: tap layers that depend on it")
     return gradient
+
+
+def check_rule(rule: str, stride_fix: str | None) -> None:
+    """Raises UsageError for a rule or stride fix that does not exist."""
+    if rule not in RULES:
+        raise UsageError(f"the backward rule is {rule!r}: choose one of {', '.join(RULES)}")
+    if stride_fix not in STRIDE_FIXES:
+        raise UsageError(f"the stride fix is {stride_fix!r}: choose one of centred, nearest or None")
 
 
 def passing(packet, gradient: Tensor) -> Tensor | tuple[Tensor, None]:

@@ -14,21 +14,27 @@ from torch import Tensor, nn
 
 from vebi.errors import ImageError, ModelError, UsageError
 
+INTERPOLATIONS = ("bilinear", "bicubic", "lanczos", "nearest")
+
 
 @dataclass(frozen=True)
 class Preprocess:
     """How a picture becomes the network's input.
 
-    The shorter side is scaled to ``resize`` (``size`` where that is None), the middle ``size`` x ``size`` cut out,
-    divided by 255 and normalised by ``mean`` and ``std``, one number a colour; one number alone means grey pictures.
+    The shorter side is scaled to ``resize`` (``size`` where that is None) by ``interpolation``, the middle ``size`` x
+    ``size`` cut out, divided by 255 and normalised by ``mean`` and ``std``, one number a colour; one number alone means
+    grey pictures.
     """
 
     size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
     resize: int | None = None
+    interpolation: str = "bilinear"
 
     def __post_init__(self):
+        if self.interpolation not in INTERPOLATIONS:
+            raise UsageError(f"interpolation is {self.interpolation!r}: choose one of {', '.join(INTERPOLATIONS)}")
         if self.size < 1 or (self.resize is not None and self.resize < self.size):
             raise UsageError(
                 f"size is {self.size} and resize {self.resize}: size must be at least 1, resize at least size"
@@ -70,7 +76,8 @@ class Preprocess:
             start = (scaled - self.size) // 2
             box.append((start * side / scaled, min(side, (start + self.size) * side / scaled)))
         (left, right), (top, bottom) = box
-        return image.resize((self.size, self.size), Image.Resampling.BILINEAR, (left, top, right, bottom))
+        sampling = Image.Resampling[self.interpolation.upper()]
+        return image.resize((self.size, self.size), sampling, (left, top, right, bottom))
 
     @staticmethod
     def _column(values: tuple[float, ...]) -> Tensor:

@@ -51,7 +51,7 @@ def run(out: Path, *, progress: Callable[[str, int, int], None] | None = None) -
     with _timed(seconds, "fit"):
         classifier = load_classifier(checkpoint)
         images = open_images(out / "flowers", classifier.class_names)
-        learnt, held_out = ([images.paths[i] for i in part] for part in split(images, FOLD))
+        learnt, held_out = ([images.path(i) for i in part] for part in split(images, FOLD))
         interpretation = interpret(classifier, learnt, mu=MU, out=out / "run", progress=progress)
     explanations: dict[str, list[Explanation]] = {}
     with _timed(seconds, "explain"):

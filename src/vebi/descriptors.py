@@ -174,22 +174,23 @@ def tabulate(
 
 def _rows(classifier, images, indices, layers, descriptor, batch_size, strict):
     """The rows of one shard and the pictures it skipped."""
-    p = sum(layer.channels for layer in layers)
-    parts: list[tuple[np.ndarray, ...]] = []
-    skipped: list[tuple[str, str]] = []
+    rows = {
+        "descriptors": np.empty((len(indices), sum(layer.channels for layer in layers)), np.float32),
+        "predictions": np.empty(len(indices), np.int64),
+        "labels": np.empty(len(indices), np.int64),
+        "indices": np.empty(len(indices), np.int64),
+    }
+    done, skipped = 0, []
     for batch in batches(images, indices, classifier.preprocess.prepare, batch_size, strict=strict):
         skipped += batch.skipped
-        if batch.indices:
-            rows, scores = describe(classifier, layers, _full(batch, batch_size).to(classifier.device), descriptor)
-            n = len(batch.indices)
-            parts.append((rows[:n].cpu().numpy(), scores[:n].argmax(dim=1).cpu().numpy(), batch.labels, batch.indices))
-    columns = list(zip(*parts, strict=True)) or [[np.zeros((0, p))], [[]], [[]], [[]]]
-    return {
-        "descriptors": np.concatenate(columns[0]).astype(np.float32),
-        "predictions": np.concatenate(columns[1]).astype(np.int64),
-        "labels": np.concatenate(columns[2]).astype(np.int64),
-        "indices": np.concatenate(columns[3]).astype(np.int64),
-    }, skipped
+        n = len(batch.indices)
+        if n:
+            found, scores = describe(classifier, layers, _full(batch, batch_size).to(classifier.device), descriptor)
+            values = (found[:n].cpu(), scores[:n].argmax(dim=1).cpu(), batch.labels, batch.indices)
+            for column, value in zip(rows.values(), values, strict=True):
+                column[done : done + n] = value
+            done += n
+    return {name: column[:done] for name, column in rows.items()}, skipped
 
 
 def _full(batch: Batch, size: int) -> Tensor:

@@ -107,7 +107,8 @@ class _Builder:
         self.sum = np.zeros((*receptive.size, 3), np.int64)
         self.seen = np.zeros((*receptive.size, 1), np.int64)
         self.count = 0
-        self.shown: dict[int, tuple[str, np.ndarray]] = {}
+        self.crops = np.zeros((SHOWN, *receptive.size, 3), np.uint8)
+        self.names: dict[int, str] = {}
 
     def add(self, picture: np.ndarray, position: tuple[int, int], rank: int, image_id: str) -> None:
         crop, inside = cut(picture, self.field.corner(position), self.field.size)
@@ -115,13 +116,13 @@ class _Builder:
         self.seen += inside
         self.count += 1
         if rank < SHOWN:
-            self.shown[rank] = (image_id, crop)
+            self.crops[rank] = crop
+            self.names[rank] = image_id
 
     def finish(self) -> Exemplar:
         average = np.where(self.seen > 0, self.sum / np.maximum(self.seen, 1), PAPER).round().astype(np.uint8)
-        shown = [self.shown[rank] for rank in sorted(self.shown)]
-        crops = np.stack([crop for _, crop in shown]) if shown else np.zeros((0, *average.shape), np.uint8)
-        return Exemplar(self.feature, self.count, tuple(name for name, _ in shown), average, crops)
+        names = tuple(self.names[rank] for rank in range(len(self.names)))
+        return Exemplar(self.feature, self.count, names, average, self.crops[: len(names)])
 
 
 def cut(picture: np.ndarray, corner: tuple[int, int], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -17,11 +17,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vebi import heatmap
-from vebi.backward import pull_back
+from vebi.backward import check_rule, pull_back
 from vebi.classifier import evaluating
 from vebi.descriptors import Progress, channel_energy, descriptors
 from vebi.errors import UsageError
-from vebi.images import Images, batches, open_images, report_skipped
+from vebi.images import batches, gather, open_images, report_skipped
 from vebi.interpretation import Interpretation
 from vebi.taps import Feature, Recorder
 
@@ -76,9 +76,20 @@ class Settings:
     def __post_init__(self):
         if self.features < 1:
             raise UsageError(f"features is {self.features}, but at least one heatmap is needed")
+        check_rule(self.rule, self.stride_fix)
 
 
-def explain(
+def explain(interpretation: Interpretation, images: Any, **options: Any) -> Explanation | list[Explanation]:
+    """The explanation of one image, or a list of them for a folder, a list of paths or a data set.
+
+    ``options`` and errors are those of ``explanations``.
+    """
+    explained = list(explanations(interpretation, images, **options))
+    one = isinstance(images, str | os.PathLike) and not Path(images).is_dir()
+    return explained[0] if one and explained else explained
+
+
+def explanations(
     interpretation: Interpretation,
     images: Any,
     *,
@@ -89,39 +100,33 @@ def explain(
     batch_size: int = 32,
     strict: bool = True,
     progress: Progress | None = None,
-) -> Explanation | list[Explanation]:
-    """The explanation of one image, or a list of them for a folder, a list of paths or a data set.
+) -> Iterator[Explanation]:
+    """The explanations of a file, a folder, a list of paths or a data set, one after the other, in order.
 
-    ``target`` names a class to explain instead of the predicted one. With ``strict`` an image that cannot be decoded
-    is an ImageError, otherwise it is skipped with a warning. Raises UsageError for options that do not exist.
+    ``target`` names a class to explain instead of the predicted one; ``features`` is the number of heatmaps at most;
+    ``rule`` and ``stride_fix``: see ``backward``. With ``strict`` an image that cannot be decoded is an ImageError,
+    otherwise it is skipped with a warning at the end. ``progress`` is called with (images done, all images).
+    Raises UsageError for options that do not exist, InputError for images that do not exist.
     """
     settings = Settings(features, rule, stride_fix)
     classes = interpretation.classes
+    classifier = interpretation.require_classifier()
     if target is not None and target not in classes:
         raise UsageError(f"there is no class {target!r}: the model's classes are {', '.join(classes[:12])}")
-    one = isinstance(images, str | os.PathLike) and not Path(images).is_dir()
-    collection = open_images(images, classes)
-    index = None if target is None else classes.index(target)
-    explained = list(_explain_all(interpretation, collection, index, settings, batch_size, strict, progress))
-    return explained[0] if one and explained else explained
-
-
-def _explain_all(
-    interpretation: Interpretation, images: Images, target: int | None, settings: Settings, batch_size, strict, progress
-) -> Iterator[Explanation]:
-    classifier = interpretation.require_classifier()
+    # a folder is a heap of pictures here: whether its subfolders are classes does not matter
+    collection = open_images(gather([images]) if isinstance(images, str | os.PathLike) else images, classes)
     skipped: list[tuple[str, str]] = []
     done = 0
-    for batch in batches(images, range(len(images)), classifier.preprocess.prepare, batch_size, strict=strict):
+    for batch in batches(collection, range(len(collection)), classifier.preprocess.prepare, batch_size, strict=strict):
         skipped += batch.skipped
         if batch.indices:
-            targets = None if target is None else [target] * len(batch.indices)
-            ids = [images.ids[i] for i in batch.indices]
+            targets = None if target is None else [classes.index(target)] * len(batch.indices)
+            ids = [collection.ids[i] for i in batch.indices]
             yield from explain_batch(interpretation, batch.inputs, ids, targets, settings)
         done += len(batch.indices) + len(batch.skipped)
         if progress:
-            progress(done, len(images))
-    report_skipped(skipped, len(images))
+            progress(done, len(collection))
+    report_skipped(skipped, len(collection))
 
 
 def explain_batch(

@@ -15,7 +15,7 @@ from vebi.classifier import Classifier, evaluating
 from vebi.descriptors import SHARD, Descriptor, DescriptorTable, tabulate
 from vebi.errors import InputError, ModelError, UsageError, VebiWarning
 from vebi.exemplars import find_exemplars
-from vebi.images import Images, open_images, report_skipped
+from vebi.images import Images, open_images, skipped_note
 from vebi.interpretation import Interpretation, load, write
 from vebi.taps import choose_layers
 
@@ -55,7 +55,9 @@ def interpret(
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}, but at least one picture must pass at a time")
     images = open_images(data, classifier.class_names)
-    classifier = named(classifier, images)
+    if classifier.class_names is None:
+        classifier = named(classifier, images)
+        images = open_images(data, classifier.class_names)
     chosen = choose_layers(classifier, layers)
     settings = {
         "model": {"spec": classifier.spec, "weights": classifier.weights, "sha256": classifier.hash()},
@@ -79,7 +81,9 @@ def interpret(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(out or scratch)
         if runs.claim(folder, settings):
-            return load(folder, classifier)
+            found = load(folder, classifier)
+            _warn(found.provenance["notes"])
+            return found
         table = tabulate(
             classifier,
             images,
@@ -98,9 +102,7 @@ def interpret(
 
 
 def named(classifier: Classifier, images: Images) -> Classifier:
-    """The classifier with names for its classes: its own, else those of the data's folders, else numbers."""
-    if classifier.class_names is not None:
-        return classifier
+    """A classifier without class names with those of the data's folders, else numbers."""
     with evaluating(classifier.module), torch.inference_mode():
         count = classifier.scores(classifier.blank()).shape[1]
     if not images.class_names:
@@ -124,13 +126,14 @@ def _from_table(
 ) -> Interpretation:
     classes = classifier.class_names
     skipped = table.skipped()
-    report_skipped(skipped, len(images))
     sums = table.sums(len(classes), LABELS[settings["labels"]])
     if not sums.e.any():
-        reason = "no picture could be decoded" if len(skipped) == len(images) else "no picture has a true class"
+        lost = len(skipped) == len(images)
+        reason = f"no picture could be decoded, first: {skipped[0][1]}" if lost else "no picture has a true class"
         raise InputError(f"there is nothing to fit: {reason}; check the data")
     solutions = lasso.solve_all(sums.gram, sums.b, sums.e, settings["mu"], signed=settings["signed"])
-    _report(classes, sums.e, solutions, settings["labels"], settings["mu"])
+    notes = skipped_note(skipped, len(images)) + _notes(classes, sums.e, solutions, settings["labels"], settings["mu"])
+    _warn(notes)
     weights = np.stack([solution.weights for solution in solutions])
     columns = np.flatnonzero(np.abs(weights).sum(axis=0) > 0)
     truth, predictions = table.column("labels"), table.column("predictions")
@@ -156,25 +159,28 @@ def _from_table(
             "images_per_class": {name: int(n) for name, n in zip(classes, sums.e, strict=True)},
             "complete": [solution.complete for solution in solutions],
             "skipped": [name for name, _ in skipped],
+            "notes": notes,
             "accuracy": float((truth[known] == predictions[known]).mean()) if known.any() else None,
         },
         classifier=classifier,
     )
 
 
-def _report(classes: Sequence[str], e: np.ndarray, solutions: list[lasso.Solution], labels: str, mu: float) -> None:
-    """Says which classes got no features, and which solutions are not what was asked for."""
+def _notes(classes: Sequence[str], e: np.ndarray, solutions: list[lasso.Solution], labels: str, mu: float) -> list[str]:
+    """Which classes got no features, and which solutions are not what was asked for."""
     verb = "is never predicted" if labels == "predicted" else "has no pictures"
+    notes = []
     for name, count, solution in zip(classes, e, solutions, strict=True):
         if count == 0:
-            message = f"class {name} {verb}, so it gets no features"
+            notes.append(f"class {name} {verb}, so it gets no features")
         elif not solution.trusted:
-            message = f"class {name}: the solution is off by up to {solution.gap:.1e} of its objective at 0"
+            notes.append(f"class {name}: the solution is off by up to {solution.gap:.1e} of its objective at 0")
         elif not solution.complete:
-            message = (
-                f"class {name}: no more than ||w||_1 = {np.abs(solution.weights).sum():.3g} is of use, so mu = {mu:g} "
-                f"does not bind"
-            )
-        else:
-            continue
-        warnings.warn(message, VebiWarning, stacklevel=4)
+            norm = np.abs(solution.weights).sum()
+            notes.append(f"class {name}: no more than ||w||_1 = {norm:.3g} is of use, so mu = {mu:g} does not bind")
+    return notes
+
+
+def _warn(notes: list[str]) -> None:
+    for note in notes:
+        warnings.warn(note, VebiWarning, stacklevel=4)

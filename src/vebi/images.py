@@ -126,26 +126,30 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class Files:
-    """Pictures in files."""
+    """Pictures in files: ``ids`` are their paths below ``root``."""
 
-    paths: Sequence[Path]
+    root: Path
     ids: Sequence[str]
     labels: Sequence[int]
     class_names: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.ids)
+
+    def path(self, index: int) -> Path:
+        return self.root / self.ids[index]
 
     def load(self, index: int) -> tuple[Image.Image, int]:
-        return decode(self.paths[index]), self.labels[index]
+        return decode(self.path(index)), self.labels[index]
 
     def fingerprint(self) -> str:
         """Of the names below their common folder and the sizes: it stays the same where the whole tree moves."""
         digest = hashlib.sha256()
-        root = os.path.commonpath([path.parent.absolute() for path in self.paths])
-        for path in self.paths:
-            size = path.stat().st_size if path.is_file() else "missing"
-            place = os.fsencode(path.absolute().relative_to(root).as_posix())  # a name need not be UTF-8
+        names = [os.path.abspath(os.path.join(self.root, name)) for name in self.ids]
+        common = os.path.commonpath({os.path.dirname(name) for name in names})
+        for name in names:
+            size = os.path.getsize(name) if os.path.isfile(name) else "missing"
+            place = os.fsencode(Path(os.path.relpath(name, common)).as_posix())  # a name need not be UTF-8
             digest.update(place + f"\0{size}\n".encode())
         return digest.hexdigest()
 
@@ -252,44 +256,48 @@ def open_images(data: Any, class_names: tuple[str, ...] | None = None) -> Images
 def _from_folder(root: Path, class_names: tuple[str, ...] | None) -> Files:
     if (root / "images").is_dir() and (root / "masks").is_dir():
         root = root / "images"  # a data set with ground truth keeps its pictures beside its masks
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    names = _pictures(root)
+    folders = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not names:
+        held = f"the folders in {root} hold" if folders else f"{root} holds"
+        raise InputError(f"{held} no pictures: give a folder with one folder of pictures for each class")
     if not folders:
-        paths = _pictures(root)
-        if not paths:
-            raise InputError(f"{root} holds no pictures: give a folder with one folder of pictures for each class")
-        return Files(paths, [p.relative_to(root).as_posix() for p in paths], [UNKNOWN] * len(paths), class_names or ())
-    found = [(folder.name, _pictures(folder)) for folder in folders]
-    filled = [name for name, paths in found if paths]
-    loose = sum(p.is_file() and p.suffix.lower() in SUFFIXES for p in root.iterdir())
-    if not filled:
-        raise InputError(f"the folders in {root} hold no pictures: put the pictures of each class into its folder")
+        return Files(root, names, [UNKNOWN] * len(names), class_names or ())
+    inside = [name for name in names if "/" in name]
+    filled = tuple(dict.fromkeys(name.partition("/")[0] for name in inside))
     if len(filled) < 2:
-        raise InputError(f"{root} holds pictures of one class only ({filled[0]}): at least two classes are needed")
-    if loose:
-        warnings.warn(
-            f"{loose} pictures lie beside the class folders in {root} and are left out", VebiWarning, stacklevel=3
+        raise InputError(
+            f"{root} holds pictures of one class only ({', '.join(filled) or 'its own'}): at least two are needed"
         )
-    names = class_names or tuple(filled)
-    paths = [path for _, group in found for path in group]
-    labels = [_class_index(name, names) for name, group in found for _ in group]
-    return Files(paths, [p.relative_to(root).as_posix() for p in paths], labels, names)
+    if len(inside) < len(names):
+        warnings.warn(
+            f"{len(names) - len(inside)} pictures lie beside the class folders in {root} and are left out",
+            VebiWarning,
+            stacklevel=3,
+        )
+    index = {name: _class_index(name, class_names or filled) for name in filled}
+    return Files(root, inside, [index[name.partition("/")[0]] for name in inside], class_names or filled)
 
 
 def _from_paths(paths: list[Path], class_names: tuple[str, ...] | None) -> Files:
     """Single files; a file in a folder named as a class has that class as its label."""
     index = {name: i for i, name in enumerate(class_names or ())}
-    return Files(paths, [str(p) for p in paths], [index.get(p.parent.name, UNKNOWN) for p in paths], class_names or ())
+    labels = [index.get(path.parent.name, UNKNOWN) for path in paths]
+    return Files(Path(), [str(path) for path in paths], labels, class_names or ())
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """All pictures below a folder, but none that are hidden or lie in a hidden folder."""
-    return sorted(
-        p
-        for p in folder.rglob("*")
-        if p.suffix.lower() in SUFFIXES
-        and p.is_file()
-        and not any(part.startswith(".") for part in p.relative_to(folder).parts)
-    )
+def _pictures(folder: Path) -> list[str]:
+    """The paths of all pictures below a folder, sorted, but none that are hidden or lie in a hidden folder."""
+    found = []
+    for place, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        inside = Path(place).relative_to(folder)
+        found += [
+            (inside / name).as_posix()
+            for name in files
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+        ]
+    return sorted(found, key=lambda name: name.split("/"))
 
 
 def _class_index(name: str, class_names: tuple[str, ...]) -> int:
@@ -308,7 +316,7 @@ def gather(places: Sequence[str | os.PathLike]) -> list[Path]:
     for place in map(Path, places):
         if not place.exists():
             raise InputError(f"{place} does not exist: give pictures or folders of pictures")
-        pictures = _pictures(place) if place.is_dir() else [place]
+        pictures = [place / name for name in _pictures(place)] if place.is_dir() else [place]
         if not pictures:
             raise InputError(f"{place} holds no pictures: give pictures or folders of pictures")
         found += pictures
@@ -347,40 +355,71 @@ def batches(
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}, but at least one picture must pass at a time")
 
-    def load(index: int) -> tuple[torch.Tensor, int] | ImageError:
-        try:
-            image, label = images.load(index)
-            return prepare(image, images.ids[index]), label
-        except ImageError as error:
-            return error
-
     groups = [indices[i : i + batch_size] for i in range(0, len(indices), batch_size)]
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        ahead = [[pool.submit(load, i) for i in group] for group in groups[:1]]
+        ahead = [_Loading(pool, images, group, prepare) for group in groups[:1]]
         try:
-            for k, group in enumerate(groups):
+            for k in range(len(groups)):
                 if k + 1 < len(groups):
-                    ahead.append([pool.submit(load, i) for i in groups[k + 1]])
-                yield _batch(images, group, [future.result() for future in ahead.pop(0)], strict)
+                    ahead.append(_Loading(pool, images, groups[k + 1], prepare))
+                yield ahead.pop(0).result(strict)
         finally:  # a consumer that stops early does not wait for pictures that nobody wants
-            for future in (f for group in ahead for f in group):
-                future.cancel()
+            for loading in ahead:
+                loading.cancel()
 
 
-def _batch(images: Images, indices: Sequence[int], loaded: list, strict: bool) -> Batch:
-    failed = [(images.ids[i], str(x)) for i, x in zip(indices, loaded, strict=True) if isinstance(x, ImageError)]
-    if failed and strict:
-        raise ImageError(failed[0][1])
-    good = [(i, *x) for i, x in zip(indices, loaded, strict=True) if not isinstance(x, ImageError)]
-    inputs = torch.stack([x for _, x, _ in good]) if good else torch.empty(0)
-    return Batch([i for i, _, _ in good], inputs, [label for _, _, label in good], failed)
+class _Loading:
+    """A batch on its way: each thread puts its picture into the one tensor of the batch, so that memory is reused."""
+
+    def __init__(self, pool: ThreadPoolExecutor, images: Images, indices: Sequence[int], prepare: Callable):
+        self._images = images
+        self._indices = indices
+        self._prepare = prepare
+        self._inputs = torch.empty(0)
+        self._lock = Lock()
+        self._futures = [pool.submit(self._load, row) for row in range(len(indices))]
+
+    def _load(self, row: int) -> int | ImageError:
+        """The label of a picture, whose input is then in its row."""
+        index = self._indices[row]
+        try:
+            image, label = self._images.load(index)
+            prepared = self._prepare(image, self._images.ids[index])
+        except ImageError as error:
+            return error
+        with self._lock:
+            if not len(self._inputs):
+                self._inputs = torch.empty(len(self._indices), *prepared.shape, dtype=prepared.dtype)
+        self._inputs[row] = prepared
+        return label
+
+    def result(self, strict: bool) -> Batch:
+        loaded = [future.result() for future in self._futures]
+        failed = [
+            (self._images.ids[i], str(x))
+            for i, x in zip(self._indices, loaded, strict=True)
+            if isinstance(x, ImageError)
+        ]
+        if failed and strict:
+            raise ImageError(failed[0][1])
+        rows = [row for row, x in enumerate(loaded) if not isinstance(x, ImageError)]
+        inputs = self._inputs[rows] if failed and rows else self._inputs
+        return Batch([self._indices[row] for row in rows], inputs, [loaded[row] for row in rows], failed)
+
+    def cancel(self) -> None:
+        for future in self._futures:
+            future.cancel()
+
+
+def skipped_note(skipped: Sequence[tuple[str, str]], total: int) -> list[str]:
+    """A sentence that says how many pictures were left out and names the first of them; none where none was."""
+    if not skipped:
+        return []
+    first = skipped[0][1]
+    return [f"{len(skipped)} of {total} pictures could not be decoded and were skipped, first: {first}"]
 
 
 def report_skipped(skipped: Sequence[tuple[str, str]], total: int) -> None:
-    """Says how many pictures were left out, and names the first of them."""
-    if skipped:
-        warnings.warn(
-            f"{len(skipped)} of {total} pictures could not be decoded and were skipped, first: {skipped[0][1]}",
-            VebiWarning,
-            stacklevel=2,
-        )
+    """Says the same as a warning."""
+    for note in skipped_note(skipped, total):
+        warnings.warn(note, VebiWarning, stacklevel=2)

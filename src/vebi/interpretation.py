@@ -132,5 +132,8 @@ def load(folder: str | os.PathLike, classifier: Classifier | None = None) -> Int
         if classifier is not None:
             runs.check_model(found.provenance["settings"], classifier)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"the run in {folder} is damaged ({type(error).__name__}: {error}): fit it again") from None
+        raise RunError(
+            f"the run in {folder} is damaged ({type(error).__name__}: {error}): "
+            f"delete {folder / runs.RESULT} and run the same fit again, it keeps its table"
+        ) from None
     return found

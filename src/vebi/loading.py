@@ -29,6 +29,7 @@ def load_classifier(
     std: Sequence[float] | None = None,
     size: int | None = None,
     resize: int | None = None,
+    interpolation: str | None = None,
     class_names: Sequence[str] | None = None,
     device: str = "cpu",
 ) -> Classifier:
@@ -39,8 +40,8 @@ def load_classifier(
     checkpoint of ``vebi train``.
     ``weights``: a safetensors file, or a file that ``torch.load(weights_only=True)`` reads. Without it torchvision and
     timm fetch their own pretrained weights. ``mean``, ``std``, ``size`` and ``class_names`` come from the arguments,
-    else from the checkpoint, else from the network's own attributes or configuration; ``resize`` from the arguments,
-    else from where ``size`` comes from.
+    else from the checkpoint, else from the network's own attributes or configuration; ``resize`` and
+    ``interpolation`` from the arguments, else from where ``size`` comes from.
     Raises ModelError where anything does not fit.
     """
     spec = str(spec)
@@ -59,7 +60,7 @@ def load_classifier(
     if state is not None:
         _load_state(module, state, str(weights))
     _check_finite(module)
-    given = {"mean": mean, "std": std, "size": size, "resize": resize, "class_names": class_names}
+    given = dict(mean=mean, std=std, size=size, resize=resize, interpolation=interpolation, class_names=class_names)
     preprocess, names = _preparation(spec, [given, own, defaults])
     classifier = Classifier(
         module.to(device).eval(), preprocess, names, spec, str(Path(weights).resolve()) if weights else None
@@ -76,6 +77,7 @@ def _preparation(spec: str, sources: list[dict[str, Any]]) -> tuple[Preprocess, 
         known[key] = source.get(key)
         if key == "size":
             known["resize"] = sources[0]["resize"] or source.get("resize")
+            known["interpolation"] = sources[0]["interpolation"] or source.get("interpolation") or "bilinear"
     missing = [key for key in ("mean", "std", "size") if known[key] is None]
     if missing:
         raise UsageError(
@@ -92,7 +94,7 @@ def _preparation(spec: str, sources: list[dict[str, Any]]) -> tuple[Preprocess, 
             f"{spec} has {held}, but mean and std must be lists of numbers, size and resize whole numbers and class "
             f"names a list: correct them"
         ) from None
-    return Preprocess(size, mean, std, resize), names
+    return Preprocess(size, mean, std, resize, known["interpolation"]), names
 
 
 def save_checkpoint(
@@ -145,8 +147,11 @@ def _build(spec: str, state: dict[str, Tensor] | None) -> tuple[nn.Module, dict[
     )
 
 
+_PREPARATION = ("mean", "std", "size", "resize", "interpolation", "class_names")
+
+
 def _attributes(source: Any) -> dict[str, Any]:
-    return {k: getattr(source, k, None) for k in ("mean", "std", "size", "resize", "class_names")}
+    return {k: getattr(source, k, None) for k in _PREPARATION}
 
 
 def _call(file: Path, function: str) -> nn.Module:
@@ -219,6 +224,7 @@ def _torchvision(name: str, pretrained: bool) -> tuple[nn.Module, dict[str, Any]
         "std": prepare.std,
         "size": prepare.crop_size[0],
         "resize": prepare.resize_size[0],
+        "interpolation": prepare.interpolation.value,
         "class_names": weights.meta["categories"] if pretrained else None,
     }
 
@@ -238,6 +244,7 @@ def _timm(name: str, pretrained: bool) -> tuple[nn.Module, dict[str, Any]]:
         "std": config["std"],
         "size": size,
         "resize": round(size / (config.get("crop_pct") or 1)),
+        "interpolation": config.get("interpolation"),
     }
 
 
@@ -270,7 +277,7 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return state, {}
 
 
-_KEYS = ("format", "model", "note", "mean", "std", "size", "resize", "class_names")
+_KEYS = ("format", "model", "note", *_PREPARATION)
 
 
 def _load_state(module: nn.Module, state: dict[str, Tensor], path: str) -> None:

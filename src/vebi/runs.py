@@ -69,7 +69,7 @@ def find_classifier(
     try:
         held, held_weights, sha256 = (settings["model"][key] for key in ("spec", "weights", "sha256"))
         prepare = settings["preprocess"]
-        prepare = Preprocess(prepare["size"], tuple(prepare["mean"]), tuple(prepare["std"]), prepare["resize"])
+        prepare = Preprocess(**{**prepare, "mean": tuple(prepare["mean"]), "std": tuple(prepare["std"])})
         classes = [str(name) for name in settings["classes"]]
         if not (isinstance(held, str | None) and isinstance(held_weights, str | None) and isinstance(sha256, str)):
             raise TypeError("the model is described by other things than text")
@@ -108,6 +108,7 @@ def describe_preprocess(preprocess: Preprocess) -> dict[str, Any]:
     return {
         "size": preprocess.size,
         "resize": preprocess.resize,
+        "interpolation": preprocess.interpolation,
         "mean": list(preprocess.mean),
         "std": list(preprocess.std),
     }

@@ -59,7 +59,7 @@ def test_pictures_are_never_overwritten(found, squares, tmp_path):
 
 
 def test_places_and_pictures_are_checked_before_anything_is_computed(found, squares, tmp_path, monkeypatch):
-    monkeypatch.setattr("vebi.report.gallery.explain", lambda *_, **__: pytest.fail("computed in vain"))
+    monkeypatch.setattr("vebi.report.gallery.explanations", lambda *_, **__: pytest.fail("computed in vain"))
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="it is a file"):
         write_gallery(found, [squares / "red"], tmp_path / "file")
@@ -71,3 +71,16 @@ def test_places_and_pictures_are_checked_before_anything_is_computed(found, squa
 def test_options_that_cannot_be(found, squares, tmp_path, options):
     with pytest.raises(UsageError):
         write_gallery(found, [squares / "red" / "00.png"], tmp_path / "out", **options)
+
+
+def test_what_was_explained_before_an_interruption_is_kept(found, squares, tmp_path):
+    def stop(done, _):
+        if done >= 2:
+            raise KeyboardInterrupt
+
+    pictures = [squares / "red" / f"{k:02d}.png" for k in range(6)]
+    with pytest.raises(KeyboardInterrupt):
+        write_gallery(found, pictures, tmp_path / "out", batch_size=2, progress=stop)
+    rows = json.loads((tmp_path / "out" / "explanations.json").read_text())
+    assert [row["image"] for row in rows] == [str(p) for p in pictures[:2]]
+    assert all((tmp_path / "out" / row["figure"]).exists() for row in rows)

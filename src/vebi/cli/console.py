@@ -1,21 +1,27 @@
 """What the commands share: data on stdout; progress, warnings and errors on stderr; exit codes."""
 
+import ctypes
 import json
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from vebi.errors import VebiError, VebiWarning
 
 INTERRUPTED = 130
+_M_ARENA_MAX = -8  # of malloc.h
 
 
 @contextmanager
-def guarded() -> Iterator[None]:
-    """Turns what goes wrong in a command into one sentence on stderr and the right exit code, never a traceback."""
+def guarded(resumable: bool = False) -> Iterator[None]:
+    """Turns what goes wrong in a command into one sentence on stderr and the right exit code, never a traceback.
+
+    ``resumable`` says that the command, given again, goes on where it was interrupted.
+    """
+    _share_heap()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
@@ -25,7 +31,7 @@ def guarded() -> Iterator[None]:
     except VebiError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail("interrupted; the same command goes on where it was", INTERRUPTED)
+        _fail("interrupted" + ("; the same command goes on where it was" if resumable else ""), INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone, as in `vebi layers ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
@@ -37,6 +43,13 @@ def guarded() -> Iterator[None]:
         if os.environ.get("VEBI_DEBUG"):
             raise
         _fail(f"stopped by a defect ({type(error).__name__}: {error}); VEBI_DEBUG=1 shows where, please report it", 1)
+
+
+def _share_heap() -> None:
+    """One heap for all threads, where the C library is glibc: it would else give every decoding thread its own, and
+    these grow with the length of a pass instead of staying as large as a batch."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def say(text: str) -> None:

@@ -42,7 +42,7 @@ def flowers(
     as_json: Json = False,
 ) -> None:
     """Render flowers with known ground truth: pictures, part masks and a data card."""
-    with console.guarded():
+    with console.guarded(resumable=True):
         from vebi.flowers import generate
 
         with console.progress() as progress:
@@ -73,7 +73,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train the reference network and tell its accuracy on the pictures held out."""
-    with console.guarded():
+    with console.guarded(resumable=True):
         from dataclasses import asdict
 
         from vebi.flowers.training import train as run
@@ -134,7 +134,7 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Find the few features that matter for every class."""
-    with console.guarded():
+    with console.guarded(resumable=True):
         from vebi.fitting import interpret
 
         classifier = _load(spec, weights, mean, std, size, classes)
@@ -232,7 +232,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """The whole story on flowers, in minutes: render, train, fit, explain, score, report."""
-    with console.guarded():
+    with console.guarded(resumable=True):
         from vebi.demo import run
 
         with console.progress() as progress:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vebi.errors import ImageError, RunError
-from vebi.explanation import Explanation, explain
+from vebi.explanation import Explanation, explanations
 from vebi.images import gather
 from vebi.interpretation import Interpretation
 from vebi.report.figure import figure
@@ -26,25 +26,27 @@ def write_gallery(
 ) -> list[dict[str, Any]]:
     """Explains files and folders of files into ``out``: a picture each, and ``explanations.json``, which is returned.
 
-    ``options`` are those of ``explain``. A file that cannot be decoded is skipped with a warning unless ``strict``;
-    where nothing is left that is an ImageError. RunError where ``out`` holds files that are no gallery: they might be
-    the pictures themselves.
+    ``options`` are those of ``explanations``. Each is written as soon as it is made. A file that cannot be decoded is
+    skipped with a warning unless ``strict``; where nothing is left that is an ImageError. RunError where ``out`` holds
+    files that are no gallery: they might be the pictures themselves.
     """
     paths = gather(images)
     make_folder(out)
     if any(out.iterdir()) and not (out / CONTENTS).exists():
         raise RunError(f"{out} holds other files and no explanations: choose an empty or a new folder")
-    explanations = explain(interpretation, paths, strict=strict, progress=progress, **options)
-    if not explanations:
-        raise ImageError(f"none of the {len(paths)} files could be decoded, the first is {paths[0]}: give pictures")
-    (out / CONTENTS).touch()
     rows: list[dict[str, Any]] = []
     taken: set[str] = set()
-    for explanation in explanations:
-        name = _free_name(Path(explanation.image_id).stem, taken)
-        figure(explanation, interpretation).save(out / name)
-        rows.append(in_words(explanation) | {"figure": name})
-    (out / CONTENTS).write_text(json.dumps(rows, indent=1) + "\n")
+    try:
+        for explanation in explanations(interpretation, paths, strict=strict, progress=progress, **options):
+            (out / CONTENTS).touch()
+            name = _free_name(Path(explanation.image_id).stem, taken)
+            figure(explanation, interpretation).save(out / name)
+            rows.append(in_words(explanation) | {"figure": name})
+    finally:  # what was explained before an error or an interruption is kept
+        if rows:
+            (out / CONTENTS).write_text(json.dumps(rows, indent=1) + "\n")
+    if not rows:
+        raise ImageError(f"none of the {len(paths)} files could be decoded, the first is {paths[0]}: give pictures")
     return rows
 
 
