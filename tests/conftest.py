@@ -10,8 +10,8 @@ from jaxtyping import install_import_hook
 from support import COLOURS, SIZE, ToyNet, draw_square
 
 CHECKED = (
-    "backward classifier descriptors evaluation.iou exemplars explanation fitting flowernet heatmap images "
-    "interpretation lasso loading receptive runs taps"
+    "backward batches classifier decoding descriptors evaluation.iou exemplars explanation fitting flowernet heatmap "
+    "images interpretation lasso loading receptive runs taps"
 )
 install_import_hook([f"vebi.{name}" for name in CHECKED.split()], "support.typecheck")
 
@@ -33,8 +33,9 @@ def squares(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def toy_module(squares) -> ToyNet:
     """A ToyNet that tells the squares apart."""
+    from vebi.batches import batches
     from vebi.classifier import Preprocess
-    from vebi.images import batches, open_images
+    from vebi.images import open_images
 
     torch.manual_seed(0)
     net = ToyNet()

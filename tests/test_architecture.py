@@ -20,7 +20,9 @@ ROWS = [
     "interpretation",
     "runs",
     "exemplars descriptors receptive taps backward loading",
-    "classifier images flowernet",
+    "batches classifier",
+    "images flowernet",
+    "decoding",
     "errors heatmap lasso provenance",
 ]
 ROW = {room: i for i, row in enumerate(ROWS) for room in row.split()}

@@ -21,9 +21,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
+from vebi.batches import Batch, batches
 from vebi.classifier import Classifier, evaluating
 from vebi.errors import ModelError, RunError
-from vebi.images import Batch, Images, batches
+from vebi.images import Images
 from vebi.taps import Feature, Layer, Recorder
 
 SHARD = 512

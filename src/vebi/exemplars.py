@@ -14,9 +14,10 @@ from jaxtyping import Int, UInt8
 from PIL import Image
 from torch import Tensor
 
+from vebi.batches import batches
 from vebi.classifier import Classifier, evaluating
 from vebi.descriptors import DescriptorTable
-from vebi.images import Images, batches
+from vebi.images import Images
 from vebi.receptive import Field, receptive_fields
 from vebi.taps import Feature, Recorder
 

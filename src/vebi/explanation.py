@@ -18,10 +18,11 @@ from torch import Tensor
 
 from vebi import heatmap
 from vebi.backward import check_rule, pull_back
+from vebi.batches import batches, report_skipped
 from vebi.classifier import evaluating
 from vebi.descriptors import Progress, channel_energy, descriptors
 from vebi.errors import UsageError
-from vebi.images import batches, gather, open_images, report_skipped
+from vebi.images import gather, open_images
 from vebi.interpretation import Interpretation
 from vebi.taps import Feature, Recorder
 

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from vebi import lasso, provenance, runs
+from vebi.batches import skipped_note
 from vebi.classifier import Classifier, evaluating
 from vebi.descriptors import SHARD, Descriptor, DescriptorTable, tabulate
 from vebi.errors import InputError, ModelError, UsageError, VebiWarning
 from vebi.exemplars import find_exemplars
-from vebi.images import Images, open_images, skipped_note
+from vebi.images import Images, open_images
 from vebi.interpretation import Interpretation, load, write
 from vebi.taps import choose_layers
 

@@ -1,18 +1,10 @@
-"""Files, folders and data sets -> indexed batches, with one decoding policy for the whole program.
-
-The policy: EXIF rotation is applied; grey, palette, CMYK and 16-bit pictures become 8-bit RGB (or grey, for a network
-with one colour); transparency is laid on white; nothing above ``MAX_PIXELS`` is decoded; what cannot be decoded in full
-is an ``ImageError``, never half a picture.
-"""
+"""Files, folders and data sets as collections of labelled pictures."""
 
 import hashlib
-import io
 import operator
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,88 +13,13 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
+from vebi.decoding import decode, to_rgb
 from vebi.errors import ImageError, InputError, UsageError, VebiWarning
 
-MAX_PIXELS = 89_478_485  # as Pillow: a quarter of a gigabyte of RGB
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"}
-#: What Pillow may try on a file; some of its other decoders start programs (EPS).
-FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 UNKNOWN = -1
-
-
-# --- decoding -------------------------------------------------------------------------------------------------------
-
-
-def decode(path: str | os.PathLike) -> Image.Image:
-    """The picture in a file as an 8-bit RGB image, upright. Raises ImageError with the file and the reason."""
-    return decode_bytes(read(path), str(path))
-
-
-def read(path: str | os.PathLike) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise ImageError(f"{path} does not exist: give the path of a picture") from None
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read ({error.strerror}): give the path of a picture") from None
-
-
-def decode_bytes(data: bytes, name: str) -> Image.Image:
-    """As ``decode``, of the bytes of a file; ``name`` is used in messages."""
-    with _image_errors(name), Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        return _upright_rgb(image, name)
-
-
-def to_rgb(image: Image.Image, name: str) -> Image.Image:
-    """As ``decode``, of a Pillow image in any mode, opened from a file or not."""
-    with _image_errors(name):
-        return _upright_rgb(image, name)
-
-
-@contextmanager
-def _image_errors(name: str) -> Iterator[None]:
-    try:
-        yield
-    except ImageError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(
-            f"{name} claims more pixels than the {MAX_PIXELS:,} that vebi decodes: scale it down first"
-        ) from None
-    except Image.UnidentifiedImageError:
-        raise ImageError(f"{name} is not a picture that can be decoded: give a PNG, JPEG or similar file") from None
-    except Exception as error:  # decoders raise almost anything on damaged files: OSError, SyntaxError, struct.error
-        raise ImageError(f"{name} is damaged or truncated ({error}): replace the file") from None
-
-
-def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
-    if not 0 < image.width * image.height <= MAX_PIXELS:
-        raise ImageError(
-            f"{name} has {image.width} x {image.height} pixels, but 1 to {MAX_PIXELS:,} can be decoded: scale it first"
-        )
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I") or image.mode == "F":
-        return _deep_grey(image, name)
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        flat = Image.new("RGBA", image.size, "white")
-        flat.alpha_composite(image.convert("RGBA"))
-        return flat.convert("RGB")
-    return image.convert("RGB")
-
-
-def _deep_grey(image: Image.Image, name: str) -> Image.Image:
-    """16-bit greys (integers up to 65535) or floats in [0, 1] as RGB."""
-    values = np.asarray(image)
-    top = 65535 if values.dtype.kind in "iu" else 1
-    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= top):
-        raise ImageError(f"{name} has grey values outside 0 to {top}: convert it to 8 or 16 bits a pixel")
-    values = np.where(values == image.info.get("transparency"), top, values)
-    return Image.fromarray((values * (255 / top)).round().astype(np.uint8)).convert("RGB")
-
-
-# --- collections ----------------------------------------------------------------------------------------------------
 
 
 @runtime_checkable
@@ -321,105 +238,3 @@ def gather(places: Sequence[str | os.PathLike]) -> list[Path]:
             raise InputError(f"{place} holds no pictures: give pictures or folders of pictures")
         found += pictures
     return found
-
-
-# --- batches --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Batch:
-    """``inputs`` N x C x H x W float32, ready for the network, of the pictures ``indices`` of a collection.
-
-    ``skipped`` lists (id, reason) of pictures that were asked for but cannot be decoded.
-    """
-
-    indices: list[int]
-    inputs: torch.Tensor
-    labels: list[int]
-    skipped: list[tuple[str, str]]
-
-
-def batches(
-    images: Images,
-    indices: Sequence[int],
-    prepare: Callable[[Any, str], torch.Tensor],
-    batch_size: int,
-    *,
-    strict: bool = False,
-) -> Iterator[Batch]:
-    """Batches of ``batch_size`` in the order of ``indices``, decoded ahead on threads, at most two batches at a time.
-
-    ``prepare`` turns a loaded picture and its id into a C x H x W float tensor. With ``strict`` the first picture that
-    cannot be decoded is raised as an ImageError.
-    """
-    if batch_size < 1:
-        raise UsageError(f"batch_size is {batch_size}, but at least one picture must pass at a time")
-
-    groups = [indices[i : i + batch_size] for i in range(0, len(indices), batch_size)]
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        ahead = [_Loading(pool, images, group, prepare) for group in groups[:1]]
-        try:
-            for k in range(len(groups)):
-                if k + 1 < len(groups):
-                    ahead.append(_Loading(pool, images, groups[k + 1], prepare))
-                yield ahead.pop(0).result(strict)
-        finally:  # a consumer that stops early does not wait for pictures that nobody wants
-            for loading in ahead:
-                loading.cancel()
-
-
-class _Loading:
-    """A batch on its way: each thread puts its picture into the one tensor of the batch, so that memory is reused."""
-
-    def __init__(self, pool: ThreadPoolExecutor, images: Images, indices: Sequence[int], prepare: Callable):
-        self._images = images
-        self._indices = indices
-        self._prepare = prepare
-        self._inputs = torch.empty(0)
-        self._lock = Lock()
-        self._futures = [pool.submit(self._load, row) for row in range(len(indices))]
-
-    def _load(self, row: int) -> int | ImageError:
-        """The label of a picture, whose input is then in its row."""
-        index = self._indices[row]
-        try:
-            image, label = self._images.load(index)
-            prepared = self._prepare(image, self._images.ids[index])
-        except ImageError as error:
-            return error
-        with self._lock:
-            if not len(self._inputs):
-                self._inputs = torch.empty(len(self._indices), *prepared.shape, dtype=prepared.dtype)
-        self._inputs[row] = prepared
-        return label
-
-    def result(self, strict: bool) -> Batch:
-        loaded = [future.result() for future in self._futures]
-        failed = [
-            (self._images.ids[i], str(x))
-            for i, x in zip(self._indices, loaded, strict=True)
-            if isinstance(x, ImageError)
-        ]
-        if failed and strict:
-            raise ImageError(failed[0][1])
-        rows = [row for row, x in enumerate(loaded) if not isinstance(x, ImageError)]
-        inputs = self._inputs[rows] if failed and rows else self._inputs
-        return Batch([self._indices[row] for row in rows], inputs, [loaded[row] for row in rows], failed)
-
-    def cancel(self) -> None:
-        for future in self._futures:
-            future.cancel()
-
-
-def skipped_note(skipped: Sequence[tuple[str, str]], total: int) -> list[str]:
-    """A sentence that says how many pictures were left out and names the first of them; none where none was."""
-    if not skipped:
-        return []
-    first = skipped[0][1]
-    return [f"{len(skipped)} of {total} pictures could not be decoded and were skipped, first: {first}"]
-
-
-def report_skipped(skipped: Sequence[tuple[str, str]], total: int) -> None:
-    """Says the same as a warning."""
-    for note in skipped_note(skipped, total):
-        warnings.warn(note, VebiWarning, stacklevel=2)

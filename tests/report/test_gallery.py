@@ -6,8 +6,8 @@ import pytest
 from support import SIZE, ToyNet
 
 import vebi
+from vebi.decoding import decode
 from vebi.errors import ImageError, InputError, RunError, UsageError, VebiWarning
-from vebi.images import decode
 from vebi.report.gallery import write_gallery
 
 

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from vebi import provenance
+from vebi.batches import batches, report_skipped
 from vebi.classifier import Preprocess
 from vebi.errors import InputError, UsageError
 from vebi.flowernet import FlowerNet
-from vebi.images import Images, batches, open_images, report_skipped
+from vebi.images import Images, open_images
 from vebi.loading import read_note, save_checkpoint
 
 FOLDS = 5
