@@ -67,7 +67,7 @@ def train(
         Path, typer.Argument(metavar="DIR", help="A data set of `vebi flowers`, or a class-per-folder tree.")
     ],
     out: Annotated[Path, typer.Option(help="The checkpoint to write, a .safetensors file.")],
-    epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 8,
+    epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 5,
     fold: Annotated[int, typer.Option(help="The fold (0 to 4) that is held out.")] = 0,
     seed: Seed = 0,
     as_json: Json = False,

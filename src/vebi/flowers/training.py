@@ -53,7 +53,7 @@ def train(
     data: Path,
     out: Path,
     *,
-    epochs: int = 8,
+    epochs: int = 5,
     fold: int = 0,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
