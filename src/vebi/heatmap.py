@@ -57,5 +57,5 @@ def overlay(
     """The image in faint grey with the map's colours laid over it, the more opaque the higher the map."""
     grey = image.astype(np.float64) @ (0.2126, 0.7152, 0.0722)
     paper = np.repeat((110 + grey * 0.57)[..., None], 3, axis=-1)
-    opacity = strength * np.sqrt(np.clip(heat, 0, 1))[..., None]
+    opacity = strength * np.clip(heat, 0, 1)[..., None] ** 0.7
     return (paper * (1 - opacity) + colourize(heat) * opacity).round().astype(np.uint8)

@@ -20,7 +20,9 @@ def found(toy_module, squares):
 def test_a_figure_for_every_picture_and_the_same_in_words(found, squares, tmp_path):
     rows = write_gallery(found, [squares / "red", squares / "blue" / "00.png"], tmp_path / "deep" / "out", features=2)
     out = tmp_path / "deep" / "out"
-    assert json.loads((out / "explanations.json").read_text()) == rows
+    written = json.loads((out / "explanations.json").read_text())
+    assert written["explanations"] == rows
+    assert written["provenance"]["model_sha256"] == found.provenance["settings"]["model"]["sha256"]
     assert [row["image"] for row in rows] == [str(squares / "red" / f"{i:02d}.png") for i in range(24)] + [
         str(squares / "blue" / "00.png")
     ]
@@ -81,6 +83,6 @@ def test_what_was_explained_before_an_interruption_is_kept(found, squares, tmp_p
     pictures = [squares / "red" / f"{k:02d}.png" for k in range(6)]
     with pytest.raises(KeyboardInterrupt):
         write_gallery(found, pictures, tmp_path / "out", batch_size=2, progress=stop)
-    rows = json.loads((tmp_path / "out" / "explanations.json").read_text())
+    rows = json.loads((tmp_path / "out" / "explanations.json").read_text())["explanations"]
     assert [row["image"] for row in rows] == [str(p) for p in pictures[:2]]
     assert all((tmp_path / "out" / row["figure"]).exists() for row in rows)

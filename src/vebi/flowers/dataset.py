@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..errors import InputError, UsageError
-from . import placement
-from .card import NAME, describe, read_me
-from .rendering import Shading, shade
-from .scene import FRAMES
-from .variants import VARIANTS, FlowerClass, classes
+from vebi.errors import InputError, UsageError
+from vebi.flowers import placement
+from vebi.flowers.card import NAME, describe, read_me
+from vebi.flowers.rendering import Shading, shade
+from vebi.flowers.scene import FRAMES
+from vebi.flowers.variants import VARIANTS, FlowerClass, classes
 
 POSITIONS = ROTATIONS = 5
 IMAGES_PER_CLASS = FRAMES * POSITIONS * ROTATIONS
@@ -89,7 +89,7 @@ def load_dataset(path: Path) -> dict:
     except (KeyError, TypeError, AttributeError, UsageError):
         sound = False
     if not sound:
-        raise InputError(f"{Path(path) / _RECORD} is damaged or of another kind: generate the data set again.")
+        raise InputError(f"{Path(path) / _RECORD} is damaged or of another kind: generate the data set again")
     return record
 
 
@@ -156,7 +156,7 @@ def _missing(out: Path, settings: dict) -> tuple[dict[int, dict[int, list[tuple[
 def _open(out: Path, settings: dict) -> None:
     """Make the folder ours, or find that it is ours already; refuse any other."""
     if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file: choose a folder for the data set.")
+        raise InputError(f"{out} is a file: choose a folder for the data set")
     found = next((out / name for name in (_RECORD, _PARTIAL) if (out / name).exists()), None)
     if found:
         held = _read(found)
@@ -164,10 +164,10 @@ def _open(out: Path, settings: dict) -> None:
             if held.get(key) != settings[key]:
                 raise InputError(
                     f"{out} holds a data set with {key} {held.get(key)}, not {settings[key]}: "
-                    f"choose another folder, or ask for {key} {held.get(key)}."
+                    f"choose another folder, or ask for {key} {held.get(key)}"
                 )
     elif out.exists() and any(out.iterdir()):
-        raise InputError(f"{out} is not empty and holds no data set of vebi: choose a new or empty folder.")
+        raise InputError(f"{out} is not empty and holds no data set of vebi: choose a new or empty folder")
     else:
         out.mkdir(parents=True, exist_ok=True)
         _replace(out / _PARTIAL, _json({"name": NAME} | settings))
@@ -176,7 +176,7 @@ def _open(out: Path, settings: dict) -> None:
 def _checked(variant: str, images_per_class: int, size: int, seed: int, background: str) -> dict:
     classes(variant)
     if background not in placement.BACKGROUNDS:
-        raise UsageError(f"There is no background {background!r}: choose one of {', '.join(placement.BACKGROUNDS)}.")
+        raise UsageError(f"there is no background {background!r}: choose one of {', '.join(placement.BACKGROUNDS)}")
     return {
         "variant": variant,
         "images_per_class": _whole("images_per_class", images_per_class, 1, IMAGES_PER_CLASS),
@@ -192,7 +192,7 @@ def _whole(name: str, value: int, low: int, high: int) -> int:
     except TypeError:
         number = low - 1
     if not low <= number <= high:
-        raise UsageError(f"{name} is {value!r}, but must be a whole number from {low} to {high}.")
+        raise UsageError(f"{name} is {value!r}, but must be a whole number from {low} to {high}")
     return number
 
 
@@ -221,11 +221,11 @@ def _read(path: Path) -> dict:
     try:
         contents = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise InputError(f"{path} is missing: {path.parent} is no finished data set, so generate it first.") from None
+        raise InputError(f"{path} is missing: {path.parent} is no finished data set, so generate it first") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): choose another folder and generate again.") from None
+        raise InputError(f"{path} cannot be read ({error}): choose another folder and generate again") from None
     if not isinstance(contents, dict):
-        raise InputError(f"{path} is damaged: choose another folder and generate the data set again.")
+        raise InputError(f"{path} is damaged: choose another folder and generate the data set again")
     return contents
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import UsageError
-from .rendering import Shading
-from .variants import FlowerClass, encode, linear
+from vebi.errors import UsageError
+from vebi.flowers.rendering import Shading
+from vebi.flowers.variants import FlowerClass, encode, linear
 
 OVERSAMPLING = 2  # the shading, and the samples taken of it, per pixel of the image and axis
 BACKGROUNDS = ("plain", "noise", "gradient")
@@ -95,7 +95,7 @@ def draw_background(rng: np.random.Generator, kind: str, size: int) -> np.ndarra
     if kind == "noise":
         field = sum(_clouds(rng, size, cells) / (1 + level) for level, cells in enumerate((3, 6, 14, 40)))
         return np.clip(0.5 + 0.1 * field, 0.06, 0.95).astype(np.float32)
-    raise UsageError(f"There is no background {kind!r}: choose one of {', '.join(BACKGROUNDS)}.")
+    raise UsageError(f"there is no background {kind!r}: choose one of {', '.join(BACKGROUNDS)}")
 
 
 def _clouds(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:

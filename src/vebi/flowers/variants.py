@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import UsageError
-from .scene import PARTS
+from vebi.errors import UsageError
+from vebi.flowers.scene import PARTS
 
 # Deep and bright end of each colour, sRGB. Light is white, so shading moves them towards black but not towards each
 # other; greens are left to leaves and stem, and the centre is nearly black.
@@ -47,7 +47,7 @@ class FlowerClass:
 def classes(variant: str) -> list[FlowerClass]:
     """The classes of ``single-6c`` or ``double-12c`` in the order of their indices."""
     if variant not in VARIANTS:
-        raise UsageError(f"There is no variant {variant!r}: choose one of {', '.join(VARIANTS)}.")
+        raise UsageError(f"there is no variant {variant!r}: choose one of {', '.join(VARIANTS)}")
     carriers = VARIANTS[variant]
     return [
         FlowerClass(colour if len(carriers) == 1 else f"{carrier}-{colour}", colour, carrier)
@@ -68,7 +68,7 @@ def carrier_mask(label_image: np.ndarray, which: str | int, dataset: dict) -> np
         found = [entries[which]] if 0 <= which < len(entries) else []
     if not found:
         names = ", ".join(entry["name"] for entry in entries)
-        raise UsageError(f"The data set has no class {which!r}: its classes are {names}, with indices from 0.")
+        raise UsageError(f"the data set has no class {which!r}: its classes are {names}, with indices from 0")
     return np.asarray(label_image) == PARTS[found[0]["carrier"]]
 
 

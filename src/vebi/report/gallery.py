@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from vebi import provenance
 from vebi.errors import ImageError, RunError
 from vebi.explanation import Explanation, explanations
 from vebi.images import gather
@@ -24,7 +25,8 @@ def write_gallery(
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> list[dict[str, Any]]:
-    """Explains files and folders of files into ``out``: a picture each, and ``explanations.json``, which is returned.
+    """Explains files and folders of files into ``out``: a picture each, and ``explanations.json``, whose explanations
+    are returned.
 
     ``options`` are those of ``explanations``. Each is written as soon as it is made. A file that cannot be decoded is
     skipped with a warning unless ``strict``; where nothing is left that is an ImageError. RunError where ``out`` holds
@@ -44,10 +46,24 @@ def write_gallery(
             rows.append(in_words(explanation) | {"figure": name})
     finally:  # what was explained before an error or an interruption is kept
         if rows:
-            (out / CONTENTS).write_text(json.dumps(rows, indent=1) + "\n")
+            content = {"provenance": _provenance(interpretation, options), "explanations": rows}
+            (out / CONTENTS).write_text(json.dumps(content, indent=1) + "\n")
     if not rows:
         raise ImageError(f"none of the {len(paths)} files could be decoded, the first is {paths[0]}: give pictures")
     return rows
+
+
+def _provenance(interpretation: Interpretation, options: dict[str, Any]) -> dict[str, Any]:
+    """What the explanations were made with, the run included."""
+    settings = interpretation.provenance["settings"]
+    return {
+        "created": provenance.now(),
+        "versions": provenance.versions(),
+        "options": options,
+        "model_sha256": settings["model"]["sha256"],
+        "data_sha256": settings["data"]["sha256"],
+        "mu": interpretation.mu,
+    }
 
 
 def in_words(explanation: Explanation) -> dict[str, Any]:
