@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import nn
 
 from vebi import heatmap
@@ -292,3 +293,29 @@ def test_progress(found, squares):
     told = []
     explain(found, squares, batch_size=30, progress=lambda *a: told.append(a))
     assert told == [(30, 72), (60, 72), (72, 72)]
+
+
+def test_pictures_in_memory(found, squares):
+    path = squares / "red" / "00.png"
+    expected = explain(found, path)
+    with Image.open(path) as picture:
+        picture.load()
+    tensor = found.classifier.preprocess.prepare(picture)
+    for one in (picture, np.asarray(picture), tensor):
+        assert_alike(replace(explain(found, one), image_id=expected.image_id), expected)
+    for many in ([picture, picture], torch.stack([tensor, tensor])):
+        both = explain(found, many)
+        assert len(both) == 2
+        assert_alike(replace(both[1], image_id=expected.image_id), expected)
+
+
+def test_in_inference_mode(found, squares):
+    expected = explain(found, squares / "red" / "00.png")
+    with torch.inference_mode():
+        assert_alike(explain(found, squares / "red" / "00.png"), expected)
+
+
+def test_one_broken_picture_is_an_error_even_if_not_strict(found, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no")
+    with pytest.raises(ImageError, match="a.png"):
+        explain(found, tmp_path / "a.png", strict=False)

@@ -190,3 +190,20 @@ def test_fingerprint_of_a_data_set():
     assert open_images([(ARRAY + 1, 0), data[1]], ("a", "b")).fingerprint() != before
     assert open_images([(ARRAY, 1), data[1]], ("a", "b")).fingerprint() != before
     assert open_images([*data, data[0]], ("a", "b")).fingerprint() != before
+
+
+def test_a_link_back_up_adds_nothing(tmp_path):
+    tree(tmp_path, red=2, blue=2)
+    before = open_images(tmp_path).ids
+    (tmp_path / "red" / "loop").symlink_to(tmp_path)
+    assert open_images(tmp_path).ids == before
+
+
+def test_fingerprint_sees_what_is_painted_over(tmp_path):
+    tree(tmp_path, red=2, blue=2)
+    before = open_images(tmp_path).fingerprint()
+    path = next((tmp_path / "red").iterdir())
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert open_images(tmp_path).fingerprint() != before

@@ -169,3 +169,13 @@ def test_nothing_in_a_run_is_executable(found, tmp_path):
     found.save(tmp_path)
     assert {p.suffix for p in tmp_path.rglob("*") if p.is_file()} == {".json", ".safetensors", ".png"}
     assert isinstance(load(tmp_path).descriptor, Descriptor)
+
+
+def test_names_that_are_not_there(toy, squares):
+    import vebi
+
+    found = vebi.interpret(toy, squares, mu=1)
+    with pytest.raises(UsageError, match="no class 'nope'"):
+        found.selected("nope")
+    with pytest.raises(UsageError, match="no class selected the feature relu1:99"):
+        found.exemplar(vebi.Feature("relu1", 99))

@@ -1,6 +1,7 @@
 """Receptive fields against fields worked out by hand, and against which pixels change an activation."""
 
 import pytest
+import torch
 import torch.nn.functional as F
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -134,7 +135,7 @@ def test_random_chains(layers):
         start, extent, jump = start - p * jump, extent + d * (k - 1) * jump, jump * s
         size = (size + 2 * p - d * (k - 1) - 1) // s + 1
         assume(size >= 2)
-    assume(extent + jump < 30)
+    assume(extent + jump < 30)  # what is larger cannot be seen whole from two neighbouring positions
     assert fields(nn.Sequential(*parts), str(len(parts) - 1), size=48) == square(start, jump, extent)
 
 
@@ -146,3 +147,36 @@ def test_the_network_is_left_as_it_was(toy):
     assert all(p.grad is g and p.requires_grad for p, g in zip(toy.module.parameters(), before, strict=True))
     assert not any(m._forward_hooks for m in toy.module.modules())
     toy.module.eval()
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        lambda x: x.clamp(min=0),
+        lambda x: torch.clamp_min(x, 0),
+        lambda x: torch.maximum(x, torch.zeros(())),
+        lambda x: torch.where(x > 0, x, 0 * x),
+        lambda x: x.masked_fill(x < 0, 0.0),
+    ],
+)
+def test_gates_without_a_name_are_open(gate):
+    class Gated(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.conv2 = conv(3, p=1), conv(3, p=1)
+
+        def forward(self, x):
+            return self.conv2(gate(self.conv1(x)))
+
+    assert fields(Gated(), "conv2") == square(-2, 1, 5)
+
+
+@pytest.mark.parametrize("k", [21, 22, 23])
+def test_a_way_that_cannot_be_measured_is_not_guessed(k):
+    """The only two positions reach the two edges, so that nothing tells how far apart they are."""
+    assert fields(nn.Sequential(conv(k, 12, 4)), "0", size=30) in (square(-4, 12, k), square(0, 0, 30))
+
+
+def test_fields_are_measured_in_inference_mode_too(toy):
+    with torch.inference_mode():
+        assert receptive_fields(toy, ["relu1"])["relu1"] == square(-1, 2, 3)

@@ -217,3 +217,12 @@ def test_json_is_whole_or_not_there(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         runs.write_json(path, {"format": runs.FORMAT, "n": 2})
     assert json.loads(path.read_text())["n"] == 1
+
+
+def test_other_class_names_are_refused(files, toy_module):
+    run = made(files, **{})
+    settings = runs.read_settings(run)
+    names = tuple(settings["classes"])
+    turned = Classifier(toy_module, Preprocess(32, ToyNet.mean, ToyNet.std), names[::-1])
+    with pytest.raises(RunError, match="give the run's names in its order"):
+        runs.check_model(settings, turned)

@@ -253,3 +253,28 @@ def test_listing_leaves_the_module_as_it_was():
     net.module.blocks[0].eval()
     list_layers(net)
     assert net.module.training and not net.module.blocks[0].training and net.module.blocks[1].training
+
+
+def test_channels_last_activations_are_not_taken_for_channels_first():
+    class Rows(nn.Module):
+        """As in ConvNeXt and Swin: a linear layer over the last dimension of N x H x W x C."""
+
+        def __init__(self):
+            super().__init__()
+            self.conv, self.linear, self.gelu, self.head = (
+                nn.Conv2d(3, 4, 3),
+                nn.Linear(4, 16),
+                nn.GELU(),
+                nn.Linear(16, 2),
+            )
+
+        def forward(self, x):
+            x = F.relu(self.conv(x)).permute(0, 2, 3, 1)
+            return self.head(self.gelu(self.linear(x)).mean((1, 2)))
+
+    assert [layer.name for layer in choose_layers(classifier(Rows()))] == ["relu"]
+    assert "linear" not in [layer.name for layer in list_layers(classifier(Rows()))]
+
+
+def test_one_pattern_may_be_given_as_it_is():
+    assert [layer.name for layer in choose_layers(classifier(Net()), "blocks.0.relu")] == ["blocks.0.relu"]

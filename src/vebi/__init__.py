@@ -15,7 +15,7 @@ _HOMES = {
     "Feature": "taps",
     "list_layers": "taps",
     "VebiError": "errors",
-    "VebiWarning": "images",
+    "VebiWarning": "errors",
 }
 
 __all__ = sorted(_HOMES)

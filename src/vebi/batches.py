@@ -13,6 +13,8 @@ import torch
 from vebi.errors import ImageError, UsageError, VebiWarning
 from vebi.images import Images
 
+NAMED = 20
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -100,11 +102,12 @@ class _Loading:
 
 
 def skipped_note(skipped: Sequence[tuple[str, str]], total: int) -> list[str]:
-    """A sentence that says how many pictures were left out and names the first of them; none where none was."""
+    """A sentence that counts and names the pictures that were left out; none where none was."""
     if not skipped:
         return []
-    first = skipped[0][1]
-    return [f"{len(skipped)} of {total} pictures could not be decoded and were skipped, first: {first}"]
+    note = f"{len(skipped)} of {total} pictures could not be decoded and were skipped, first: {skipped[0][1]}"
+    others = [name for name, _ in skipped[1:NAMED]] + ["..."] * (len(skipped) > NAMED)
+    return [f"{note}; also {', '.join(others)}" if others else note]
 
 
 def report_skipped(skipped: Sequence[tuple[str, str]], total: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor
 
 from vebi import heatmap
@@ -81,13 +82,21 @@ class Settings:
 
 
 def explain(interpretation: Interpretation, images: Any, **options: Any) -> Explanation | list[Explanation]:
-    """The explanation of one image, or a list of them for a folder, a list of paths or a data set.
+    """The explanation of one image, or a list of them for a folder, a list of images or a data set.
 
-    ``options`` and errors are those of ``explanations``.
+    One image is a path, a Pillow image, an H x W x 3 uint8 array or a C x H x W float tensor that is ready for the
+    network. ``options`` and errors are those of ``explanations``; one image that cannot be decoded is an ImageError.
     """
-    explained = list(explanations(interpretation, images, **options))
-    one = isinstance(images, str | os.PathLike) and not Path(images).is_dir()
-    return explained[0] if one and explained else explained
+    if isinstance(images, str | os.PathLike) and not Path(images).is_dir():
+        return next(explanations(interpretation, images, **options | {"strict": True}))
+    if _is_picture(images):
+        return next(explanations(interpretation, [images], **options | {"strict": True}))
+    return list(explanations(interpretation, images, **options))
+
+
+def _is_picture(item: Any) -> bool:
+    """A picture in memory; a batch of them has one dimension more."""
+    return isinstance(item, Image.Image) or (isinstance(item, np.ndarray | Tensor) and item.ndim in (2, 3))
 
 
 def explanations(
@@ -102,7 +111,7 @@ def explanations(
     strict: bool = True,
     progress: Progress | None = None,
 ) -> Iterator[Explanation]:
-    """The explanations of a file, a folder, a list of paths or a data set, one after the other, in order.
+    """The explanations of a file, a folder, a list of images or a data set, one after the other, in order.
 
     ``target`` names a class to explain instead of the predicted one; ``features`` is the number of heatmaps at most;
     ``rule`` and ``stride_fix``: see ``backward``. With ``strict`` an image that cannot be decoded is an ImageError,
@@ -114,8 +123,11 @@ def explanations(
     classifier = interpretation.require_classifier()
     if target is not None and target not in classes:
         raise UsageError(f"there is no class {target!r}: the model's classes are {', '.join(classes[:12])}")
-    # a folder is a heap of pictures here: whether its subfolders are classes does not matter
-    collection = open_images(gather([images]) if isinstance(images, str | os.PathLike) else images, classes)
+    if isinstance(images, str | os.PathLike):
+        images = gather([images])  # a heap of pictures: whether its folders are classes does not matter here
+    elif hasattr(images, "__len__") and len(images) and _is_picture(images[0]):
+        images = [(image, 0) for image in images]  # nor does a label
+    collection = open_images(images, classes)
     skipped: list[tuple[str, str]] = []
     done = 0
     for batch in batches(collection, range(len(collection)), classifier.preprocess.prepare, batch_size, strict=strict):
@@ -140,8 +152,8 @@ def explain_batch(
     """Explanations of one prepared batch: one forward graph, and one backward pass for every rank of evidence."""
     classifier = interpretation.require_classifier()
     names = list(dict.fromkeys(layer for layer, _ in interpretation.layers))
-    inputs = inputs.detach().to(classifier.device).requires_grad_()
-    with evaluating(classifier.module), torch.enable_grad():
+    with evaluating(classifier.module), torch.inference_mode(False), torch.enable_grad():
+        inputs = inputs.detach().clone().to(classifier.device).requires_grad_()
         # a copy, because the network may overwrite an activation that no backward formula needs
         with Recorder(classifier.module, names, lambda _, __, a: a.detach().clone()) as recorder:
             scores = classifier.scores(inputs.clone()).detach()  # a network may change its input in place

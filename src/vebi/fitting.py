@@ -31,7 +31,7 @@ def interpret(
     mu: float = 10.0,
     signed: bool = False,
     labels: str = "predicted",
-    layers: Sequence[str] | None = None,
+    layers: str | Sequence[str] | None = None,
     energy: str = "squared",
     unit_norm: bool = True,
     batch_size: int = 32,
@@ -159,7 +159,7 @@ def _from_table(
             "versions": provenance.versions(),
             "images_per_class": {name: int(n) for name, n in zip(classes, sums.e, strict=True)},
             "complete": [solution.complete for solution in solutions],
-            "skipped": [name for name, _ in skipped],
+            "skipped": dict(skipped),
             "notes": notes,
             "accuracy": float((truth[known] == predictions[known]).mean()) if known.any() else None,
         },
@@ -174,6 +174,8 @@ def _notes(classes: Sequence[str], e: np.ndarray, solutions: list[lasso.Solution
     for name, count, solution in zip(classes, e, solutions, strict=True):
         if count == 0:
             notes.append(f"class {name} {verb}, so it gets no features")
+        elif not solution.weights.any():
+            notes.append(f"class {name}: no feature speaks for it, so it gets none")
         elif not solution.trusted:
             notes.append(f"class {name}: the solution is off by up to {solution.gap:.1e} of its objective at 0")
         elif not solution.complete:

@@ -5,6 +5,7 @@ import operator
 import os
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from vebi.errors import ImageError, InputError, UsageError, VebiWarning
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"}
 UNKNOWN = -1
+SAMPLE = 16_384
 
 
 @runtime_checkable
@@ -60,14 +62,14 @@ class Files:
         return decode(self.path(index)), self.labels[index]
 
     def fingerprint(self) -> str:
-        """Of the names below their common folder and the sizes: it stays the same where the whole tree moves."""
+        """Of the names below their common folder, the sizes and samples of the bytes (all of a small file): it stays
+        the same where the whole tree moves."""
         digest = hashlib.sha256()
         names = [os.path.abspath(os.path.join(self.root, name)) for name in self.ids]
         common = os.path.commonpath({os.path.dirname(name) for name in names})
         for name in names:
-            size = os.path.getsize(name) if os.path.isfile(name) else "missing"
             place = os.fsencode(Path(os.path.relpath(name, common)).as_posix())  # a name need not be UTF-8
-            digest.update(place + f"\0{size}\n".encode())
+            digest.update(place + b"\0" + _sample(name))
         return digest.hexdigest()
 
 
@@ -118,7 +120,8 @@ class DataSet:
         return number
 
     def fingerprint(self) -> str:
-        """Of the length and of up to 16 evenly spread items: reading all of them would cost a pass of its own."""
+        """Of the length and of up to 16 evenly spread items: reading all of them would cost a pass of its own. Give a
+        data set whose other items have changed a run folder of its own."""
         digest = hashlib.sha256(str(len(self)).encode())
         for i in np.linspace(0, len(self) - 1, min(16, len(self))).astype(int):
             try:
@@ -127,6 +130,18 @@ class DataSet:
             except ImageError as error:
                 digest.update(str(error).encode())
         return digest.hexdigest()
+
+
+def _sample(path: str) -> bytes:
+    """A hash of a file's size and of its first, middle and last 16 KiB."""
+    digest = hashlib.sha256()
+    with suppress(OSError), open(path, "rb") as file:  # what cannot be read is told when it is decoded
+        size = os.fstat(file.fileno()).st_size
+        digest.update(str(size).encode())
+        for place in sorted({0, max(0, size // 2 - SAMPLE // 2), max(0, size - SAMPLE)}):
+            file.seek(place)
+            digest.update(file.read(SAMPLE))
+    return digest.digest()
 
 
 def as_image(image: Any, name: str) -> Image.Image | torch.Tensor:
@@ -205,9 +220,11 @@ def _from_paths(paths: list[Path], class_names: tuple[str, ...] | None) -> Files
 
 def _pictures(folder: Path) -> list[str]:
     """The paths of all pictures below a folder, sorted, but none that are hidden or lie in a hidden folder."""
-    found = []
+    found, seen = [], {os.path.realpath(folder)}
     for place, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        shown = {os.path.realpath(os.path.join(place, name)): name for name in folders if not name.startswith(".")}
+        folders[:] = [name for target, name in shown.items() if target not in seen]  # a link may lead back up
+        seen |= shown.keys()
         inside = Path(place).relative_to(folder)
         found += [
             (inside / name).as_posix()

@@ -41,11 +41,16 @@ class Interpretation:
     classifier: Classifier | None = field(default=None, repr=False)
 
     def selected(self, name: str) -> list[tuple[Feature, float]]:
-        """The features of a class with their weights, largest weight first."""
+        """The features of a class with their weights, largest weight first. Raises UsageError for an unknown class."""
+        if name not in self.classes:
+            raise UsageError(f"there is no class {name!r}: the model's classes are {', '.join(self.classes[:12])}")
         row = self.weights[self.classes.index(name)]
         return [(self.features[i], float(row[i])) for i in np.argsort(-np.abs(row), kind="stable") if row[i] != 0]
 
     def exemplar(self, feature: Feature) -> Exemplar:
+        """What a selected feature looks like. Raises UsageError for a feature that no class selected."""
+        if feature not in self.features:
+            raise UsageError(f"no class selected the feature {feature}: see Interpretation.features")
         return self.exemplars[self.features.index(feature)]
 
     def require_classifier(self) -> Classifier:

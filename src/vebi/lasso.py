@@ -5,7 +5,8 @@ For one class with labels l and descriptors X (images x features)::
     minimise 1/2 ||X w - l||^2   subject to   ||w||_1 <= mu   (and w >= 0 unless signed)
 
 (Oramas, Wang, Tuytelaars, ICLR 2019, eq. 1.) Only G = X'X, b = X'l and e = l'l are needed. The regularisation path
-is piecewise linear in ||w||_1, so the solution at mu lies on the segment between two of its knots and is found exactly.
+is piecewise linear in ||w||_1, so the solution at mu lies on the segment between two of its knots: nothing
+iterates. The path is scikit-learn's, which can stray where columns are nearly equal; the duality gap tells.
 """
 
 import warnings
@@ -40,8 +41,8 @@ class Solution:
 
 def check_mu(mu: float) -> float:
     """``mu`` itself, if it is a bound that an l1 norm can have."""
-    if not (np.isfinite(mu) and mu > 0):
-        raise UsageError(f"mu is {mu:g}, but it bounds an l1 norm and must be a number above 0: 10 is a good start")
+    if not (isinstance(mu, int | float | np.number) and np.isfinite(mu) and mu > 0):
+        raise UsageError(f"mu is {mu!r}, but it bounds an l1 norm and must be a number above 0: 10 is a good start")
     return float(mu)
 
 
@@ -68,7 +69,7 @@ def duality_gap(
 def solve(
     gram: Float[np.ndarray, "p p"], b: Float[np.ndarray, " p"], e: float, mu: float, *, signed: bool = False
 ) -> Solution:
-    """The exact mu-Lasso solution of one class.
+    """The mu-Lasso solution of one class, with its certificate.
 
     ``gram`` X'X (features x features), ``b`` X'l (features), ``e`` l'l (the number of images of a one-hot class),
     all float64. Raises UsageError for mu <= 0.

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -85,7 +86,7 @@ def _preparation(spec: str, sources: list[dict[str, Any]]) -> tuple[Preprocess, 
             f"as arguments or as attributes of the network"
         )
     try:
-        mean, std = (tuple(map(float, known[key])) for key in ("mean", "std"))
+        mean, std = (tuple(map(float, np.atleast_1d(known[key]))) for key in ("mean", "std"))
         size, resize = int(known["size"]), None if known["resize"] is None else int(known["resize"])
         names = tuple(map(str, known["class_names"] or ())) or None
     except (TypeError, ValueError):

@@ -22,8 +22,6 @@ from vebi.taps import Recorder
 aten = torch.ops.aten
 _NORMS = (
     aten.native_batch_norm_backward,
-    aten.cudnn_batch_norm_backward,
-    aten.miopen_batch_norm_backward,
     aten.native_layer_norm_backward,
     aten.native_group_norm_backward,
 )
@@ -58,7 +56,15 @@ class _Reach(TorchDispatchMode):
             gradient, inputs, weight, *rest = args
             reached, *others = operator(gradient, inputs, torch.ones_like(weight), *rest, **(kwargs or {}))
             return None if reached is None else _indicator(reached), *others
-        return tree_map_only(Tensor, Tensor.abs, operator(*args, **(kwargs or {})))
+        if packet is aten.where:  # a gate, such as the backward pass of clamp: open, whatever the picture was
+            return sum(value for value in args[1:] if isinstance(value, Tensor))
+        if packet in (aten.masked_fill, aten.masked_fill_):
+            return args[0]
+        return tree_map_only(Tensor, _positive, operator(*args, **(kwargs or {})))
+
+
+def _positive(values: Tensor) -> Tensor:
+    return values.abs() if values.is_floating_point() else values
 
 
 def _indicator(values: Tensor) -> Tensor:
@@ -81,8 +87,8 @@ def _unpool(gradient: Tensor, inputs: Tensor, kernel, stride, padding, dilation,
 
 def receptive_fields(classifier: Classifier, names: Sequence[str]) -> dict[str, Field]:
     """The receptive field of the positions of every named layer, at the classifier's input size."""
-    inputs = classifier.blank(3).requires_grad_()
-    with evaluating(classifier.module), torch.enable_grad():
+    with evaluating(classifier.module), torch.inference_mode(False), torch.enable_grad():
+        inputs = classifier.blank(4).requires_grad_()
         with Recorder(classifier.module, names, lambda _, __, a: a.detach()) as recorder:
             classifier.scores(inputs.clone())  # a network may change its input in place
         fields = {}
@@ -93,8 +99,9 @@ def receptive_fields(classifier: Classifier, names: Sequence[str]) -> dict[str, 
                 continue
             height, width = activation.shape[2:]
             seed = torch.zeros_like(activation)
-            # one image for the first position, one for its diagonal neighbour, one for the last position
-            seed[0, :, 0, 0] = seed[1, :, min(1, height - 1), min(1, width - 1)] = seed[2, :, -1, -1] = 1
+            # an image each for the first position and its diagonal neighbour, for the last but one and the last
+            for image, place in enumerate((0, 1, -2, -1)):
+                seed[image, :, max(-height, min(place, height - 1)), max(-width, min(place, width - 1))] = 1
             with _Reach():
                 (reached,) = torch.autograd.grad(recorder.edges[name], inputs, seed, retain_graph=True)
             axes = [_axis(reached.ne(0).any(dim=1).any(dim=3 - k), n) for k, n in ((1, height), (2, width))]
@@ -103,14 +110,19 @@ def receptive_fields(classifier: Classifier, names: Sequence[str]) -> dict[str, 
 
 
 def _axis(reached: Tensor, positions: int) -> tuple[int, int, int]:
-    """start, jump and size along one axis, from what the first, second and last position reach (3 x pixels)."""
+    """start, jump and size along one axis, from what the first two and the last two positions reach (4 x pixels)."""
     pixels = reached.shape[1]
     if not reached.any(dim=1).all():  # a position that sees only padding
         return 0, 0, pixels
     first_end, second_end = (int(row.nonzero().amax()) for row in reached[:2])
-    last_start = int(reached[2].nonzero().amin())
-    if first_end == pixels - 1 or last_start == 0:  # cut off on both sides: its extent cannot be seen
+    before_start, last_start = (int(row.nonzero().amin()) for row in reached[2:])
+    if second_end < pixels - 1:
+        jump = second_end - first_end
+    elif before_start > 0:
+        jump = last_start - before_start
+    else:  # cut off on both sides: neither its extent nor its way can be seen
         return 0, 0, pixels
-    jump = second_end - first_end if second_end < pixels - 1 else round(pixels / positions)
+    if first_end == pixels - 1 or last_start == 0:
+        return 0, 0, pixels
     size = first_end - last_start + jump * (positions - 1) + 1
     return (0, 0, pixels) if size >= pixels else (first_end - size + 1, jump, size)

@@ -97,6 +97,11 @@ def check_model(settings: dict[str, Any], classifier: Classifier) -> None:
             f"the run was made with other weights ({held[:12]}) than those of the model given ({given[:12]}): "
             f"give the model of the run"
         )
+    if classifier.class_names is not None and list(classifier.class_names) != settings["classes"]:
+        raise RunError(
+            f"the run was made with the classes {_short(settings['classes'])}, the model given names them "
+            f"{_short(classifier.class_names)}: give the run's names in its order"
+        )
     if settings["preprocess"] != describe_preprocess(classifier.preprocess):
         raise RunError(
             f"the run was made with the preparation {settings['preprocess']}, "

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
@@ -97,6 +98,7 @@ class Recorder(TorchDispatchMode):
         self._calls: Counter[str] = Counter()
         self._pending: list[tuple[str, Tensor]] = []
         self._handles: list = []
+        self._channels_last: Callable[[], Tensor | None] = lambda: None  # what a linear layer gave for every position
 
     def __enter__(self):
         try:
@@ -132,7 +134,7 @@ class Recorder(TorchDispatchMode):
 
     def _leaving(self, part, _inputs, output):
         name, _ = self._stack.pop()
-        if name and isinstance(output, Tensor) and name not in self.kept:
+        if name and isinstance(output, Tensor) and name not in self.kept and output is not self._channels_last():
             self._record(name, type(part).__name__, output)
             self._mark_edges()
 
@@ -141,7 +143,11 @@ class Recorder(TorchDispatchMode):
         output = operator(*args, **(kwargs or {}))
         function = ACTIVATIONS.get(operator.overloadpacket.__name__)
         if function is not None and self._stack:
-            self._record(self._name(function), function, output)
+            name = self._name(function)
+            if args[0] is not self._channels_last():
+                self._record(name, function, output)
+        elif operator.overloadpacket is torch.ops.aten.linear and output.ndim == 4:
+            self._channels_last = ref(output)
         return output
 
     def _name(self, function: str) -> str:
@@ -187,12 +193,14 @@ def list_layers(classifier: Classifier) -> list[Layer]:
     return [layer for layer in recorder.kept.values() if layer is not None]
 
 
-def choose_layers(classifier: Classifier, patterns: Sequence[str] | None = None) -> tuple[Layer, ...]:
-    """The layers that match any of the names or globs; the activation functions where none are given.
+def choose_layers(classifier: Classifier, patterns: str | Sequence[str] | None = None) -> tuple[Layer, ...]:
+    """The layers that match the name or glob, or any of them; the activation functions where none are given.
 
     Raises UsageError for a pattern that matches nothing.
     """
     layers = list_layers(classifier)
+    if isinstance(patterns, str):
+        patterns = [patterns]
     if patterns is None:
         chosen = [layer for layer in layers if layer.default]
         if not chosen:

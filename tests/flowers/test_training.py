@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 import safetensors.torch
 import torch
@@ -86,3 +88,30 @@ def test_a_checkpoint_is_a_safetensors_file(squares, tmp_path):
 def test_pictures_without_class_folders_cannot_train(squares, tmp_path):
     with pytest.raises(InputError, match="class folders"):
         train(squares / "red", tmp_path / "network.safetensors", epochs=1)
+
+
+def test_an_unfinished_training_of_other_settings_is_not_overwritten(squares, tmp_path):
+    def stop(done, _):
+        if done == 1:
+            raise Stop
+
+    out = tmp_path / "network.safetensors"
+    with pytest.raises(Stop):
+        train(squares, out, epochs=3, progress=stop)
+    before = (tmp_path / "network.training").read_bytes()
+    with pytest.raises(InputError, match="unfinished training of other data or settings"):
+        train(squares, out, epochs=4)
+    assert (tmp_path / "network.training").read_bytes() == before
+
+
+def test_the_accuracy_is_that_of_the_pictures_held_out(squares, tmp_path):
+    """The pictures held out lie in the folder of another class: a network that learnt the rest is wrong on them."""
+    names = ("blue", "green", "red")
+    for k, name in enumerate(names):
+        (tmp_path / "data" / name).mkdir(parents=True, exist_ok=True)
+        for i, path in enumerate(sorted((squares / name).iterdir())):
+            folder = name if i % 5 else names[(k + 1) % 3]
+            (tmp_path / "data" / folder).mkdir(exist_ok=True)
+            shutil.copy(path, tmp_path / "data" / folder / f"{name}{i}_r{i % 5}.png")
+    result = train(tmp_path / "data", tmp_path / "network.safetensors", epochs=20)
+    assert result.accuracy < 0.1 and result.held_out == 15

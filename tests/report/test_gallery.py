@@ -53,11 +53,17 @@ def test_pictures_are_never_overwritten(found, squares, tmp_path):
     picture = tmp_path / "a.png"
     os.link(squares / "red" / "00.png", picture)
     before = picture.read_bytes()
-    with pytest.raises(RunError, match="holds other files and no explanations"):
+    with pytest.raises(RunError, match="a.png lies in it"):
         write_gallery(found, [picture], tmp_path)
+    with pytest.raises(RunError, match="holds other files and no explanations"):
+        write_gallery(found, [squares / "red" / "00.png"], tmp_path)
     assert picture.read_bytes() == before
     for _ in range(2):  # a gallery may be made again
         write_gallery(found, [picture], tmp_path / "out")
+    write_gallery(found, [squares / "red" / "00.png"], tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["00.png", "explanations.json"]
+    with pytest.raises(RunError, match="00.png lies in it"):  # its own figures are no pictures to explain
+        write_gallery(found, [tmp_path / "out"], tmp_path / "out")
 
 
 def test_places_and_pictures_are_checked_before_anything_is_computed(found, squares, tmp_path, monkeypatch):

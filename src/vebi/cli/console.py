@@ -38,7 +38,7 @@ def guarded(resumable: bool = False) -> Iterator[None]:
     except OSError as error:
         _fail(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}", 1)
     except MemoryError:
-        _fail("memory ran out: try a smaller --batch-size", 1)
+        _fail("memory ran out: try smaller batches, fewer layers or less at a time", 1)
     except Exception as error:
         if os.environ.get("VEBI_DEBUG"):
             raise

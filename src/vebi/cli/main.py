@@ -159,6 +159,8 @@ def fit(
                     "run": str(out),
                     "mu": found.mu,
                     "accuracy": found.provenance["accuracy"],
+                    "skipped": found.provenance["skipped"],
+                    "notes": found.provenance["notes"],
                     "classes": {
                         name: {
                             "gap": float(gap),

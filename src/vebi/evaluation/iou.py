@@ -6,10 +6,6 @@ from torch import Tensor
 
 from vebi.errors import UsageError
 
-#: Range and direction of ``auc_iou``.
-RANGE = (0.0, 1.0)
-HIGHER_IS_BETTER = True
-
 
 def iou_curve(
     maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"], thresholds: Float[Tensor, " t"]

@@ -39,7 +39,7 @@ class Training:
 
 def fold_of(image_id: str, index: int) -> int:
     """The fold of an image: its r where its name has one (``..._r3.png``), else its number modulo 5."""
-    found = re.search(r"_r(\d)\.\w+$", image_id)
+    found = re.search(r"_r([0-4])\.\w+$", image_id)
     return int(found[1]) if found else index % FOLDS
 
 
@@ -171,15 +171,19 @@ def _accuracy(network: nn.Module, inputs: Tensor, labels: Tensor, preprocess: Pr
 
 
 def _resume(state: Path, settings: dict, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Epochs done so far; 0 where there is no state of the same settings to go on from."""
+    """Epochs done so far; 0 where there is no state to go on from. InputError where it is of other settings."""
     if not state.exists():
         return 0
     try:
         held = torch.load(state, weights_only=True)
         if held["settings"] != json.dumps(settings):
-            return 0
+            raise InputError(
+                f"{state} belongs to an unfinished training of other data or settings: finish that, or delete the file"
+            )
         network.load_state_dict(held["network"])
         optimizer.load_state_dict(held["optimizer"])
         return held["epoch"]
+    except InputError:
+        raise
     except Exception as error:  # pickle, zip and torch raise their own kinds
         raise InputError(f"{state} cannot be read ({type(error).__name__}): delete it to start again") from None

@@ -28,29 +28,50 @@ def write_gallery(
     """Explains files and folders of files into ``out``: a picture each, and ``explanations.json``, whose explanations
     are returned.
 
-    ``options`` are those of ``explanations``. Each is written as soon as it is made. A file that cannot be decoded is
-    skipped with a warning unless ``strict``; where nothing is left that is an ImageError. RunError where ``out`` holds
-    files that are no gallery: they might be the pictures themselves.
+    ``options`` are those of ``explanations``. A figure is written as soon as it is made; those of an earlier call are
+    removed. A file that cannot be decoded is skipped with a warning unless ``strict``; where nothing is left that is an
+    ImageError. RunError where ``out`` holds files that are no gallery, or any of the pictures themselves.
     """
     paths = gather(images)
-    make_folder(out)
-    if any(out.iterdir()) and not (out / CONTENTS).exists():
-        raise RunError(f"{out} holds other files and no explanations: choose an empty or a new folder")
+    _clear(out, paths)
     rows: list[dict[str, Any]] = []
     taken: set[str] = set()
     try:
         for explanation in explanations(interpretation, paths, strict=strict, progress=progress, **options):
-            (out / CONTENTS).touch()
+            if not rows:
+                _write(out, [], interpretation, options)  # from the first picture on the folder is a gallery
             name = _free_name(Path(explanation.image_id).stem, taken)
             figure(explanation, interpretation).save(out / name)
             rows.append(in_words(explanation) | {"figure": name})
     finally:  # what was explained before an error or an interruption is kept
         if rows:
-            content = {"provenance": _provenance(interpretation, options), "explanations": rows}
-            (out / CONTENTS).write_text(json.dumps(content, indent=1) + "\n")
+            _write(out, rows, interpretation, options)
     if not rows:
         raise ImageError(f"none of the {len(paths)} files could be decoded, the first is {paths[0]}: give pictures")
     return rows
+
+
+def _clear(out: Path, paths: list[Path]) -> None:
+    """Makes ``out`` a folder without an earlier gallery. RunError where it holds anything else."""
+    make_folder(out)
+    inside = next((path for path in paths if path.resolve().is_relative_to(out.resolve())), None)
+    if inside is not None:
+        raise RunError(f"{out} is where the explanations go, but {inside} lies in it: choose another folder")
+    if not any(out.iterdir()):
+        return
+    try:
+        earlier = [row["figure"] for row in json.loads((out / CONTENTS).read_text())["explanations"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RunError(f"{out} holds other files and no explanations: choose an empty or a new folder") from None
+    for name in earlier:
+        (out / Path(name).name).unlink(missing_ok=True)
+
+
+def _write(out: Path, rows: list[dict[str, Any]], interpretation: Interpretation, options: dict[str, Any]) -> None:
+    content = {"provenance": _provenance(interpretation, options), "explanations": rows}
+    partial = out / (CONTENTS + ".partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n")
+    partial.replace(out / CONTENTS)
 
 
 def _provenance(interpretation: Interpretation, options: dict[str, Any]) -> dict[str, Any]:
