@@ -23,7 +23,7 @@ ROWS = [
     "batches classifier",
     "images flowernet",
     "decoding",
-    "errors heatmap lasso provenance",
+    "errors heatmap lasso provenance storage",
 ]
 ROW = {room: i for i, row in enumerate(ROWS) for room in row.split()}
 

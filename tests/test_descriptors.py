@@ -165,7 +165,7 @@ def test_a_stopped_pass_goes_on_where_it_was(toy, squares, tmp_path):
     times = {p.name: p.stat().st_mtime_ns for p in folder.iterdir()}
     assert len(times) == 3
     (folder / shard_name(1)).unlink()
-    (folder / "shard-00003.partial").write_bytes(b"half a shard")
+    (folder / "shard-00003.safetensors.partial").write_bytes(b"half a shard")
     table(toy, squares, folder, shard_size=10)
     same_shards(tmp_path / "whole", folder)
     assert (folder / shard_name(0)).stat().st_mtime_ns == times[shard_name(0)]

@@ -1,6 +1,5 @@
 """The whole story on rendered flowers: render, train, fit, explain, score, report."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from vebi.images import open_images
 from vebi.loading import load_classifier
 from vebi.report.gallery import write_gallery
 from vebi.report.page import render, write
+from vebi.storage import write_json
 
 VARIANT = "single-6c"
 IMAGES_PER_CLASS = 200
@@ -90,7 +90,7 @@ def run(out: Path, *, progress: Callable[[str, int, int], None] | None = None) -
         "data_sha256": dataset["sha256"],
         "seed": dataset["seed"],
     }
-    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    write_json(out / "summary.json", summary)
     return summary
 
 

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 from torch import Tensor
 
 from vebi.batches import Batch, batches
 from vebi.classifier import Classifier, evaluating
 from vebi.errors import ModelError, RunError
 from vebi.images import Images
+from vebi.storage import write_arrays
 from vebi.taps import Feature, Layer, Recorder
 
 SHARD = 512
@@ -105,12 +105,12 @@ class DescriptorTable:
 
     def __iter__(self) -> Iterator[Mapping[str, np.ndarray]]:
         """Shard by shard: ``descriptors`` n x p float32, ``labels``, ``predictions`` and ``indices`` n int64."""
-        for k in range(self.shards):
-            yield _read_shard(self.folder / shard_name(k))[0]
+        for path in self._paths():
+            yield _read_shard(path)[0]
 
     def column(self, name: str) -> Int[np.ndarray, " n"]:
         """``labels``, ``predictions`` or ``indices`` of all pictures."""
-        return np.concatenate([shard[name] for shard in self])
+        return np.concatenate([_read_shard(path, [name])[0][name] for path in self._paths()])
 
     def columns(self, features: Sequence[int]) -> Float[np.ndarray, "n k"]:
         """The descriptors of a few features of all pictures."""
@@ -118,10 +118,10 @@ class DescriptorTable:
 
     def skipped(self) -> list[tuple[str, str]]:
         """(id, reason) of the pictures without a row."""
-        found = []
-        for k in range(self.shards):
-            found += _read_shard(self.folder / shard_name(k))[1]
-        return found
+        return [pair for path in self._paths() for pair in _read_shard(path, [])[1]]
+
+    def _paths(self) -> list[Path]:
+        return [self.folder / shard_name(k) for k in range(self.shards)]
 
     def sums(self, classes: int, labels: str = "predictions") -> Sums:
         """The sums over all pictures, one-hot labels being the predicted (``predictions``) or true (``labels``) class.
@@ -166,7 +166,8 @@ def tabulate(
             path = folder / shard_name(k)
             indices = range(k * shard_size, min((k + 1) * shard_size, len(images)))
             if not path.exists():
-                _write_shard(path, _rows(classifier, images, indices, layers, descriptor, batch_size, strict))
+                rows, skipped = _rows(classifier, images, indices, layers, descriptor, batch_size, strict)
+                write_arrays(path, rows, {"skipped": json.dumps(skipped)})
             if progress:
                 progress(indices.stop, len(images))
     features = tuple(Feature(layer.name, c) for layer in layers for c in range(layer.channels))
@@ -201,20 +202,11 @@ def _full(batch: Batch, size: int) -> Tensor:
     return batch.inputs if missing == 0 else torch.cat([batch.inputs, batch.inputs[-1:].expand(missing, -1, -1, -1)])
 
 
-def _write_shard(path: Path, rows_and_skipped: tuple[dict[str, np.ndarray], list]) -> None:
-    rows, skipped = rows_and_skipped
-    partial = path.with_suffix(".partial")
-    # safetensors writes memory as it lies, whatever its order
-    save_file(
-        {name: np.ascontiguousarray(array) for name, array in rows.items()}, partial, {"skipped": json.dumps(skipped)}
-    )
-    partial.replace(path)
-
-
-def _read_shard(path: Path) -> tuple[dict[str, np.ndarray], list[tuple[str, str]]]:
+def _read_shard(path: Path, names: Sequence[str] | None = None) -> tuple[dict[str, np.ndarray], list[tuple[str, str]]]:
+    """The columns ``names`` of a shard, by default all, and the pictures it skipped."""
     try:
         with safe_open(path, "np") as file:
-            rows = {name: file.get_tensor(name) for name in file.keys()}
+            rows = {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
             return rows, [tuple(pair) for pair in json.loads(file.metadata()["skipped"])]
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path} is damaged or missing ({error}): delete it and run the same command again") from None

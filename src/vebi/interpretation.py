@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
-from vebi import runs
+from vebi import runs, storage
 from vebi.classifier import Classifier
 from vebi.descriptors import Descriptor
 from vebi.errors import RunError, UsageError
@@ -72,11 +72,8 @@ def write(found: Interpretation, folder: Path) -> None:
         arrays[f"average.{k}"] = exemplar.average
         arrays[f"crops.{k}"] = exemplar.crops
         sheet(exemplar).save(folder / "features" / f"{str(exemplar.feature).replace(':', '-').replace('/', '_')}.png")
-    partial = folder / "interpretation.safetensors.partial"
-    # safetensors writes memory as it lies, whatever its order
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, partial)
-    partial.replace(folder / "interpretation.safetensors")
-    runs.write_json(
+    storage.write_arrays(folder / "interpretation.safetensors", arrays)
+    storage.write_json(
         folder / runs.RESULT,
         {
             "format": runs.FORMAT,

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from vebi.classifier import Classifier, Preprocess
 from vebi.errors import InputError, MissingExtra, ModelError, UsageError, VebiError
 from vebi.flowernet import FlowerNet
+from vebi.storage import whole
 
 CHECKPOINT = "vebi-checkpoint"
 
@@ -112,9 +113,8 @@ def save_checkpoint(
         "class_names": json.dumps(list(class_names)),
         "note": json.dumps(note),
     }
-    partial = path.with_name(path.name + ".partial")
-    safetensors.torch.save_file(module.state_dict(), partial, metadata)
-    partial.replace(path)
+    with whole(path) as partial:
+        safetensors.torch.save_file(module.state_dict(), partial, metadata)
 
 
 def read_note(path: Path) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from typing import Any
 from vebi.classifier import Classifier, Preprocess
 from vebi.errors import RunError, UsageError
 from vebi.loading import load_classifier
+from vebi.storage import PARTIAL, write_json
 
 FORMAT = "vebi-run-1"
 SETTINGS = "run.json"
 RESULT = "interpretation.json"
-PARTIAL = ".partial"
 #: What does not change a result, and may therefore differ when a run goes on.
 _FREE = {("model", "weights"), ("model", "spec")}
 
@@ -159,9 +159,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise RunError(f"{path} is not of the format {FORMAT}: fit again with this version of vebi")
     return content
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_name(path.name + PARTIAL)
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    partial.replace(path)

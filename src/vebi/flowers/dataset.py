@@ -23,6 +23,7 @@ from vebi.flowers.card import NAME, describe, read_me
 from vebi.flowers.rendering import Shading, shade
 from vebi.flowers.scene import FRAMES
 from vebi.flowers.variants import VARIANTS, FlowerClass, classes
+from vebi.storage import whole
 
 POSITIONS = ROTATIONS = 5
 IMAGES_PER_CLASS = FRAMES * POSITIONS * ROTATIONS
@@ -231,6 +232,5 @@ def _read(path: Path) -> dict:
 
 def _replace(path: Path, contents: bytes) -> None:
     """Write a file whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(contents)
-    os.replace(temporary, path)
+    with whole(path) as partial:
+        partial.write_bytes(contents)

@@ -19,6 +19,7 @@ from vebi.errors import InputError, UsageError
 from vebi.flowernet import FlowerNet
 from vebi.images import Images, open_images
 from vebi.loading import read_note, save_checkpoint
+from vebi.storage import whole
 
 FOLDS = 5
 BATCH = 64
@@ -93,17 +94,14 @@ def train(
         progress(done, epochs)
     for epoch in range(done, epochs):
         _epoch(network, optimizer, inputs, labels, preprocess, epoch, epochs, seed)
-        partial = state.with_name(state.name + ".partial")
-        torch.save(
-            {
-                "settings": json.dumps(settings),
-                "epoch": epoch + 1,
-                "network": network.state_dict(),
-                "optimizer": optimizer.state_dict(),
-            },
-            partial,
-        )
-        partial.replace(state)
+        content = {
+            "settings": json.dumps(settings),
+            "epoch": epoch + 1,
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+        }
+        with whole(state) as partial:
+            torch.save(content, partial)
         if progress:
             progress(epoch + 1, epochs)
     network.to(memory_format=torch.contiguous_format)

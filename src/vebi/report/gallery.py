@@ -12,6 +12,7 @@ from vebi.images import gather
 from vebi.interpretation import Interpretation
 from vebi.report.figure import figure
 from vebi.runs import make_folder
+from vebi.storage import write_json
 
 CONTENTS = "explanations.json"
 
@@ -69,9 +70,7 @@ def _clear(out: Path, paths: list[Path]) -> None:
 
 def _write(out: Path, rows: list[dict[str, Any]], interpretation: Interpretation, options: dict[str, Any]) -> None:
     content = {"provenance": _provenance(interpretation, options), "explanations": rows}
-    partial = out / (CONTENTS + ".partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    partial.replace(out / CONTENTS)
+    write_json(out / CONTENTS, content)
 
 
 def _provenance(interpretation: Interpretation, options: dict[str, Any]) -> dict[str, Any]:

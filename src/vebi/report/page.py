@@ -13,6 +13,7 @@ from vebi.exemplars import enlarge
 from vebi.explanation import Explanation
 from vebi.interpretation import Interpretation
 from vebi.report.figure import heat_panel
+from vebi.storage import whole
 
 
 def render(
@@ -49,9 +50,8 @@ def render(
 
 
 def write(path: Path, page: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    with whole(path) as partial:
+        partial.write_text(page, encoding="utf-8")
 
 
 def _feature(interpretation: Interpretation, feature, weight: float) -> dict:

@@ -1,0 +1,32 @@
+"""Files that are whole or not there."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PARTIAL = ".partial"
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A name to write to; the file gets its own name when all of it is written, and never before."""
+    partial = path.with_name(path.name + PARTIAL)
+    yield partial
+    partial.replace(path)
+
+
+def write_json(path: Path, content: Any) -> None:
+    with whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
+    """A safetensors file of arrays in any order of memory: safetensors writes memory as it lies."""
+    from safetensors.numpy import save_file
+
+    with whole(path) as partial:
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, partial, metadata)
