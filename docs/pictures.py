@@ -13,7 +13,7 @@ from vebi.flowers import generate
 from vebi.report.figure import figure, heat_panel
 
 OUT = Path(__file__).parent / "pictures"
-SHOWN = "class1_img28_p0_r0.png"
+SHOWN = "class4_img28_p0_r0.png"
 SIDE = 336
 
 
@@ -39,7 +39,7 @@ def main(demo: Path) -> None:
     panels += [heat_panel(e, e.scaled()[-1], SIDE) for e in (fixed, plain)]
     side_by_side(panels, 12).save(OUT / "stride-fix.png")
 
-    deep = max(interpretation.exemplars, key=lambda x: x.average.shape)
+    deep = max((interpretation.exemplar(e.feature) for e in fixed.evidence), key=lambda x: x.average.shape)
     sheet(deep).save(OUT / "feature.png")
 
 
