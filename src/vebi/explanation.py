@@ -22,7 +22,7 @@ from vebi.backward import check_rule, pull_back
 from vebi.batches import batches, report_skipped
 from vebi.classifier import evaluating
 from vebi.descriptors import Progress, channel_energy, descriptors
-from vebi.errors import UsageError
+from vebi.errors import ImageError, UsageError
 from vebi.images import gather, open_images
 from vebi.interpretation import Interpretation
 from vebi.taps import Feature, Recorder
@@ -115,7 +115,8 @@ def explanations(
 
     ``target`` names a class to explain instead of the predicted one; ``features`` is the number of heatmaps at most;
     ``rule`` and ``stride_fix``: see ``backward``. With ``strict`` an image that cannot be decoded is an ImageError,
-    otherwise it is skipped with a warning at the end. ``progress`` is called with (images done, all images).
+    otherwise it is skipped with a warning at the end, and an ImageError only where no image is left. ``progress`` is
+    called with (images done, all images).
     Raises UsageError for options that do not exist, InputError for images that do not exist.
     """
     settings = Settings(features, rule, stride_fix)
@@ -139,6 +140,8 @@ def explanations(
         done += len(batch.indices) + len(batch.skipped)
         if progress:
             progress(done, len(collection))
+    if len(skipped) == len(collection):
+        raise ImageError(f"none of the {len(skipped)} files could be decoded, first: {skipped[0][1]}")
     report_skipped(skipped, len(collection))
 
 

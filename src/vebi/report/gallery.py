@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vebi import provenance
-from vebi.errors import ImageError, RunError
+from vebi.errors import RunError
 from vebi.explanation import Explanation, explanations
 from vebi.images import gather
 from vebi.interpretation import Interpretation
@@ -47,8 +47,6 @@ def write_gallery(
     finally:  # what was explained before an error or an interruption is kept
         if rows:
             _write(out, rows, interpretation, options)
-    if not rows:
-        raise ImageError(f"none of the {len(paths)} files could be decoded, the first is {paths[0]}: give pictures")
     return rows
 
 
