@@ -16,8 +16,8 @@ from PIL import Image, ImageOps
 from vebi.errors import ImageError
 
 MAX_PIXELS = 89_478_485  # as Pillow: a quarter of a gigabyte of RGB
-#: What Pillow may try on a file; some of its other decoders start programs (EPS).
-FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+#: What Pillow may try on a file. Of its other decoders some start programs (EPS) or accept half a file (JPEG 2000).
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
 def decode(path: str | os.PathLike) -> Image.Image:

@@ -19,7 +19,7 @@ from PIL import Image
 from vebi.decoding import decode, to_rgb
 from vebi.errors import ImageError, InputError, UsageError, VebiWarning
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"}
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 UNKNOWN = -1
 SAMPLE = 16_384
 
