@@ -1,7 +1,9 @@
 """Shared by all tests: shapes and types are checked at run time, and a toy problem that trains in a second."""
 
+import os
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,11 @@ CHECKED = (
     "images interpretation lasso loading receptive runs taps"
 )
 install_import_hook([f"vebi.{name}" for name in CHECKED.split()], "support.typecheck")
+
+# new examples at a desk, the same ones in every automatic run
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 torch.set_num_threads(1)  # the networks here are tiny: more threads only wait for each other
 
