@@ -101,8 +101,7 @@ def load(folder: str | os.PathLike, classifier: Classifier | None = None) -> Int
     Raises RunError where the run is damaged, unfinished, or was made with another model.
     """
     folder = Path(folder)
-    if not (folder / "run.json").exists():
-        raise RunError(f"{folder} is no run folder: give the folder that `vebi fit` wrote")
+    runs.require(folder)
     if not (folder / runs.RESULT).exists():
         raise RunError(f"the run in {folder} is not finished: run the same `vebi fit` again, it goes on where it was")
     held = runs.read_json(folder / runs.RESULT)

@@ -137,11 +137,16 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def require(folder: Path) -> None:
+    """Raises RunError where a folder is no run."""
+    if not (folder / SETTINGS).exists():
+        raise RunError(f"{folder} is no run folder: give the folder that `vebi fit` wrote")
+
+
 def read_settings(folder: Path) -> dict[str, Any]:
     """The settings of a run. Raises RunError where the folder holds none, or a damaged one."""
+    require(folder)
     path = folder / SETTINGS
-    if not path.exists():
-        raise RunError(f"{folder} is no run folder: give the folder that `vebi fit` wrote")
     settings = read_json(path).get("settings")
     if not isinstance(settings, dict):
         raise RunError(f"{path} is damaged, it holds no settings: delete {folder} and fit again")

@@ -23,7 +23,7 @@ from vebi.flowers.card import NAME, describe, read_me
 from vebi.flowers.rendering import Shading, shade
 from vebi.flowers.scene import FRAMES
 from vebi.flowers.variants import VARIANTS, FlowerClass, classes
-from vebi.storage import whole
+from vebi.storage import whole, write_json
 
 POSITIONS = ROTATIONS = 5
 IMAGES_PER_CLASS = FRAMES * POSITIONS * ROTATIONS
@@ -71,7 +71,7 @@ def generate(
 
     record = describe(settings) | {"sha256": _checksum(out, settings)}
     _replace(out / _CARD, read_me(record).encode())
-    _replace(out / _RECORD, _json(record))
+    write_json(out / _RECORD, record)
     (out / _PARTIAL).unlink(missing_ok=True)
     return record
 
@@ -171,7 +171,7 @@ def _open(out: Path, settings: dict) -> None:
         raise InputError(f"{out} is not empty and holds no data set of vebi: choose a new or empty folder")
     else:
         out.mkdir(parents=True, exist_ok=True)
-        _replace(out / _PARTIAL, _json({"name": NAME} | settings))
+        write_json(out / _PARTIAL, {"name": NAME} | settings)
 
 
 def _checked(variant: str, images_per_class: int, size: int, seed: int, background: str) -> dict:
@@ -211,10 +211,6 @@ def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()
-
-
-def _json(contents: dict) -> bytes:
-    return (json.dumps(contents, indent=2) + "\n").encode()
 
 
 def _read(path: Path) -> dict:
