@@ -8,7 +8,7 @@ from torch import nn
 from vebi import exemplars
 from vebi.classifier import Classifier, Preprocess
 from vebi.descriptors import tabulate
-from vebi.exemplars import PAPER, cut, enlarge, find_exemplars, sheet
+from vebi.exemplars import PAPER, consistency, cut, enlarge, find_exemplars, sheet
 from vebi.images import DataSet
 from vebi.taps import choose_layers
 
@@ -88,6 +88,84 @@ def test_what_lies_outside_does_not_count(found):
     both = ~outside
     expected = (peak_crops["0"].astype(int) + peak_crops["1"])[both] / 2
     assert abs(e.average[both] - expected).max() <= 0.5
+
+
+def test_a_field_larger_than_the_picture_is_aligned_too(found):
+    class Deep(RedSquare):
+        """Sees everything from everywhere, but fires where the square is."""
+
+        def __init__(self):
+            super().__init__()
+            self.wide = nn.Conv2d(2, 2, 23, padding=11)
+            with torch.no_grad():
+                self.wide.weight.zero_()
+                self.wide.weight[0, 0, 11, 11] = 1
+                self.wide.bias.zero_()
+
+        def forward(self, x):
+            return self.relu(self.wide(self.conv(x) + 20)).sum((2, 3))
+
+    (e,) = found([red_at(6, 8), red_at(16, 14), red_at(12, 4)], network=Deep())
+    assert e.crops.shape == (3, 24, 24, 3)
+    red = (e.crops == (255, 0, 0)).all(axis=3)
+    assert (red == red[0]).all() and red[0].sum() == 25  # the square is at the same place in every crop
+    assert abs(np.argwhere(red[0]).mean(axis=0) - 11.5).max() <= 1  # the middle, as near as positions allow
+    assert (e.average[red[0]] == (255, 0, 0)).all()
+    assert (e.crops[:, 0] == PAPER).all(axis=(1, 2)).any()
+
+
+def test_where_few_crops_have_a_picture_the_average_is_paper(found):
+    corner = np.full((24, 24, 3), 30, np.uint8)
+    corner[:5, :5] = (255, 0, 0)
+    weak = RedSquare()
+    with torch.no_grad():
+        weak.conv.bias[0] = -6.0
+        weak.conv.weight[0, 0] = torch.tensor([0.0, 0, 1, 1, 1])
+        weak.conv.weight[0, 0, :2] = 0
+    (e,) = found([corner] * 7 + [red_at(12, 12)], network=weak)
+    outside = (e.crops[list(e.image_ids).index("0")] == PAPER).all(axis=2)
+    assert outside.any() and (e.average[outside] == PAPER).all()
+    assert not (e.average[~outside] == PAPER).all(axis=1).any()
+
+
+def test_consistency_is_the_mean_cosine_of_all_pairs():
+    rng = np.random.default_rng(0)
+    crops, others = rng.integers(0, 256, (2, 9, 4, 5, 3), np.uint8)
+    away = [(crop - others.mean(axis=0)).ravel() for crop in crops]
+    cosines = [a @ b / np.sqrt(a @ a * (b @ b)) for i, a in enumerate(away) for b in away[:i]]
+    assert consistency(crops, others) == pytest.approx(np.mean(cosines))
+
+
+def test_consistency_at_its_ends():
+    rng = np.random.default_rng(0)
+    noise, others = rng.integers(0, 256, (2, 60, 6, 6, 3), np.uint8)
+    assert consistency(np.repeat(noise[:1], 60, axis=0), others) == pytest.approx(1)
+    assert consistency(noise, others) == pytest.approx(0, abs=0.05)
+    assert consistency(others, others) == pytest.approx(-1 / 59, abs=0.01)
+    faint = (others.mean(axis=0) + 0.4 * (noise[0] - others.mean(axis=0))).round().astype(np.uint8)
+    assert consistency(np.stack([noise[0], faint]), others[:2].repeat(2, 0)[::2]) > 0.5  # contrast does not count
+    assert consistency(np.full_like(noise, 7), np.full_like(noise, 7)) == 0  # nothing to be told from
+
+
+def test_crops_that_are_all_the_same_are_wholly_consistent(found):
+    grounds = np.random.default_rng(0).integers(0, 90, (20, 24, 24, 3), np.uint8)
+    (e,) = found([red_at(4, 6), red_at(12, 8), red_at(10, 10), *grounds])
+    assert e.count == 3 and e.consistency == pytest.approx(1)
+
+
+def test_crops_of_a_feature_that_sees_nothing_are_as_different_as_any(found):
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (24, 24, 3), np.uint8) for _ in range(12)]
+    network = RedSquare()
+    torch.nn.init.zeros_(network.conv.weight)
+    torch.nn.init.ones_(network.conv.bias)
+    (same,) = found(pictures, network=network)
+    assert abs(same.consistency) < 0.3
+
+
+def test_one_crop_alone_is_like_nothing(found):
+    (e,) = found([red_at(8, 8), np.full((24, 24, 3), 30, np.uint8)])
+    assert e.count == 1 and e.consistency is None
 
 
 def test_counts(found, monkeypatch):

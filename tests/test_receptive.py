@@ -102,19 +102,38 @@ def test_two_ways_that_cancel_out(sign):
     assert fields(Difference(), "end") == square(0, 1, 1)
 
 
-def test_fields_as_large_as_the_image_or_larger_are_the_image():
+def test_a_layer_without_positions_sees_the_image():
     whole = square(0, 0, 16)
-    deep = nn.Sequential(conv(7, 2, 3), conv(7, 2, 3), conv(7, 1, 3))
-    assert fields(deep, "2", size=16) == whole
-    assert fields(nn.Sequential(conv(16, 4, 8)), "0", size=16) == whole
     assert fields(nn.Sequential(conv(3), nn.AdaptiveAvgPool2d(1)), "1", size=16) == whole
     assert fields(nn.Sequential(nn.Flatten(), nn.Linear(768, 5)), "1", size=16) == whole
-    assert fields(nn.Sequential(conv(1, 1, 2)), "0", size=16) == whole  # its corner sees only padding
+
+
+def test_of_a_field_larger_than_the_image_the_middle_is_kept():
+    assert fields(nn.Sequential(conv(16, 4, 8)), "0", size=16) == square(-8, 4, 16)
+    assert fields(nn.Sequential(conv(18, 2, 8)), "0", size=16) == square(-7, 2, 16)
+
+
+@pytest.mark.parametrize(
+    ("layers", "start", "jump"),
+    [
+        (lambda: [conv(7, 2, 3), conv(7, 2, 3), conv(7, 1, 3)], -21 + (43 - 16) / 2, 4),
+        (lambda: [conv(1, 1, 2)], -2 - 15 / 2, 1),  # its corners see only padding
+    ],
+)
+def test_where_no_field_is_seen_whole_positions_stand_evenly_over_the_image(layers, start, jump):
+    layers = layers()
+    found = fields(nn.Sequential(*layers), str(len(layers) - 1), size=16)
+    positions = round(16 / found.jump[0])
+    assert found.size == (16, 16) and found.jump == (16 / positions,) * 2
+    middle = (positions - 1) / 2  # both ways agree in the middle, and nowhere differ by more than a position
+    assert found.start[0] + found.jump[0] * middle == pytest.approx(0)
+    assert abs(found.start[0] - start) <= 2 * jump
 
 
 def test_corners():
     assert Field((-4, 1), (2, 3), (9, 9)).corner((0, 0)) == (-4, 1)
     assert Field((-4, 1), (2, 3), (9, 9)).corner((5, 2)) == (6, 7)
+    assert Field((-7.5, 0.5), (2.5, 1.0), (9, 9)).corner((1, 2)) == (-5, 3)
 
 
 chain = st.lists(
@@ -174,7 +193,7 @@ def test_gates_without_a_name_are_open(gate):
 @pytest.mark.parametrize("k", [21, 22, 23])
 def test_a_way_that_cannot_be_measured_is_not_guessed(k):
     """The only two positions reach the two edges, so that nothing tells how far apart they are."""
-    assert fields(nn.Sequential(conv(k, 12, 4)), "0", size=30) in (square(-4, 12, k), square(0, 0, 30))
+    assert fields(nn.Sequential(conv(k, 12, 4)), "0", size=30) in (square(-4, 12, k), square(-7.5, 15, 30))
 
 
 def test_fields_are_measured_in_inference_mode_too(toy):

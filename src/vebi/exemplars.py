@@ -23,7 +23,9 @@ from vebi.taps import Feature, Recorder
 
 TOP = 100
 SHOWN = 10
+THUMB = 16  # crops are compared at this many pixels a side, as an eye would
 PAPER = 236  # the grey of what lies outside a picture
+FEW = 4  # where less than a quarter of the crops have a picture, the average would show single ones
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,14 @@ class Exemplar:
     """What one feature looks like: the average of the crops of ``count`` pictures and the strongest few of them.
 
     Crops are h x w, the receptive field of the feature in pixels of the network's input, at most the whole input.
-    ``image_ids`` name the pictures of ``crops``, strongest first.
+    ``image_ids`` name the pictures of ``crops``, strongest first. ``consistency`` says how alike all ``count`` crops
+    are, see ``consistency``; None for fewer than two.
     """
 
     feature: Feature
     count: int
     image_ids: tuple[str, ...]
+    consistency: float | None
     average: UInt8[np.ndarray, "h w 3"] = field(repr=False)
     crops: UInt8[np.ndarray, "k h w 3"] = field(repr=False)
 
@@ -59,6 +63,7 @@ def find_exemplars(
     if not names:
         return []
     fields = receptive_fields(classifier, names)
+    others = _spread_out(classifier, images, batch_size)
     builders = [_Builder(feature, fields[feature.layer]) for feature in features]
     channels = {name: [f.channel for f in features if f.layer == name] for name in names}
     slots = [channels[f.layer].index(f.channel) for f in features]
@@ -73,7 +78,7 @@ def find_exemplars(
                 picture = classifier.preprocess.picture(batch.inputs[n])
                 for k, rank in ranks[index]:
                     peak = tuple(recorder.kept[features[k].layer][n, slots[k]].tolist())
-                    builders[k].add(picture, peak, rank, images.ids[index])
+                    builders[k].add(picture, peak, rank, images.ids[index], others[rank % len(others)])
             done += len(batch.indices)
             if progress:
                 progress(done, len(order))
@@ -99,31 +104,66 @@ def _peaks(activation: Tensor) -> Int[Tensor, "n k 2"]:
     return torch.stack([flat // activation.shape[3], flat % activation.shape[3]], dim=2).cpu()
 
 
+def _spread_out(classifier: Classifier, images: Images, batch_size: int) -> list[UInt8[np.ndarray, "h w 3"]]:
+    """Pictures from all over the data in a mixed order, for comparison with those that a feature likes."""
+    spread = np.unique(np.linspace(0, len(images) - 1, TOP).round().astype(int))
+    indices = np.random.default_rng(0).permutation(spread).tolist()
+    found = batches(images, indices, classifier.preprocess.prepare, batch_size)
+    pictures = [classifier.preprocess.picture(x) for batch in found if batch.indices for x in batch.inputs]
+    return pictures or [classifier.preprocess.picture(classifier.blank()[0])]
+
+
 class _Builder:
     """Adds up the crops of one feature, counting at each pixel how many crops had a picture there."""
 
     def __init__(self, feature: Feature, receptive: Field):
         self.feature = feature
         self.field = receptive
-        self.sum = np.zeros((*receptive.size, 3), np.int64)
-        self.seen = np.zeros((*receptive.size, 1), np.int64)
+        self.sum = np.zeros((*receptive.size, 3), np.uint16)  # room for 257 crops
+        self.seen = np.zeros((*receptive.size, 1), np.uint8)
         self.count = 0
         self.crops = np.zeros((SHOWN, *receptive.size, 3), np.uint8)
         self.names: dict[int, str] = {}
+        self.thumbs: list[np.ndarray] = []
+        self.others: list[np.ndarray] = []
 
-    def add(self, picture: np.ndarray, position: tuple[int, int], rank: int, image_id: str) -> None:
-        crop, inside = cut(picture, self.field.corner(position), self.field.size)
+    def add(self, picture: np.ndarray, position: tuple[int, int], rank: int, image_id: str, other: np.ndarray) -> None:
+        """``other`` is a picture from anywhere in the data, which is cut at the same place for comparison."""
+        corner, size = self.field.corner(position), self.field.size
+        crop, inside = cut(picture, corner, size)
         self.sum += crop * inside
         self.seen += inside
         self.count += 1
+        self.thumbs.append(_thumb(crop))
+        self.others.append(_thumb(cut(other, corner, size)[0]))
         if rank < SHOWN:
             self.crops[rank] = crop
             self.names[rank] = image_id
 
     def finish(self) -> Exemplar:
-        average = np.where(self.seen > 0, self.sum / np.maximum(self.seen, 1), PAPER).round().astype(np.uint8)
+        enough = (self.seen > 0) & (self.seen.astype(int) * FEW >= self.count)
+        average = np.where(enough, self.sum / np.maximum(self.seen, 1), PAPER).round().astype(np.uint8)
         names = tuple(self.names[rank] for rank in range(len(self.names)))
-        return Exemplar(self.feature, self.count, names, average, self.crops[: len(names)])
+        alike = consistency(np.stack(self.thumbs), np.stack(self.others)) if self.count > 1 else None
+        return Exemplar(self.feature, self.count, names, alike, average, self.crops[: len(names)])
+
+
+def consistency(crops: UInt8[np.ndarray, "n h w 3"], others: UInt8[np.ndarray, "n h w 3"]) -> float:
+    """How alike n >= 2 crops are, beside n others that were cut at the same places from pictures of all kinds.
+
+    The mean cosine between two crops after the mean of the others is taken away from both: 1 where all crops are the
+    same up to contrast, about 0 where they have no more in common than cuts from anywhere.
+    """
+    distinct = (crops - others.mean(axis=0)).reshape(len(crops), -1)
+    lengths = np.linalg.norm(distinct, axis=1, keepdims=True)
+    directions = distinct / np.where(lengths > 0, lengths, 1)
+    pairs = len(crops) * (len(crops) - 1)
+    return float((np.square(directions.sum(axis=0)).sum() - np.square(directions).sum()) / pairs)
+
+
+def _thumb(crop: np.ndarray) -> np.ndarray:
+    height, width = (min(THUMB, side) for side in crop.shape[:2])
+    return np.asarray(Image.fromarray(crop).resize((width, height), Image.Resampling.BOX))
 
 
 def cut(picture: np.ndarray, corner: tuple[int, int], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -83,7 +83,7 @@ def write(found: Interpretation, folder: Path) -> None:
                     "layer": f.layer,
                     "channel": f.channel,
                     "column": column,
-                    "exemplars": {"count": x.count, "image_ids": x.image_ids},
+                    "exemplars": {"count": x.count, "image_ids": x.image_ids, "consistency": x.consistency},
                 }
                 for f, column, x in zip(found.features, found.columns, found.exemplars, strict=True)
             ],
@@ -122,6 +122,7 @@ def load(folder: str | os.PathLike, classifier: Classifier | None = None) -> Int
                     features[k],
                     f["exemplars"]["count"],
                     tuple(f["exemplars"]["image_ids"]),
+                    f["exemplars"]["consistency"],
                     arrays[f"average.{k}"],
                     arrays[f"crops.{k}"],
                 )

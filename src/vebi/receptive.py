@@ -6,6 +6,7 @@ What is not zero at the input is the receptive field, for any chain of strides, 
 reading the network's source. The statistics that a layer or group norm takes of the whole map do not count.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,16 +32,17 @@ _NORMS = (
 class Field:
     """Position (i, j) of a layer sees the pixels from ``start + jump * (i, j)``, ``size`` (h, w) of them.
 
-    Parts of it may lie outside the image. A field as large as the image or larger is the image: start 0, jump 0.
+    Parts of it may lie outside the image. Of a field that is larger than the image, a part as large as the image
+    around its centre is kept.
     """
 
-    start: tuple[int, int]
-    jump: tuple[int, int]
+    start: tuple[float, float]
+    jump: tuple[float, float]
     size: tuple[int, int]
 
     def corner(self, position: tuple[int, int]) -> tuple[int, int]:
         """Top left pixel (y, x) of the field of a position."""
-        return tuple(s + j * p for s, j, p in zip(self.start, self.jump, position, strict=True))
+        return tuple(math.floor(s + j * p + 0.5) for s, j, p in zip(self.start, self.jump, position, strict=True))
 
 
 class _Reach(TorchDispatchMode):
@@ -95,7 +97,7 @@ def receptive_fields(classifier: Classifier, names: Sequence[str]) -> dict[str, 
         for name in names:
             activation = recorder.kept[name]
             if activation.ndim == 2 or max(activation.shape[2:]) == 1:
-                fields[name] = Field((0, 0), (0, 0), tuple(inputs.shape[2:]))
+                fields[name] = Field((0.0, 0.0), (0.0, 0.0), tuple(inputs.shape[2:]))
                 continue
             height, width = activation.shape[2:]
             seed = torch.zeros_like(activation)
@@ -109,20 +111,29 @@ def receptive_fields(classifier: Classifier, names: Sequence[str]) -> dict[str, 
     return fields
 
 
-def _axis(reached: Tensor, positions: int) -> tuple[int, int, int]:
+def _axis(reached: Tensor, positions: int) -> tuple[float, float, int]:
     """start, jump and size along one axis, from what the first two and the last two positions reach (4 x pixels)."""
     pixels = reached.shape[1]
-    if not reached.any(dim=1).all():  # a position that sees only padding
-        return 0, 0, pixels
+    found = _measured(reached, positions) if reached.any(dim=1).all() else None  # some see only padding
+    if found is None:  # wider than can be seen: in networks that pad so much, positions stand evenly over the picture
+        jump = pixels / positions
+        return (jump - pixels) / 2, jump, pixels
+    start, jump, size = found
+    return start + max(0, size - pixels) / 2, float(jump), min(size, pixels)
+
+
+def _measured(reached: Tensor, positions: int) -> tuple[int, int, int] | None:
+    """The same, whole, where both ends of some field lie inside the picture; None where they do not."""
+    pixels = reached.shape[1]
     first_end, second_end = (int(row.nonzero().amax()) for row in reached[:2])
     before_start, last_start = (int(row.nonzero().amin()) for row in reached[2:])
+    if first_end == pixels - 1 or last_start == 0:
+        return None
     if second_end < pixels - 1:
         jump = second_end - first_end
     elif before_start > 0:
         jump = last_start - before_start
-    else:  # cut off on both sides: neither its extent nor its way can be seen
-        return 0, 0, pixels
-    if first_end == pixels - 1 or last_start == 0:
-        return 0, 0, pixels
+    else:
+        return None
     size = first_end - last_start + jump * (positions - 1) + 1
-    return (0, 0, pixels) if size >= pixels else (first_end - size + 1, jump, size)
+    return first_end - size + 1, jump, size

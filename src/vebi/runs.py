@@ -14,7 +14,7 @@ from vebi.errors import RunError, UsageError
 from vebi.loading import load_classifier
 from vebi.storage import PARTIAL, write_json
 
-FORMAT = "vebi-run-1"
+FORMAT = "vebi-run-2"
 SETTINGS = "run.json"
 RESULT = "interpretation.json"
 #: What does not change a result, and may therefore differ when a run goes on.
