@@ -21,7 +21,7 @@ from vebi import fitting, lasso
 from vebi.classifier import Classifier
 from vebi.descriptors import tabulate
 from vebi.errors import InputError, ModelError, RunError, UsageError, VebiWarning
-from vebi.fitting import interpret, named
+from vebi.fitting import _doubt, interpret, named
 from vebi.images import DataSet, open_images
 from vebi.interpretation import load
 from vebi.taps import choose_layers
@@ -126,13 +126,43 @@ def test_predicted_and_true_labels(toy, squares, tmp_path, reference):
     for name, other in zip(("blue", "green", "red"), ("green", "red", "blue"), strict=True):
         (tmp_path / other).symlink_to(squares / name)
         paths += sorted((tmp_path / other).iterdir())
-    predicted = interpret(toy, paths, mu=MU)
-    true = interpret(toy, paths, mu=MU, labels="true")
+    with pytest.warns(
+        VebiWarning, match="right on 0.0% of these pictures, which is near chance .33.3%.: check its mean"
+    ):
+        predicted = interpret(toy, paths, mu=MU)
+    with pytest.warns(VebiWarning, match="near chance"):
+        true = interpret(toy, paths, mu=MU, labels="true")
     np.testing.assert_allclose(weights(predicted), weights(reference), atol=1e-12)
     np.testing.assert_allclose(weights(true), weights(reference)[[2, 0, 1]], atol=1e-9)
     assert true.provenance["accuracy"] == 0
     with pytest.raises(InputError, match="no picture has a true class"):
         interpret(toy, flat(squares, tmp_path / "flat"), mu=MU, labels="true")
+
+
+def test_a_model_that_sees_other_pictures_than_in_training_is_doubted(toy, squares):
+    blind = replace(toy, preprocess=replace(toy.preprocess, mean=(40.0,) * 3))
+    with pytest.warns(VebiWarning) as told:
+        found = interpret(blind, squares, mu=MU)
+    assert any("near chance (33.3%): check its mean, std and size" in str(warning.message) for warning in told)
+    assert found.provenance["accuracy"] == pytest.approx(1 / 3)
+    assert any("near chance" in note for note in found.provenance["notes"])
+
+
+@pytest.mark.parametrize(
+    ("truth", "predictions", "doubted"),
+    [
+        ([0, 1, 2, 0, 1, 2], [0, 1, 2, 0, 1, 2], False),
+        ([0, 1, 2, 0, 1, 2], [1, 2, 0, 1, 2, 0], True),
+        ([0] * 95 + [1] * 5, [0] * 100, True),  # right on 95 % by always saying the same
+        ([0] * 95 + [1] * 5, [0] * 95 + [1] * 3 + [0] * 2, False),
+        ([0, 1] * 50, [0, 1] * 28 + [1, 0] * 22, False),  # kappa .12
+        ([0, 1] * 50, [0, 1] * 27 + [1, 0] * 23, True),  # kappa .08
+        ([0, 0], [0, 0], False),  # nothing to be confused with
+        ([], [], False),
+    ],
+)
+def test_doubt(truth, predictions, doubted):
+    assert bool(_doubt(np.array(truth), np.array(predictions))) == doubted
 
 
 def flat(squares, folder):
@@ -213,6 +243,17 @@ def test_names_for_a_model_that_has_none(toy, squares, tmp_path):
     for name in ("blue", "red"):
         (tmp_path / name).symlink_to(squares / name)
     with pytest.raises(ModelError, match="3 unnamed classes, the data 2 folders"):
+        named(nameless, open_images(tmp_path))
+
+
+def test_numbers_have_two_orders(toy, squares, tmp_path):
+    nameless = replace(toy, class_names=None)
+    for name, number in (("blue", "9"), ("green", "10"), ("red", "11")):
+        (tmp_path / number).symlink_to(squares / name)
+    with pytest.raises(InputError, match="the folders 10, 11, 9 can be sorted as numbers or as text: give the class"):
+        named(nameless, open_images(tmp_path))
+    (tmp_path / "9").rename(tmp_path / "12")
+    with pytest.warns(VebiWarning, match="sorted order: 10, 11, 12"):
         named(nameless, open_images(tmp_path))
 
 

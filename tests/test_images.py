@@ -67,7 +67,7 @@ def test_a_missing_folder(tmp_path):
 
 
 def test_folders_of_other_classes_show_both_sides(tmp_path):
-    with pytest.raises(InputError, match="'rot' in the data, but the model's classes are red, blue: name"):
+    with pytest.raises(InputError, match="are blue, rot, but the model's classes are red, blue, without rot: name"):
         open_images(tree(tmp_path, rot=1, blue=1), ("red", "blue"))
 
 

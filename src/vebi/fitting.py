@@ -16,10 +16,12 @@ from vebi.classifier import Classifier, evaluating
 from vebi.descriptors import SHARD, Descriptor, DescriptorTable, tabulate
 from vebi.errors import InputError, ModelError, UsageError, VebiWarning
 from vebi.exemplars import find_exemplars
-from vebi.images import Images, open_images
+from vebi.images import Images, listed, open_images
 from vebi.interpretation import Interpretation, load, write
 from vebi.taps import choose_layers
 
+#: Cohen's kappa of true and predicted classes, below which a model seems not to see what it was trained on.
+NEAR_CHANCE = 0.1
 LABELS = {"predicted": "predictions", "true": "labels"}
 StageProgress = Callable[[str, int, int], None]
 
@@ -113,9 +115,14 @@ def named(classifier: Classifier, images: Images) -> Classifier:
             f"the model has {count} unnamed classes, the data {len(images.class_names)} folders: "
             f"give the class names in the model's order"
         )
+    if all(map(str.isdecimal, images.class_names)) and list(images.class_names) != sorted(images.class_names, key=int):
+        raise InputError(
+            f"the model does not name its classes, and the folders {listed(images.class_names)} can be sorted as "
+            f"numbers or as text: give the class names in the model's order"
+        )
     warnings.warn(
         f"the model does not name its classes; they are taken from the folders in sorted order: "
-        f"{', '.join(images.class_names[:6])}{', ...' if count > 6 else ''}",
+        f"{listed(images.class_names)}",
         VebiWarning,
         stacklevel=3,
     )
@@ -133,12 +140,16 @@ def _from_table(
         reason = f"no picture could be decoded, first: {skipped[0][1]}" if lost else "no picture has a true class"
         raise InputError(f"there is nothing to fit: {reason}; check the data")
     solutions = lasso.solve_all(sums.gram, sums.b, sums.e, settings["mu"], signed=settings["signed"])
-    notes = skipped_note(skipped, len(images)) + _notes(classes, sums.e, solutions, settings["labels"], settings["mu"])
+    truth, predictions = table.column("labels"), table.column("predictions")
+    truth, predictions = truth[truth >= 0], predictions[truth >= 0]
+    notes = (
+        skipped_note(skipped, len(images))
+        + _doubt(truth, predictions)
+        + _notes(classes, sums.e, solutions, settings["labels"], settings["mu"])
+    )
     _warn(notes)
     weights = np.stack([solution.weights for solution in solutions])
     columns = np.flatnonzero(np.abs(weights).sum(axis=0) > 0)
-    truth, predictions = table.column("labels"), table.column("predictions")
-    known = truth >= 0
     return Interpretation(
         classes=classes,
         features=tuple(table.features[c] for c in columns),
@@ -161,10 +172,24 @@ def _from_table(
             "complete": [solution.complete for solution in solutions],
             "skipped": dict(skipped),
             "notes": notes,
-            "accuracy": float((truth[known] == predictions[known]).mean()) if known.any() else None,
+            "accuracy": float((truth == predictions).mean()) if len(truth) else None,
         },
         classifier=classifier,
     )
+
+
+def _doubt(truth: np.ndarray, predictions: np.ndarray) -> list[str]:
+    """A sentence where the model does little better on its pictures than guessing with the same frequencies would
+    (Cohen's kappa below ``NEAR_CHANCE``): then mostly its input is not prepared as in training."""
+    right = float((truth == predictions).mean()) if len(truth) else 1.0
+    classes = np.union1d(truth, predictions)
+    chance = float(sum((truth == c).mean() * (predictions == c).mean() for c in classes)) if len(truth) else 0.0
+    if chance == 1 or (right - chance) / (1 - chance) >= NEAR_CHANCE:
+        return []
+    return [
+        f"the model is right on {right:.1%} of these pictures, which is near chance ({chance:.1%}): "
+        f"check its mean, std and size, its weights and the order of its class names"
+    ]
 
 
 def _notes(classes: Sequence[str], e: np.ndarray, solutions: list[lasso.Solution], labels: str, mu: float) -> list[str]:

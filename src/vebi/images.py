@@ -207,8 +207,15 @@ def _from_folder(root: Path, class_names: tuple[str, ...] | None) -> Files:
             VebiWarning,
             stacklevel=3,
         )
-    index = {name: _class_index(name, class_names or filled) for name in filled}
-    return Files(root, inside, [index[name.partition("/")[0]] for name in inside], class_names or filled)
+    classes = class_names or filled
+    strangers = [name for name in filled if name not in set(classes)]
+    if strangers:
+        raise InputError(
+            f"the folders of {root} are {listed(filled)}, but the model's classes are {listed(classes)}, without "
+            f"{listed(strangers)}: name the folders as the model does, or give its class names in its order"
+        )
+    index = {name: i for i, name in enumerate(classes)}
+    return Files(root, inside, [index[name.partition("/")[0]] for name in inside], classes)
 
 
 def _from_paths(paths: list[Path], class_names: tuple[str, ...] | None) -> Files:
@@ -236,12 +243,17 @@ def _pictures(folder: Path) -> list[str]:
 
 def _class_index(name: str, class_names: tuple[str, ...]) -> int:
     if name not in class_names:
-        held = ", ".join(class_names[:12]) + (", ..." if len(class_names) > 12 else "")
+        held = f"are {listed(class_names)}: name the data's classes as the model does"
         raise InputError(
             f"there is a class {name!r} in the data, but the model's classes "
-            + (f"are {held}: name the data's classes as the model does" if held else "have no names: give them")
+            + (held if class_names else "have no names: give them")
         )
     return class_names.index(name)
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Names for a message, the first few of many."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def gather(places: Sequence[str | os.PathLike]) -> list[Path]:

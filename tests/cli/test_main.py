@@ -152,7 +152,7 @@ def test_preparation_from_options():
         ("missing", "missing does not exist"),
         ("empty", "empty holds no pictures"),
         ("one", "one holds pictures of one class only"),
-        ("other", "there is a class 'rot' in the data, but the model's classes are blue, green, red"),
+        ("other", "of other are blue, green, rot, but the model's classes are blue, green, red, without rot"),
         ("notes.png", "no picture could be decoded"),
     ],
 )
