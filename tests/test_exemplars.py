@@ -114,7 +114,7 @@ def test_a_field_larger_than_the_picture_is_aligned_too(found):
     assert (e.crops[:, 0] == PAPER).all(axis=(1, 2)).any()
 
 
-def test_where_few_crops_have_a_picture_the_average_is_paper(found):
+def test_where_few_crops_have_a_picture_the_average_fades_into_the_paper(found):
     corner = np.full((24, 24, 3), 30, np.uint8)
     corner[:5, :5] = (255, 0, 0)
     weak = RedSquare()
@@ -124,7 +124,9 @@ def test_where_few_crops_have_a_picture_the_average_is_paper(found):
         weak.conv.weight[0, 0, :2] = 0
     (e,) = found([corner] * 7 + [red_at(12, 12)], network=weak)
     outside = (e.crops[list(e.image_ids).index("0")] == PAPER).all(axis=2)
-    assert outside.any() and (e.average[outside] == PAPER).all()
+    whole = e.crops[list(e.image_ids).index("7")]
+    assert outside.any()  # one crop of eight has a picture there: a quarter of half of them
+    assert abs(e.average[outside] - (0.25 * whole[outside] + 0.75 * PAPER)).max() <= 0.5
     assert not (e.average[~outside] == PAPER).all(axis=1).any()
 
 

@@ -89,7 +89,7 @@ def test_steps_of_the_colours_look_alike():
 
 def test_the_brightest_is_the_highest_whatever_lies_below():
     ground = np.repeat(np.array([[0, 128, 255]], np.uint8)[..., None], 3, axis=2)
-    light = [overlay(ground, np.full((1, 3), h)) @ np.array([0.2126, 0.7152, 0.0722]) for h in (0, 0.6, 0.8, 1)]
+    light = [overlay(ground, np.full((1, 3), h)) @ np.array([0.2126, 0.7152, 0.0722]) for h in (0.0, 0.6, 0.8, 1.0)]
     assert (np.diff(np.concatenate(light), axis=0) > 0).all()
     assert light[0].max() < 90 and light[3].min() > 200
 

@@ -12,6 +12,8 @@ _HOMES = {
     "Explanation": "explanation",
     "Evidence": "explanation",
     "explain": "explanation",
+    "write_gallery": "report.gallery",
+    "write_report": "report.page",
     "Feature": "taps",
     "list_layers": "taps",
     "VebiError": "errors",

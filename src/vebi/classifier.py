@@ -45,6 +45,11 @@ class Preprocess:
                 f"mean is {self.mean} and std {self.std}: give one number (grey) or three (RGB) each, std above 0"
             )
 
+    def __str__(self) -> str:
+        mean, std = (" ".join(f"{x:g}" for x in values) for values in (self.mean, self.std))
+        scaled = f" of {self.resize}" if self.resize not in (None, self.size) else ""
+        return f"{self.size} x {self.size} px{scaled}, {self.interpolation}, mean {mean}, std {std}"
+
     def prepare(self, image: Image.Image | Tensor, name: str = "the picture") -> Float[Tensor, "c h w"]:
         """The network's input of an RGB image; a float tensor of the right shape is taken as ready."""
         shape = (len(self.mean), self.size, self.size)
@@ -59,7 +64,7 @@ class Preprocess:
 
     def pixels(self, image: Image.Image) -> UInt8[np.ndarray, "h w c"]:
         """The 8-bit pixels that an RGB image comes down to, before they are normalised."""
-        cut = self._cut(image)
+        cut = self.cut(image)
         return np.array(cut.convert("L") if len(self.mean) == 1 else cut).reshape(self.size, self.size, -1)
 
     def picture(self, prepared: Float[Tensor, "c h w"]) -> UInt8[np.ndarray, "h w 3"]:
@@ -68,15 +73,18 @@ class Preprocess:
         pixels = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).expand(-1, -1, 3)
         return np.ascontiguousarray(pixels)
 
-    def _cut(self, image: Image.Image) -> Image.Image:
-        """Scales only what is left after the cut, so that a long, thin picture does not fill the memory."""
+    def cut(self, image: Image.Image, interpolation: str | None = None) -> Image.Image:
+        """The middle of an image, ``size`` x ``size``, scaled by ``interpolation`` (by default its own).
+
+        Scales only what is left after the cut, so that a long, thin picture does not fill the memory.
+        """
         box = []
         for side in image.size:
             scaled = round(side * (self.resize or self.size) / min(image.size))
             start = (scaled - self.size) // 2
             box.append((start * side / scaled, min(side, (start + self.size) * side / scaled)))
         (left, right), (top, bottom) = box
-        sampling = Image.Resampling[self.interpolation.upper()]
+        sampling = Image.Resampling[(interpolation or self.interpolation).upper()]
         return image.resize((self.size, self.size), sampling, (left, top, right, bottom))
 
     @staticmethod

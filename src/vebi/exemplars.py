@@ -25,7 +25,7 @@ TOP = 100
 SHOWN = 10
 THUMB = 16  # crops are compared at this many pixels a side, as an eye would
 PAPER = 236  # the grey of what lies outside a picture
-FEW = 4  # where less than a quarter of the crops have a picture, the average would show single ones
+FEW = 0.5  # where less than half of the crops have a picture, the average fades into the paper
 
 
 @dataclass(frozen=True)
@@ -141,11 +141,13 @@ class _Builder:
             self.names[rank] = image_id
 
     def finish(self) -> Exemplar:
-        enough = (self.seen > 0) & (self.seen.astype(int) * FEW >= self.count)
-        average = np.where(enough, self.sum / np.maximum(self.seen, 1), PAPER).round().astype(np.uint8)
+        seen = np.minimum(1, self.seen / (FEW * max(self.count, 1)))
+        average = seen * self.sum / np.maximum(self.seen, 1) + (1 - seen) * PAPER
         names = tuple(self.names[rank] for rank in range(len(self.names)))
         alike = consistency(np.stack(self.thumbs), np.stack(self.others)) if self.count > 1 else None
-        return Exemplar(self.feature, self.count, names, alike, average, self.crops[: len(names)])
+        return Exemplar(
+            self.feature, self.count, names, alike, average.round().astype(np.uint8), self.crops[: len(names)]
+        )
 
 
 def consistency(crops: UInt8[np.ndarray, "n h w 3"], others: UInt8[np.ndarray, "n h w 3"]) -> float:

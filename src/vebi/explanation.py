@@ -23,7 +23,7 @@ from vebi.batches import batches, report_skipped
 from vebi.classifier import evaluating
 from vebi.descriptors import Progress, channel_energy, descriptors
 from vebi.errors import ImageError, UsageError
-from vebi.images import gather, open_images
+from vebi.images import Images, gather, open_images
 from vebi.interpretation import Interpretation
 from vebi.taps import Feature, Recorder
 
@@ -126,7 +126,7 @@ def explanations(
         raise UsageError(f"there is no class {target!r}: the model's classes are {', '.join(classes[:12])}")
     if isinstance(images, str | os.PathLike):
         images = gather([images])  # a heap of pictures: whether its folders are classes does not matter here
-    elif hasattr(images, "__len__") and len(images) and _is_picture(images[0]):
+    elif not isinstance(images, Images) and hasattr(images, "__len__") and len(images) and _is_picture(images[0]):
         images = [(image, 0) for image in images]  # nor does a label
     collection = open_images(images, classes)
     skipped: list[tuple[str, str]] = []

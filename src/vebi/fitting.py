@@ -1,5 +1,6 @@
 """Images -> table -> interpretation: the fit."""
 
+import os
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -66,7 +67,7 @@ def interpret(
         "model": {"spec": classifier.spec, "weights": classifier.weights, "sha256": classifier.hash()},
         "classes": list(classifier.class_names),
         "preprocess": runs.describe_preprocess(classifier.preprocess),
-        "data": {"images": len(images), "sha256": images.fingerprint()},
+        "data": {"images": len(images), "sha256": images.fingerprint(), "place": _place(data)},
         "layers": [[layer.name, layer.channels] for layer in chosen],
         "mu": float(mu),
         "signed": signed,
@@ -102,6 +103,11 @@ def interpret(
         if out is not None:
             write(found, folder)
         return found
+
+
+def _place(data: Any) -> str | None:
+    """Where the pictures are, for a report to take its examples from."""
+    return str(Path(data).resolve()) if isinstance(data, str | os.PathLike) else None
 
 
 def named(classifier: Classifier, images: Images) -> Classifier:

@@ -132,6 +132,31 @@ class DataSet:
         return digest.hexdigest()
 
 
+@dataclass(frozen=True)
+class Subset:
+    """Some pictures of a collection, in the order of ``indices``."""
+
+    images: Images
+    indices: Sequence[int]
+
+    @property
+    def ids(self) -> Sequence[str]:
+        return [self.images.ids[i] for i in self.indices]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.images.class_names
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def load(self, index: int) -> tuple[Image.Image | torch.Tensor, int]:
+        return self.images.load(self.indices[index])
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(f"{self.images.fingerprint()} {list(self.indices)}".encode()).hexdigest()
+
+
 def _sample(path: str) -> bytes:
     """A hash of a file's size and of its first, middle and last 16 KiB."""
     digest = hashlib.sha256()
@@ -167,8 +192,11 @@ def open_images(data: Any, class_names: tuple[str, ...] | None = None) -> Images
     """A class-per-folder tree, a folder of pictures, one picture, a list of paths or a data set, as ``Images``.
 
     ``class_names`` are the model's: folders are matched to them by name. Where the model has none, those of the
-    folders are taken in sorted order. Raises InputError where there is nothing to read or the names do not match.
+    folders are taken in sorted order. ``Images`` are returned as they are. Raises InputError where there is nothing to
+    read or the names do not match.
     """
+    if isinstance(data, Images):
+        return data
     if isinstance(data, str | os.PathLike):
         path = Path(data)
         if not path.exists():

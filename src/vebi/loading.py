@@ -43,10 +43,10 @@ def load_classifier(
     ``weights``: a safetensors file, or a file that ``torch.load(weights_only=True)`` reads. Without it torchvision and
     timm fetch their own pretrained weights. ``mean``, ``std``, ``size`` and ``class_names`` come from the arguments,
     else from the checkpoint, else from the network's own attributes or configuration; ``resize`` and
-    ``interpolation`` from the arguments, else from where ``size`` comes from.
+    ``interpolation`` from the arguments, else from where ``size`` comes from. ``device``: see ``find_device``.
     Raises ModelError where anything does not fit.
     """
-    spec = str(spec)
+    spec, place = str(spec), find_device(device)
     state, own = (None, {}) if weights is None else _read_weights(Path(weights))
     if spec.endswith(".safetensors"):
         if weights is not None:
@@ -65,10 +65,24 @@ def load_classifier(
     given = dict(mean=mean, std=std, size=size, resize=resize, interpolation=interpolation, class_names=class_names)
     preprocess, names = _preparation(spec, [given, own, defaults])
     classifier = Classifier(
-        module.to(device).eval(), preprocess, names, spec, str(Path(weights).resolve()) if weights else None
+        module.to(place).eval(), preprocess, names, spec, str(Path(weights).resolve()) if weights else None
     )
     _try(classifier)
     return classifier
+
+
+def find_device(name: str) -> torch.device:
+    """``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a CUDA (or ROCm) device where there is one, else the processor.
+
+    Others lack float64, in which descriptors are summed. Raises UsageError for a device that is not there.
+    """
+    count = torch.cuda.device_count()
+    if name == "auto":
+        return torch.device("cuda" if count else "cpu")
+    there = ["cpu"] + ["cuda"] * bool(count) + [f"cuda:{k}" for k in range(count)]
+    if name not in there:
+        raise UsageError(f"the device is {name!r}, but here are {', '.join(there)}: choose one of these or auto")
+    return torch.device(name)
 
 
 def _preparation(spec: str, sources: list[dict[str, Any]]) -> tuple[Preprocess, tuple[str, ...] | None]:

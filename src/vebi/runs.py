@@ -18,7 +18,7 @@ FORMAT = "vebi-run-2"
 SETTINGS = "run.json"
 RESULT = "interpretation.json"
 #: What does not change a result, and may therefore differ when a run goes on.
-_FREE = {("model", "weights"), ("model", "spec")}
+_FREE = {("model", "weights"), ("model", "spec"), ("data", "place")}
 
 
 def claim(folder: Path, settings: dict[str, Any]) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import typer
+
 from vebi.errors import VebiError, VebiWarning
 
 INTERRUPTED = 130
@@ -32,6 +34,8 @@ def guarded(resumable: bool = False) -> Iterator[None]:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         _fail("interrupted" + ("; the same command goes on where it was" if resumable else ""), INTERRUPTED)
+    except typer.TyperException as error:
+        _fail_usage(error)
     except BrokenPipeError:  # the reader of our output has gone, as in `vebi layers ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
@@ -100,6 +104,29 @@ def table(headings: list[str], rows: list[list[Any]]) -> None:
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
     if issubclass(category, VebiWarning):  # what other libraries warn their developers of is not for our users
         say(f"note: {message}")
+
+
+def _fail_usage(error: Any) -> None:
+    """A line that the parser did not understand. What it says is a sentence, but often without what was given."""
+    text, context = error.format_message().partition(", unable to parse")[0].rstrip("."), error.ctx
+    if text.startswith(("Usage:", "usage:")):  # no command: the help itself is the answer
+        print(text, file=sys.stderr)
+        sys.exit(error.exit_code)
+    given = _given(error)
+    text = f"{text[:1].lower()}{text[1:]}" + (f", given: {given}" if given else "")
+    _fail(f"{text}; see `{context.command_path if context else 'vebi'} --help`", error.exit_code)
+
+
+def _given(error: Any) -> str | None:
+    """The value of the option that the parser did not like, from the line or from a file of options."""
+    parameter = getattr(error, "param", None)
+    if parameter is None:
+        return None
+    for k, word in enumerate(sys.argv):
+        name, equals, value = word.partition("=")
+        if name in parameter.opts:
+            return value if equals else next(iter(sys.argv[k + 1 :]), None)
+    return (error.ctx.default_map or {}).get(parameter.name) if error.ctx else None
 
 
 def _fail(text: str, code: int) -> None:

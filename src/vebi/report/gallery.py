@@ -1,9 +1,11 @@
-"""Explanations of files, written as pictures beside a JSON file that says the same in words."""
+"""Explanations of files, written as pictures and raw arrays beside a JSON file that says the same in words."""
 
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from vebi import provenance
 from vebi.errors import RunError
@@ -26,8 +28,8 @@ def write_gallery(
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> list[dict[str, Any]]:
-    """Explains files and folders of files into ``out``: a picture each, and ``explanations.json``, whose explanations
-    are returned.
+    """Explains files and folders of files into ``out``: for each a picture and its raw arrays (``arrays``), and
+    ``explanations.json``, whose explanations are returned.
 
     ``options`` are those of ``explanations``. A figure is written as soon as it is made; those of an earlier call are
     removed. A file that cannot be decoded is skipped with a warning unless ``strict``; where nothing is left that is an
@@ -42,8 +44,9 @@ def write_gallery(
             if not rows:
                 _write(out, [], interpretation, options)  # from the first picture on the folder is a gallery
             name = _free_name(Path(explanation.image_id).stem, taken)
-            figure(explanation, interpretation).save(out / name)
-            rows.append(in_words(explanation) | {"figure": name})
+            figure(explanation, interpretation).save(out / f"{name}.png")
+            np.savez_compressed(out / f"{name}.npz", **arrays(explanation))
+            rows.append(in_words(explanation) | {"figure": f"{name}.png", "arrays": f"{name}.npz"})
     finally:  # what was explained before an error or an interruption is kept
         if rows:
             _write(out, rows, interpretation, options)
@@ -59,7 +62,8 @@ def _clear(out: Path, paths: list[Path]) -> None:
     if not any(out.iterdir()):
         return
     try:
-        earlier = [row["figure"] for row in json.loads((out / CONTENTS).read_text())["explanations"]]
+        rows = json.loads((out / CONTENTS).read_text())["explanations"]
+        earlier = [row[kind] for row in rows for kind in ("figure", "arrays")]
     except (OSError, ValueError, KeyError, TypeError):
         raise RunError(f"{out} holds other files and no explanations: choose an empty or a new folder") from None
     for name in earlier:
@@ -84,6 +88,20 @@ def _provenance(interpretation: Interpretation, options: dict[str, Any]) -> dict
     }
 
 
+def arrays(explanation: Explanation) -> dict[str, np.ndarray]:
+    """``picture`` h x w x 3 uint8; ``heatmaps`` k x h x w float32, raw; their ``features`` (text) and
+    ``contributions``; ``combined`` h x w, scaled to [0, 1]."""
+    height, width = explanation.picture.shape[:2]
+    maps = [e.heatmap for e in explanation.evidence]
+    return {
+        "picture": explanation.picture,
+        "heatmaps": np.stack(maps) if maps else np.zeros((0, height, width), np.float32),
+        "features": np.array([str(e.feature) for e in explanation.evidence], dtype=str),
+        "contributions": np.array([e.contribution for e in explanation.evidence], dtype=np.float64),
+        "combined": explanation.combined(),
+    }
+
+
 def in_words(explanation: Explanation) -> dict[str, Any]:
     """An explanation without its pictures."""
     return {
@@ -96,9 +114,9 @@ def in_words(explanation: Explanation) -> dict[str, Any]:
 
 
 def _free_name(stem: str, taken: set[str]) -> str:
-    """A file name that no other picture of this gallery has."""
-    name, k = f"{stem}.png", 2
+    """A file name, without its suffix, that no other picture of this gallery has."""
+    name, k = stem, 2
     while name in taken:
-        name, k = f"{stem}-{k}.png", k + 1
+        name, k = f"{stem}-{k}", k + 1
     taken.add(name)
     return name

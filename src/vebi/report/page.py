@@ -2,92 +2,217 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
-from vebi.exemplars import enlarge
+from vebi import provenance
+from vebi.errors import InputError, UsageError
 from vebi.explanation import Explanation
+from vebi.heatmap import RAMP, overlay
+from vebi.images import open_images
 from vebi.interpretation import Interpretation
-from vebi.report.figure import heat_panel
+from vebi.masks import find_masks
+from vebi.report.survey import Example, StageProgress, Survey, evenly, survey
+from vebi.runs import make_folder
 from vebi.storage import whole
+from vebi.taps import Feature
+
+CLASSES = 24  # shown at most, unless they are asked for by name: a page is to be read
+CROPS = 6
+LARGE, MEDIUM, SMALL = 224, 112, 56  # pixels at most: pictures of explanations, averages, crops and thumbs
+LOSSLESS = 64
+#: Consistency from which on crops are called ...
+WORDS = ((0.6, "nearly all the same"), (0.3, "much alike"), (0.1, "somewhat alike"), (-1.0, "hardly alike"))
+
+
+def write_report(
+    interpretation: Interpretation,
+    out: str | Path,
+    *,
+    images: Any = None,
+    masks: str | Path | None = None,
+    classes: Sequence[str] | None = None,
+    title: str | None = None,
+    batch_size: int = 32,
+    progress: StageProgress | None = None,
+) -> Survey:
+    """Writes the page and returns what it says of the pictures.
+
+    ``images``: where examples come from, as for ``interpret``; by default the pictures of the fit. ``masks``: a folder
+    of masks with the names of the pictures (what is not black is the object); flowers of `vebi flowers` have their own.
+    ``classes``: those to show, by default up to ``CLASSES``, spread evenly. ``progress`` is called with (stage, done,
+    all). Raises UsageError for classes that do not exist, InputError where there are no pictures.
+    """
+    held = interpretation.provenance["settings"]["data"]["place"]
+    if images is None and held is None:
+        raise UsageError("the run does not know where its pictures are: say which pictures to take examples from")
+    if images is None and not Path(held).exists():
+        raise InputError(f"the pictures of the run are not in {held} any more: say which pictures to take examples from")
+    unknown = [name for name in classes or () if name not in interpretation.classes]
+    if unknown:
+        interpretation.selected(unknown[0])  # says which there are
+    collection = open_images(held if images is None else images, interpretation.classes)
+    out = Path(out)
+    make_folder(out.parent)
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder: give the name of a file, as {out / 'report.html'}")
+    truth = find_masks(collection, None if masks is None else Path(masks))
+    found = survey(interpretation, collection, truth, batch_size=batch_size, progress=progress)
+    page = render(
+        interpretation,
+        found,
+        title=title or f"What {_model(interpretation)} has learned",
+        classes=classes,
+        of_the_fit=images is None,
+    )
+    with whole(out) as partial:
+        partial.write_text(page, encoding="utf-8")
+    return found
 
 
 def render(
     interpretation: Interpretation,
-    examples: Sequence[Explanation],
+    found: Survey,
     *,
     title: str,
-    facts: Mapping[str, str],
-    scores: Mapping[str, float],
+    classes: Sequence[str] | None = None,
+    of_the_fit: bool = False,
 ) -> str:
-    """The page as text. ``facts`` are lines about the model and the data, ``scores`` percentages by method."""
-    from jinja2 import Environment, StrictUndefined
+    """The page as text. ``of_the_fit`` says that the survey is of the very pictures that were fitted."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("vebi.report").joinpath("page.html.j2").read_text())
-    classes = [
-        {
-            "name": name,
-            "features": [
-                _feature(interpretation, feature, weight) for feature, weight in interpretation.selected(name)
-            ],
-        }
-        for name in interpretation.classes
-    ]
-    return template.render(
+    environment = Environment(
+        loader=PackageLoader("vebi.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %" if share < 0.9995 else "100 %"
+    environment.filters["number"] = lambda count: f"{count:,}".replace(",", "\u202f")
+    shown = list(classes or evenly(interpretation.classes, CLASSES))
+    return environment.get_template("page.html.j2").render(
         title=title,
-        facts=facts,
-        scores=scores,
-        classes=classes,
-        examples=[_example(interpretation, e) for e in examples],
+        model=_model(interpretation),
+        preprocess=interpretation.require_classifier().preprocess,
+        classes=[_class(interpretation, found, name) for name in shown],
+        all_classes=len(interpretation.classes),
+        layers=interpretation.layers,
+        channels=sum(channels for _, channels in interpretation.layers),
         mu=interpretation.mu,
+        survey=found,
+        of_the_fit=of_the_fit,
+        typical=[_example(interpretation, e, shown) for e in found.typical],
+        mistakes=[_example(interpretation, e, shown) for e in found.mistakes],
+        largest_gap=float(interpretation.gaps.max()),
         provenance=interpretation.provenance,
+        versions=provenance.versions(),
+        now=provenance.now(),
+        ramp=", ".join(f"rgb({r} {g} {b})" for r, g, b in RAMP),
+        style=files("vebi.report").joinpath("page.css").read_text(encoding="utf-8"),
     )
 
 
-def write(path: Path, page: str) -> None:
-    with whole(path) as partial:
-        partial.write_text(page, encoding="utf-8")
+def _model(interpretation: Interpretation) -> str:
+    """What the model is called, without the folder that its file lies in."""
+    spec = interpretation.provenance["settings"]["model"]["spec"]
+    return (spec or "the network").rpartition(":")[2]
 
 
-def _feature(interpretation: Interpretation, feature, weight: float) -> dict:
-    exemplar = interpretation.exemplar(feature)
-    height, width = exemplar.average.shape[:2]
+def _class(interpretation: Interpretation, found: Survey, name: str) -> dict[str, Any]:
+    selected = interpretation.selected(name)
+    largest = max((abs(weight) for _, weight in selected), default=1.0)
+    total = sum(abs(weight) for _, weight in selected)
     return {
-        "name": str(feature),
-        "weight": weight,
-        "count": exemplar.count,
-        "size": f"{width} x {height}",
-        "average": inline(enlarge(exemplar.average, 160)),
-        "crops": [inline(enlarge(crop, 72)) for crop in exemplar.crops[:6]],
+        "name": name,
+        "anchor": anchor(name, interpretation.classes.index(name)),
+        "pictures": interpretation.provenance["images_per_class"][name],
+        "right": found.right[name],
+        "labelled": found.labelled[name],
+        "features": [
+            _feature(interpretation, feature, name) | {"weight": w, "bar": abs(w) / largest, "share": abs(w) / total}
+            for feature, w in selected
+        ],
     }
 
 
-def _example(interpretation: Interpretation, explanation: Explanation) -> dict:
+def anchor(name: str, index: int) -> str:
+    """A name for a place on the page, distinct for every class whatever it is called."""
+    return f"class-{index}-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _feature(interpretation: Interpretation, feature: Feature, name: str) -> dict[str, Any]:
+    exemplar = interpretation.exemplar(feature)
+    height, width = exemplar.average.shape[:2]
+    side = interpretation.require_classifier().preprocess.size
+    names = [layer for layer, _ in interpretation.layers]
+    others = [
+        (other, w)
+        for other in interpretation.classes
+        if other != name
+        for f, w in interpretation.selected(other)
+        if f == feature
+    ]
+    alike = exemplar.consistency
     return {
-        "id": explanation.image_id,
-        "prediction": explanation.prediction,
+        "name": str(feature),
+        "layer": feature.layer,
+        "channel": feature.channel,
+        "depth": names.index(feature.layer) + 1,
+        "count": exemplar.count,
+        "whole": (height, width) == (side, side),
+        "size": f"{width} × {height}",
+        "window": (width / side, height / side),
+        "alike": alike,
+        "alike_in_words": None if alike is None else next(word for least, word in WORDS if alike >= least),
+        "average": inline(exemplar.average, MEDIUM),
+        "thumb": inline(exemplar.average, SMALL),
+        "crops": [inline(crop, SMALL) for crop in exemplar.crops[:CROPS]],
+        "others": sorted(others, key=lambda pair: -pair[1]),
+    }
+
+
+def _example(interpretation: Interpretation, example: Example, shown: list[str]) -> dict[str, Any]:
+    explanation = example.explanation
+    name = explanation.prediction
+    return {
+        "id": Path(explanation.image_id).name,
+        "prediction": name,
+        "anchor": anchor(name, interpretation.classes.index(name)) if name in shown else None,
+        "truth": example.truth,
         "probability": explanation.probability,
-        "picture": inline(enlarge(explanation.picture, 160)),
+        "picture": inline(explanation.picture, LARGE),
         "evidence": [
             {
                 "name": str(e.feature),
                 "contribution": e.contribution,
-                "map": inline(heat_panel(explanation, scaled, 160)),
-                "average": inline(enlarge(interpretation.exemplar(e.feature).average, 56)),
+                "map": _over(explanation, scaled),
+                "average": inline(interpretation.exemplar(e.feature).average, SMALL),
             }
             for e, scaled in zip(explanation.evidence, explanation.scaled(), strict=True)
         ],
-        "combined": inline(heat_panel(explanation, explanation.combined(), 160)),
+        "combined": _over(explanation, explanation.combined()),
     }
 
 
-def inline(image: Image.Image | np.ndarray) -> str:
-    """An image as a data address."""
+def _over(explanation: Explanation, scaled: np.ndarray) -> dict[str, Any]:
+    return inline(overlay(explanation.picture, scaled), LARGE)
+
+
+def inline(pixels: UInt8[np.ndarray, "h w 3"], most: int) -> dict[str, Any]:
+    """A picture for the page, scaled down where it is larger than ``most`` pixels: ``src``, a data address, and its
+    ``width`` and ``height``. Small ones keep every pixel as it is: the browser enlarges them by whole pixels."""
+    image = Image.fromarray(pixels)
+    if max(image.size) > most:
+        image.thumbnail((most, most), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    image.save(buffer, "WEBP", lossless=max(image.size) <= LOSSLESS, quality=90, method=6)
+    address = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return {"src": address, "width": image.width, "height": image.height, "small": max(image.size) <= LOSSLESS}

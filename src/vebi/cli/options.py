@@ -1,0 +1,152 @@
+"""The options that commands share, and the file that can hold them all."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vebi.errors import InputError, UsageError
+
+
+def _read_config(context: typer.Context, path: Path | None) -> None:
+    """What the file says becomes the default of every option and argument; the command line comes first."""
+    if path is None:
+        return
+    command = context.info_name
+    tables = _parse(path)
+    strangers = [name for name in tables if name not in context.find_root().command.commands]
+    if strangers:
+        raise UsageError(f"{path} says {strangers[0]!r} at its top, but a table for each command is needed, as [fit]")
+    known = {_spelling(parameter): parameter for parameter in context.command.params if parameter.name != "config"}
+    defaults = {}
+    for key, value in tables.get(command, {}).items():
+        name = key.replace("_", "-")
+        if name not in known:
+            raise UsageError(f"{path} says {key!r} in [{command}], but `vebi {command}` knows {', '.join(known)}")
+        defaults[known[name].name] = _as_typed(value, known[name], f"{key} in [{command}] of {path}")
+    context.default_map = defaults
+
+
+def _parse(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no TOML file that can be read ({error}): correct it") from None
+    loose = [name for name, table in tables.items() if not isinstance(table, dict)]
+    if loose:
+        raise UsageError(f"{path} says {loose[0]!r} outside of any table, but it belongs to a command, as in [fit]")
+    return tables
+
+
+def _spelling(parameter: Any) -> str:
+    """``batch-size`` for --batch-size, ``data`` for the argument."""
+    return next((o.lstrip("-") for o in parameter.opts if o.startswith("--")), parameter.name)
+
+
+def _as_typed(value: Any, parameter: Any, place: str) -> Any:
+    """A value of the file as it would have been typed, so that both ways accept the same."""
+    if getattr(parameter, "is_flag", False):
+        if not isinstance(value, bool):
+            raise UsageError(f"{place} is {value!r}, but true or false is needed")
+        return value
+    values = value if isinstance(value, list) else [value]
+    if not values or any(isinstance(v, bool) or not isinstance(v, str | int | float) for v in values):
+        raise UsageError(f"{place} is {value!r}, but text, a number or a list of them is needed")
+    if parameter.multiple or parameter.nargs == -1:
+        return [str(v) for v in values]
+    if any("," in str(v) for v in values) and len(values) > 1:
+        raise UsageError(f"{place} has a comma within a name: give a text file with one name a line instead")
+    return ",".join(map(str, values))
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        callback=_read_config,
+        is_eager=True,
+        expose_value=False,
+        help="A TOML file with options of any command, as mu = 5 under [fit]; the command line comes first.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first picture that cannot be decoded.")]
+
+Spec = Annotated[
+    str, typer.Argument(help="FILE.py:FUNCTION, torchvision:NAME, timm:NAME or a checkpoint of `vebi train`.")
+]
+Weights = Annotated[
+    Path | None, typer.Option(help="Weights: safetensors, or what torch.load(weights_only=True) reads.")
+]
+Mean = Annotated[
+    str | None, typer.Option(help="What is taken from the colours (0 to 1): one number each, as 0.485,0.456,0.406.")
+]
+Std = Annotated[str | None, typer.Option(help="What they are then divided by: one number each.")]
+Size = Annotated[int | None, typer.Option(help="Side of the network's input in pixels.")]
+Resize = Annotated[
+    int | None, typer.Option(help="The shorter side is scaled to this before the middle is cut out; by default SIZE.")
+]
+Interpolation = Annotated[str | None, typer.Option(help="bilinear, bicubic, lanczos or nearest.")]
+Classes = Annotated[
+    str | None,
+    typer.Option(help="Class names in the model's order: separated by commas, or a text file with one name a line."),
+]
+Layers = Annotated[
+    list[str] | None,
+    typer.Option("--layers", metavar="NAME", help="A layer, by name or glob as 'layer3.*'; may be repeated."),
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU where there is one.")]
+BatchSize = Annotated[int, typer.Option(help="Pictures a pass.")]
+OwnModel = Annotated[
+    str | None, typer.Option(metavar="SPEC", help="The run's model; needed where it is a file of yours.")
+]
+
+
+def load_model(
+    spec: str,
+    weights: Path | None,
+    *,
+    mean: str | None,
+    std: str | None,
+    size: int | None,
+    resize: int | None,
+    interpolation: str | None,
+    classes: str | None,
+    device: str,
+) -> Any:
+    """The classifier that the options describe."""
+    from vebi.loading import load_classifier
+
+    return load_classifier(
+        spec,
+        weights,
+        mean=_numbers("--mean", mean),
+        std=_numbers("--std", std),
+        size=size,
+        resize=resize,
+        interpolation=interpolation,
+        class_names=_names(classes),
+        device=device,
+    )
+
+
+def _numbers(option: str, text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"{option} is {text!r}: give one number a colour, as 0.485,0.456,0.406") from None
+
+
+def _names(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    path = Path(text)
+    try:
+        found = path.read_text(encoding="utf-8").splitlines() if path.is_file() else text.split(",")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is no text file that can be read ({error}): give one name a line") from None
+    return [name.strip() for name in found if name.strip()]

@@ -1,0 +1,281 @@
+"""Commands on a model: its layers, what it has learned, why it decides as it does, and all of it on one page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vebi.cli import console
+from vebi.cli.options import (
+    BatchSize,
+    Classes,
+    Config,
+    Device,
+    Interpolation,
+    Json,
+    Layers,
+    Mean,
+    OwnModel,
+    Resize,
+    Size,
+    Spec,
+    Std,
+    Strict,
+    Weights,
+    load_model,
+)
+
+Run = Annotated[Path, typer.Argument(help="The run folder that `vebi fit` wrote.")]
+
+
+def layers(
+    spec: Spec,
+    weights: Weights = None,
+    mean: Mean = None,
+    std: Std = None,
+    size: Size = None,
+    resize: Resize = None,
+    interpolation: Interpolation = None,
+    classes: Classes = None,
+    layer: Layers = None,
+    device: Device = "auto",
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """List layers with channels, positions and receptive fields."""
+    with console.guarded():
+        from dataclasses import asdict
+
+        from vebi.receptive import receptive_fields
+        from vebi.taps import choose_layers, list_layers
+
+        classifier = load_model(
+            spec,
+            weights,
+            mean=mean,
+            std=std,
+            size=size,
+            resize=resize,
+            interpolation=interpolation,
+            classes=classes,
+            device=device,
+        )
+        found = choose_layers(classifier, layer) if layer else list_layers(classifier)
+        fields = receptive_fields(classifier, [x.name for x in found])
+        if as_json:
+            console.print_json([{**asdict(x), "receptive_field": fields[x.name].size} for x in found])
+        else:
+            rows = [
+                [
+                    x.name,
+                    x.kind,
+                    x.channels,
+                    f"{x.height} x {x.width}",
+                    _field(fields[x.name].size, classifier.preprocess.size),
+                    "yes" if x.default else "",
+                ]
+                for x in found
+            ]
+            console.table(["layer", "kind", "channels", "positions", "receptive field", "by default"], rows)
+
+
+def _field(size: tuple[int, int], whole: int) -> str:
+    return "whole picture" if size == (whole, whole) else f"{size[0]} x {size[1]} px"
+
+
+def fit(
+    spec: Spec,
+    data: Annotated[Path, typer.Argument(help="The pictures that trained the model, one folder a class.")],
+    out: Annotated[Path, typer.Option(help="The run folder; one that was stopped is resumed.")],
+    mu: Annotated[
+        float, typer.Option(help="Bound on the l1 norm of a class's weights; more selects more features.")
+    ] = 10.0,
+    weights: Weights = None,
+    mean: Mean = None,
+    std: Std = None,
+    size: Size = None,
+    resize: Resize = None,
+    interpolation: Interpolation = None,
+    classes: Classes = None,
+    layer: Layers = None,
+    signed: Annotated[bool, typer.Option("--signed", help="Allow negative weights.")] = False,
+    labels: Annotated[str, typer.Option(help="predicted or true classes.")] = "predicted",
+    energy: Annotated[str, typer.Option(help="squared sums squares of activations, l2 takes their norm.")] = "squared",
+    no_unit_norm: Annotated[bool, typer.Option("--no-unit-norm", help="Do not scale descriptors to length 1.")] = False,
+    batch_size: BatchSize = 32,
+    device: Device = "auto",
+    strict: Strict = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Find the few features that matter for every class.
+
+    The result, a run folder, is data without code. Progress is kept: the same command goes on where it was stopped.
+    """
+    with console.guarded(resumable=True):
+        from vebi.fitting import interpret
+
+        classifier = load_model(
+            spec,
+            weights,
+            mean=mean,
+            std=std,
+            size=size,
+            resize=resize,
+            interpolation=interpolation,
+            classes=classes,
+            device=device,
+        )
+        with console.progress() as progress:
+            found = interpret(
+                classifier,
+                data,
+                mu=mu,
+                signed=signed,
+                labels=labels,
+                layers=layer,
+                energy=energy,
+                unit_norm=not no_unit_norm,
+                batch_size=batch_size,
+                strict=strict,
+                out=out,
+                progress=progress,
+            )
+        if as_json:
+            console.print_json(
+                {
+                    "run": str(out),
+                    "mu": found.mu,
+                    "accuracy": found.provenance["accuracy"],
+                    "preprocess": found.provenance["settings"]["preprocess"],
+                    "skipped": found.provenance["skipped"],
+                    "notes": found.provenance["notes"],
+                    "classes": {
+                        name: {
+                            "gap": float(gap),
+                            "features": [
+                                {
+                                    "feature": str(feature),
+                                    "weight": weight,
+                                    "consistency": found.exemplar(feature).consistency,
+                                }
+                                for feature, weight in found.selected(name)
+                            ],
+                        }
+                        for name, gap in zip(found.classes, found.gaps, strict=True)
+                    },
+                }
+            )
+        else:
+            rows = [[name, "  ".join(f"{f} {w:.2f}" for f, w in found.selected(name))] for name in found.classes]
+            console.table(["class", "features and weights"], rows)
+            if found.provenance["accuracy"] is not None:
+                console.say(
+                    f"the model is right on {found.provenance['accuracy']:.1%} of these pictures, "
+                    f"which it sees as {classifier.preprocess}"
+                )
+
+
+def explain(
+    run: Run,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of pictures.")],
+    out: Annotated[Path, typer.Option(help="Where the pictures of the explanations go.")],
+    model: OwnModel = None,
+    weights: Weights = None,
+    features: Annotated[int, typer.Option(help="Heatmaps a picture, at most.")] = 3,
+    target: Annotated[
+        str | None, typer.Option("--class", metavar="NAME", help="Explain this class instead of the predicted one.")
+    ] = None,
+    rule: Annotated[str, typer.Option(help="The backward rule: guided, deconvnet or gradient.")] = "guided",
+    stride_fix: Annotated[str, typer.Option(help="centred, nearest or none.")] = "centred",
+    batch_size: BatchSize = 32,
+    device: Device = "auto",
+    strict: Strict = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Explain predictions with a heatmap for each feature that counted.
+
+    Writes a picture and the raw arrays (.npz) for every image, and explanations.json.
+    """
+    with console.guarded():
+        from vebi.interpretation import load
+        from vebi.report.gallery import write_gallery
+        from vebi.runs import find_classifier
+
+        interpretation = load(run, find_classifier(run, model, weights, device))
+        with console.progress() as progress:
+            rows = write_gallery(
+                interpretation,
+                images,
+                out,
+                strict=strict,
+                features=features,
+                target=target,
+                rule=rule,
+                stride_fix=None if stride_fix == "none" else stride_fix,
+                batch_size=batch_size,
+                progress=lambda done, total: progress("explanations", done, total),
+            )
+        if as_json:
+            console.print_json(rows)
+        else:
+            console.table(
+                ["picture", "prediction", "evidence"],
+                [
+                    [
+                        row["image"],
+                        f"{row['prediction']} {row['probability']:.0%}",
+                        "  ".join(f"{e['feature']} {e['contribution']:.3f}" for e in row["evidence"]),
+                    ]
+                    for row in rows
+                ],
+            )
+
+
+def report(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Pictures to take examples from, one folder a class; by default those of the fit."),
+    ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(help="Masks beside them, by the same names: what is not black is the object.")
+    ] = None,
+    model: OwnModel = None,
+    weights: Weights = None,
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", metavar="NAME", help="Show this class only; may be repeated.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="The heading of the page.")] = None,
+    batch_size: BatchSize = 32,
+    device: Device = "auto",
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Write a report: one HTML file that needs nothing else.
+
+    Classes, their features, explanations of right and wrong predictions, and scores where there are masks.
+    """
+    with console.guarded():
+        from vebi.interpretation import load
+        from vebi.report.page import write_report
+        from vebi.runs import find_classifier
+
+        interpretation = load(run, find_classifier(run, model, weights, device))
+        with console.progress() as progress:
+            survey = write_report(
+                interpretation,
+                out,
+                images=images,
+                masks=masks,
+                classes=classes,
+                title=title,
+                batch_size=batch_size,
+                progress=progress,
+            )
+        if as_json:
+            console.print_json({"report": str(out), **survey.in_words()})
+        else:
+            console.say(f"look at {out}")

@@ -1,0 +1,180 @@
+"""A look at how a model does on pictures: how often it is right, typical examples, striking mistakes, scores."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from vebi.batches import batches
+from vebi.classifier import Classifier, evaluating
+from vebi.errors import ImageError, InputError
+from vebi.evaluation.iou import auc_iou
+from vebi.explanation import Explanation, explanations
+from vebi.images import UNKNOWN, Images, Subset
+from vebi.interpretation import Interpretation
+from vebi.masks import Mask, cut_mask
+
+LOOKED_AT = 5000
+SCORED = 240
+TYPICAL, MISTAKES = 12, 8
+#: What is scored where there are masks: name -> stride fix.
+METHODS = {"vebi": "centred", "vebi-without-stride-fix": None}
+StageProgress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Example:
+    """An explanation and the true class, None where nobody knows it."""
+
+    explanation: Explanation
+    truth: str | None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """How a model does on ``looked_at`` of ``total`` pictures, spread evenly.
+
+    ``right`` and ``labelled`` count pictures by true class. ``typical`` are right ones (or of unknown class), one for
+    each of up to ``TYPICAL`` classes, the middle one in confidence; ``mistakes`` the most confident ones, no confusion
+    of the same two classes twice. ``scores`` by method: the mean area under the IoU curve over ``scored`` pictures with
+    masks, in percent.
+    """
+
+    looked_at: int
+    total: int
+    right: dict[str, int]
+    labelled: dict[str, int]
+    typical: tuple[Example, ...] = field(repr=False)
+    mistakes: tuple[Example, ...] = field(repr=False)
+    scores: dict[str, float]
+    scored: int
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of the labelled pictures that the model is right on, None where there are none."""
+        labelled = sum(self.labelled.values())
+        return sum(self.right.values()) / labelled if labelled else None
+
+    def in_words(self) -> dict[str, Any]:
+        """The survey without its pictures."""
+        return {
+            "looked_at": self.looked_at,
+            "total": self.total,
+            "accuracy": self.accuracy,
+            "right": self.right,
+            "labelled": self.labelled,
+            "auc_iou": self.scores,
+            "scored": self.scored,
+        }
+
+
+def survey(
+    interpretation: Interpretation,
+    images: Images,
+    masks: Callable[[int], Mask] | None = None,
+    *,
+    batch_size: int = 32,
+    progress: StageProgress | None = None,
+) -> Survey:
+    """Predicts up to ``LOOKED_AT`` pictures, explains the examples among them, and scores up to ``SCORED`` of them with
+    ``masks`` (index -> mask). Raises ImageError where no picture can be decoded."""
+    classifier, classes = interpretation.require_classifier(), interpretation.classes
+
+    def stage(name: str):
+        return None if progress is None else lambda done, total: progress(name, done, total)
+
+    known = _predict(classifier, images, evenly(range(len(images)), LOOKED_AT), batch_size, stage("predictions"))
+    good = known.labels == known.predictions
+    typical, mistakes = _typical(known), _mistakes(known)
+    chosen = [int(known.indices[row]) for row in (*typical, *mistakes)]
+    found = list(explanations(interpretation, Subset(images, chosen), batch_size=batch_size, progress=stage("examples")))
+    truths = [None if label == UNKNOWN else classes[label] for label in known.labels[[*typical, *mistakes]]]
+    examples = [Example(explanation, truth) for explanation, truth in zip(found, truths, strict=True)]
+    truth = _masks(classifier, masks, evenly(known.indices.tolist(), SCORED)) if masks else {}
+    return Survey(
+        looked_at=len(known.indices),
+        total=len(images),
+        right={name: int((good & (known.labels == c)).sum()) for c, name in enumerate(classes)},
+        labelled={name: int((known.labels == c).sum()) for c, name in enumerate(classes)},
+        typical=tuple(examples[: len(typical)]),
+        mistakes=tuple(examples[len(typical) :]),
+        scores=_score(interpretation, images, truth, batch_size, stage) if truth else {},
+        scored=len(truth),
+    )
+
+
+def evenly(things: Sequence[int], most: int) -> list[int]:
+    """At most so many things, spread evenly over all of them."""
+    places = np.linspace(0, len(things) - 1, min(most, len(things))).round().astype(int)
+    return [things[place] for place in places]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the model says of the pictures that could be decoded; all arrays have one entry a picture."""
+
+    indices: np.ndarray
+    labels: np.ndarray
+    predictions: np.ndarray
+    probabilities: np.ndarray
+
+
+def _predict(classifier: Classifier, images: Images, indices: list[int], batch_size: int, progress) -> _Known:
+    rows: list[tuple[int, int, int, float]] = []
+    done, skipped = 0, []
+    with evaluating(classifier.module), torch.inference_mode():
+        for batch in batches(images, indices, classifier.preprocess.prepare, batch_size):
+            if batch.indices:
+                likely = classifier.scores(batch.inputs.to(classifier.device)).softmax(dim=1).max(dim=1)
+                rows += zip(batch.indices, batch.labels, likely.indices.tolist(), likely.values.tolist(), strict=True)
+            skipped += batch.skipped
+            done += len(batch.indices) + len(batch.skipped)
+            if progress:
+                progress(done, len(indices))
+    if not rows:
+        raise ImageError(f"none of the {len(skipped)} pictures could be decoded, first: {skipped[0][1]}")
+    return _Known(*map(np.array, zip(*rows, strict=True)))
+
+
+def _typical(known: _Known) -> list[int]:
+    """For each of some predicted classes the row of the picture in the middle of its right ones by probability."""
+    fine = (known.labels == known.predictions) | (known.labels == UNKNOWN)
+    rows = []
+    for c in evenly(np.unique(known.predictions[fine]).tolist(), TYPICAL):
+        members = np.flatnonzero(fine & (known.predictions == c))
+        order = members[np.argsort(-known.probabilities[members], kind="stable")]
+        rows.append(int(order[len(order) // 2]))
+    return rows
+
+
+def _mistakes(known: _Known) -> list[int]:
+    """The rows of the most confident mistakes, no pair of true and predicted class twice."""
+    wrong = np.flatnonzero((known.labels != known.predictions) & (known.labels != UNKNOWN))
+    rows: dict[tuple[int, int], int] = {}
+    for row in wrong[np.argsort(-known.probabilities[wrong], kind="stable")]:
+        rows.setdefault((int(known.labels[row]), int(known.predictions[row])), int(row))
+    return list(rows.values())[:MISTAKES]
+
+
+def _masks(classifier: Classifier, masks: Callable[[int], Mask], indices: list[int]) -> dict[int, Mask]:
+    """The masks of those pictures in which the object is to be seen."""
+    found = {index: cut_mask(classifier.preprocess, masks(index)) for index in indices}
+    found = {index: mask for index, mask in found.items() if mask.any()}
+    if not found:
+        raise InputError(f"all {len(indices)} masks are empty: give masks in which the object is not black")
+    return found
+
+
+def _score(interpretation: Interpretation, images: Images, truth: dict[int, Mask], batch_size: int, stage) -> dict:
+    """Mean area under the IoU curve of the combined maps, in percent, by method."""
+    masks = torch.from_numpy(np.stack(list(truth.values())))
+    some = Subset(images, list(truth))
+    scores = {}
+    for method, fix in METHODS.items():
+        progress = stage(f"score {method}"[:14])
+        found = explanations(interpretation, some, stride_fix=fix, batch_size=batch_size, progress=progress)
+        maps = torch.from_numpy(np.stack([explanation.combined() for explanation in found]))
+        scores[method] = 100 * float(auc_iou(maps, masks).mean())
+    return scores
