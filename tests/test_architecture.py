@@ -16,6 +16,7 @@ ROWS = [
     "cli app",
     "demo",
     "report benchmark",
+    "masks",
     "fitting explanation baselines dissection evaluation flowers engines",
     "interpretation",
     "runs",
@@ -118,6 +119,18 @@ def test_importing_vebi_loads_nothing_heavy():
     code = "import sys, vebi; dir(vebi); print([m for m in ('torch', 'numpy', 'sklearn', 'PIL') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "line", [["--help"], ["fit", "--help"], ["report", "--help"], ["--version"], ["fit", "--mu", "x"]]
+)
+def test_help_and_usage_load_nothing_heavy(line):
+    code = (
+        "import sys\ntry:\n    from vebi.cli.main import main\n    main()\n"
+        "finally:\n    print([m for m in ('torch', 'numpy', 'sklearn', 'PIL', 'jinja2') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *line.split()], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_everything_exported_exists():

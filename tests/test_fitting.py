@@ -185,20 +185,20 @@ def test_a_folder_without_classes_can_be_fitted_to_predictions(toy, squares, tmp
 
 def test_a_class_that_is_never_predicted(toy, squares):
     paths = [p for p in sorted(squares.rglob("*.png")) if p.parent.name != "green"]
-    with pytest.warns(VebiWarning, match="class green is never predicted, so it gets no features"):
+    with pytest.warns(VebiWarning, match="classes that are never predicted get no features: green"):
         found = interpret(toy, paths, mu=MU)
     assert found.selected("green") == [] and found.selected("red")
-    with pytest.warns(VebiWarning, match="class green has no pictures"):
+    with pytest.warns(VebiWarning, match="classes that have no pictures get no features: green"):
         interpret(toy, paths, mu=MU, labels="true")
 
 
 def test_a_bound_that_does_not_bind_and_a_gap(toy, squares, monkeypatch):
-    with pytest.warns(VebiWarning, match="mu = 1000 does not bind") as caught:
+    with pytest.warns(VebiWarning, match="mu = 1000 does not bind where") as caught:
         found = interpret(toy, squares, mu=1000)
-    assert len(caught) == 3 and found.provenance["complete"] == [False] * 3 and (found.gaps <= 1e-6).all()
+    assert len(caught) == 1 and found.provenance["complete"] == [False] * 3 and (found.gaps <= 1e-6).all()
     broken = [lasso.Solution(np.full(20, 0.01), 2e-5, True)] * 3
     monkeypatch.setattr(lasso, "solve_all", lambda *_, **__: broken)
-    with pytest.warns(VebiWarning, match="the solution is off by up to 2.0e-05") as caught:
+    with pytest.warns(VebiWarning, match="solutions that are off, .*2.0e-05") as caught:
         assert (interpret(toy, squares, mu=MU).gaps == 2e-5).all()
     assert len(caught) == 3
 

@@ -199,20 +199,25 @@ def _doubt(truth: np.ndarray, predictions: np.ndarray) -> list[str]:
 
 
 def _notes(classes: Sequence[str], e: np.ndarray, solutions: list[lasso.Solution], labels: str, mu: float) -> list[str]:
-    """Which classes got no features, and which solutions are not what was asked for."""
-    verb = "is never predicted" if labels == "predicted" else "has no pictures"
-    notes = []
+    """Which classes got no features, and which solutions are not what was asked for: a sentence a kind."""
+    absent, silent, off, loose = [], [], [], []
     for name, count, solution in zip(classes, e, solutions, strict=True):
         if count == 0:
-            notes.append(f"class {name} {verb}, so it gets no features")
+            absent.append(name)
         elif not solution.weights.any():
-            notes.append(f"class {name}: no feature speaks for it, so it gets none")
+            silent.append(name)
         elif not solution.trusted:
-            notes.append(f"class {name}: the solution is off by up to {solution.gap:.1e} of its objective at 0")
+            off.append(f"{name} ({solution.gap:.1e})")
         elif not solution.complete:
-            norm = np.abs(solution.weights).sum()
-            notes.append(f"class {name}: no more than ||w||_1 = {norm:.3g} is of use, so mu = {mu:g} does not bind")
-    return notes
+            loose.append(f"{name} ({np.abs(solution.weights).sum():.3g})")
+    verb = "are never predicted" if labels == "predicted" else "have no pictures"
+    kinds = (
+        (absent, f"classes that {verb} get no features: {{}}"),
+        (silent, "classes for which no feature speaks get none: {}"),
+        (off, "solutions that are off, by this share of their objective at 0 at most: {}"),
+        (loose, f"mu = {mu:g} does not bind where a smaller ||w||_1 is all that is of use: {{}}"),
+    )
+    return [sentence.format(listed(names)) for names, sentence in kinds if names]
 
 
 def _warn(notes: list[str]) -> None:

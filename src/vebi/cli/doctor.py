@@ -32,7 +32,10 @@ def doctor(as_json: Json = False, config: Config = None) -> None:
         else:
             console.table(
                 ["part", "version", "for", "state"],
-                [[name, part["version"] or "", part["purpose"], part["state"]] for name, part in found["parts"].items()],
+                [
+                    [name, part["version"] or "", part["purpose"], part["state"]]
+                    for name, part in found["parts"].items()
+                ],
             )
             console.table(["machine", ""], [[name, text] for name, text in found["machine"].items()])
         broken = [name for name, part in found["parts"].items() if part["needed"] and part["state"] != "ok"]

@@ -63,7 +63,7 @@ def _clear(out: Path, paths: list[Path]) -> None:
         return
     try:
         rows = json.loads((out / CONTENTS).read_text())["explanations"]
-        earlier = [row[kind] for row in rows for kind in ("figure", "arrays")]
+        earlier = [name for row in rows for name in (row["figure"], row.get("arrays", row["figure"]))]
     except (OSError, ValueError, KeyError, TypeError):
         raise RunError(f"{out} holds other files and no explanations: choose an empty or a new folder") from None
     for name in earlier:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from vebi import provenance
 from vebi.errors import InputError, UsageError
+from vebi.exemplars import vivid
 from vebi.explanation import Explanation
 from vebi.heatmap import RAMP, overlay
 from vebi.images import open_images
@@ -50,11 +51,13 @@ def write_report(
     ``classes``: those to show, by default up to ``CLASSES``, spread evenly. ``progress`` is called with (stage, done,
     all). Raises UsageError for classes that do not exist, InputError where there are no pictures.
     """
-    held = interpretation.provenance["settings"]["data"]["place"]
+    held = interpretation.provenance["settings"]["data"].get("place")
     if images is None and held is None:
         raise UsageError("the run does not know where its pictures are: say which pictures to take examples from")
     if images is None and not Path(held).exists():
-        raise InputError(f"the pictures of the run are not in {held} any more: say which pictures to take examples from")
+        raise InputError(
+            f"the pictures of the run are not in {held} any more: say which pictures to take examples from"
+        )
     unknown = [name for name in classes or () if name not in interpretation.classes]
     if unknown:
         interpretation.selected(unknown[0])  # says which there are
@@ -172,8 +175,8 @@ def _feature(interpretation: Interpretation, feature: Feature, name: str) -> dic
         "window": (width / side, height / side),
         "alike": alike,
         "alike_in_words": None if alike is None else next(word for least, word in WORDS if alike >= least),
-        "average": inline(exemplar.average, MEDIUM),
-        "thumb": inline(exemplar.average, SMALL),
+        "average": inline(vivid(exemplar), MEDIUM),
+        "thumb": inline(vivid(exemplar), SMALL),
         "crops": [inline(crop, SMALL) for crop in exemplar.crops[:CROPS]],
         "others": sorted(others, key=lambda pair: -pair[1]),
     }
@@ -194,7 +197,7 @@ def _example(interpretation: Interpretation, example: Example, shown: list[str])
                 "name": str(e.feature),
                 "contribution": e.contribution,
                 "map": _over(explanation, scaled),
-                "average": inline(interpretation.exemplar(e.feature).average, SMALL),
+                "average": inline(vivid(interpretation.exemplar(e.feature)), SMALL),
             }
             for e, scaled in zip(explanation.evidence, explanation.scaled(), strict=True)
         ],

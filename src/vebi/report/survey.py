@@ -89,7 +89,9 @@ def survey(
     good = known.labels == known.predictions
     typical, mistakes = _typical(known), _mistakes(known)
     chosen = [int(known.indices[row]) for row in (*typical, *mistakes)]
-    found = list(explanations(interpretation, Subset(images, chosen), batch_size=batch_size, progress=stage("examples")))
+    found = list(
+        explanations(interpretation, Subset(images, chosen), batch_size=batch_size, progress=stage("examples"))
+    )
     truths = [None if label == UNKNOWN else classes[label] for label in known.labels[[*typical, *mistakes]]]
     examples = [Example(explanation, truth) for explanation, truth in zip(found, truths, strict=True)]
     truth = _masks(classifier, masks, evenly(known.indices.tolist(), SCORED)) if masks else {}
