@@ -121,9 +121,7 @@ def test_importing_vebi_loads_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(
-    "line", [["--help"], ["fit", "--help"], ["report", "--help"], ["--version"], ["fit", "--mu", "x"]]
-)
+@pytest.mark.parametrize("line", ["--help", "fit --help", "report --help", "--version", "fit a b --out c --mu x"])
 def test_help_and_usage_load_nothing_heavy(line):
     code = (
         "import sys\ntry:\n    from vebi.cli.main import main\n    main()\n"

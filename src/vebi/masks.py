@@ -47,9 +47,9 @@ def cut_mask(preprocess: Preprocess, mask: Mask) -> Mask:
 
 def _from_tree(images: Files, folder: Path, index: int) -> Mask:
     name = Path(images.ids[index])
+    if not images.root.parts:  # files given one by one: the folder that each lies in is its class
+        name = Path(name.parent.name, name.name)
     places = [folder / name.with_suffix(".png"), folder / name]
-    if name.is_absolute() or not images.root.parts:  # files given one by one: their folder is their class
-        places += [folder / name.parent.name / place.name for place in places] + [folder / p.name for p in places]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise InputError(f"{images.path(index)} has no mask: {places[0]} does not exist")

@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from support import SIZE, ToyNet
 import vebi
 from vebi.decoding import decode
 from vebi.errors import ImageError, InputError, RunError, UsageError, VebiWarning
-from vebi.report.gallery import write_gallery
+from vebi.report.gallery import arrays, write_gallery
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,29 @@ def test_a_figure_for_every_picture_and_the_same_in_words(found, squares, tmp_pa
     assert red.shape[0] > 200 and not np.array_equal(red, blue)
 
 
+def test_raw_arrays_lie_beside_every_figure(found, squares, tmp_path):
+    rows = write_gallery(found, [squares / "red" / "00.png"], tmp_path, features=2)
+    explanation = vebi.explain(found, squares / "red" / "00.png", features=2)
+    with np.load(tmp_path / rows[0]["arrays"], allow_pickle=False) as held:
+        assert held["features"].tolist() == [str(e.feature) for e in explanation.evidence]
+        assert held["contributions"] == pytest.approx([e.contribution for e in explanation.evidence], rel=1e-6)
+        assert held["heatmaps"].shape == (len(explanation.evidence), SIZE, SIZE)
+        assert held["heatmaps"].max() != pytest.approx(1)  # raw, not scaled
+        for one, e in zip(held["heatmaps"], explanation.evidence, strict=True):
+            assert one == pytest.approx(e.heatmap, rel=1e-4, abs=1e-8)
+        assert held["combined"] == pytest.approx(explanation.combined(), abs=1e-4)
+        assert (held["picture"] == explanation.picture).all()
+    write_gallery(found, [squares / "red" / "01.png"], tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["01.npz", "01.png", "explanations.json"]
+
+
+def test_arrays_without_any_evidence(found, squares):
+    explanation = replace(vebi.explain(found, squares / "red" / "00.png"), evidence=())
+    held = arrays(explanation)
+    assert held["heatmaps"].shape == (0, SIZE, SIZE) and held["features"].shape == held["contributions"].shape == (0,)
+    assert not held["combined"].any()
+
+
 def test_bad_pictures_are_skipped_named_and_counted(found, squares, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_bytes((squares / "red" / "00.png").read_bytes()[:200])
@@ -61,7 +85,7 @@ def test_pictures_are_never_overwritten(found, squares, tmp_path):
     for _ in range(2):  # a gallery may be made again
         write_gallery(found, [picture], tmp_path / "out")
     write_gallery(found, [squares / "red" / "00.png"], tmp_path / "out")
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["00.png", "explanations.json"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["00.npz", "00.png", "explanations.json"]
     with pytest.raises(RunError, match="00.png lies in it"):  # its own figures are no pictures to explain
         write_gallery(found, [tmp_path / "out"], tmp_path / "out")
 
