@@ -55,9 +55,7 @@ class _Reach(TorchDispatchMode):
         if packet is aten.max_pool2d_with_indices_backward:
             return _unpool(*args)
         if packet is aten.convolution_backward:
-            gradient, inputs, weight, *rest = args
-            reached, *others = operator(gradient, inputs, torch.ones_like(weight), *rest, **(kwargs or {}))
-            return None if reached is None else _indicator(reached), *others
+            return _convolution(operator, *args)
         if packet is aten.where:  # a gate, such as the backward pass of clamp: open, whatever the picture was
             return sum(value for value in args[1:] if isinstance(value, Tensor))
         if packet in (aten.masked_fill, aten.masked_fill_):
@@ -71,6 +69,19 @@ def _positive(values: Tensor) -> Tensor:
 
 def _indicator(values: Tensor) -> Tensor:
     return values.ne(0).to(values.dtype)
+
+
+def _convolution(operator, gradient, inputs, weight, bias, *shape_and_mask) -> tuple[Tensor | None, None, None]:
+    """Every channel reaches every other one of its group; where there is one group only, one channel tells it all."""
+    *shape, groups, mask = shape_and_mask
+    if not mask[0]:
+        return None, None, None
+    channels = inputs.shape[1]
+    if groups == 1:
+        gradient, inputs, weight = gradient.amax(dim=1, keepdim=True), inputs[:, :1], weight[:1, :1]
+    kernel = torch.ones_like(weight)
+    reached, *_ = operator(gradient, inputs, kernel, bias, *shape, groups, [True, False, False])
+    return _indicator(reached).expand(-1, channels, -1, -1).contiguous(), None, None
 
 
 def _unpool(gradient: Tensor, inputs: Tensor, kernel, stride, padding, dilation, _ceil, _indices) -> Tensor:

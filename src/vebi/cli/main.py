@@ -50,4 +50,4 @@ for command in (
 
 def main() -> None:
     with console.guarded():
-        sys.exit(app(standalone_mode=False) or 0)
+        sys.exit(app(prog_name="vebi", standalone_mode=False) or 0)

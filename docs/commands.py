@@ -1,0 +1,63 @@
+"""docs/commands.md, made from what `vebi --help` says:  python docs/commands.py"""
+
+import contextlib
+import io
+import os
+import sys
+from pathlib import Path
+
+from vebi.cli.main import main
+
+PAGE = Path(__file__).with_name("commands.md")
+COMMANDS = ("layers", "fit", "explain", "report", "flowers", "train", "demo", "doctor")
+INTRODUCTION = """# The commands
+
+Data or `--json` goes to stdout; progress, notes and errors go to stderr. Exit codes: 0 done, 1 the run failed, 2 usage
+(an option or argument that cannot be), 3 bad input (a file, folder, model or run that cannot be used), 130 interrupted.
+
+Options can be kept in a file, with a table for each command; what the command line says comes first:
+
+```toml
+[fit]
+spec = "network.py:build"
+data = "images/train"
+out = "run"
+mu = 5
+layers = ["layer3.*", "layer4.*"]
+
+[report]
+run = "run"
+images = "images/test"
+model = "network.py:build"
+```
+
+```sh
+vebi fit --config vebi.toml
+vebi report --config vebi.toml --out report.html
+```
+
+What follows is what every command says with `--help`.
+"""
+
+
+def page() -> str:
+    """The whole page as text."""
+    parts = [INTRODUCTION]
+    for command in ((), *((name,) for name in COMMANDS)):
+        line = " ".join(("vebi", *command))
+        parts.append(f"## {line}\n\n```\n{helped(*command)}```\n")
+    return "\n".join(parts)
+
+
+def helped(*command: str) -> str:
+    """What a command prints with --help, at a width that fits the page."""
+    os.environ["COLUMNS"] = "100"
+    sys.argv = ["vebi", *command, "--help"]
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+        main()
+    return said.getvalue()
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

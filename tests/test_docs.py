@@ -1,0 +1,51 @@
+"""What the documentation says is what the program does."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vebi.cli.main import app
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """The module that makes docs/commands.md."""
+    monkeypatch.syspath_prepend(str(DOCS))
+    monkeypatch.setattr(sys, "argv", ["vebi"])
+    monkeypatch.setenv("COLUMNS", "100")
+    import commands
+
+    yield commands
+    del sys.modules["commands"]
+
+
+def test_the_page_of_commands_is_what_help_says(commands):
+    assert commands.PAGE.read_text(encoding="utf-8") == commands.page(), "run: python docs/commands.py"
+
+
+def test_every_command_is_on_the_page(commands):
+    assert sorted(commands.COMMANDS) == sorted(c.callback.__name__ for c in app.registered_commands)
+
+
+def test_the_readme_names_only_commands_and_options_that_exist(commands):
+    text = commands.page()
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    blocks = "".join(re.findall(r"^```sh\n(.*?)^```", readme, flags=re.M | re.S))
+    lines = re.findall(r"^(?:\.venv/bin/)?vebi ([a-z]+)(.*)$", blocks, flags=re.M)
+    assert len(lines) > 4
+    for line in lines:
+        section = text.partition(f"## vebi {line[0]}\n")[2].partition("\n## ")[0]
+        assert section, line
+        for option in re.findall(r"--[a-z-]+", line[1].partition("#")[0]):
+            assert f"  {option}" in section, (line, option)
+
+
+@pytest.mark.parametrize("example", sorted((DOCS.parent / "examples").glob("*.py")), ids=lambda path: path.stem)
+def test_an_example_without_its_files_says_how_to_use_it(example):
+    done = subprocess.run([sys.executable, str(example)], capture_output=True, text=True)
+    assert done.returncode == 1 and f"python examples/{example.name}" in done.stderr and "Traceback" not in done.stderr
