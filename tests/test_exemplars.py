@@ -1,5 +1,7 @@
 """Crops are taken where a feature fires, aligned, and averaged without what lies outside the picture."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +10,9 @@ from torch import nn
 from vebi import exemplars
 from vebi.classifier import Classifier, Preprocess
 from vebi.descriptors import tabulate
-from vebi.exemplars import PAPER, consistency, cut, enlarge, find_exemplars, sheet
+from vebi.exemplars import PAPER, Exemplar, consistency, cut, enlarge, find_exemplars, sheet, vivid
 from vebi.images import DataSet
-from vebi.taps import choose_layers
+from vebi.taps import Feature, choose_layers
 
 
 class RedSquare(nn.Module):
@@ -210,6 +212,19 @@ def test_a_network_that_changes_its_input_in_place(found):
 
     (e,) = found([red_at(8, 8)], network=Greedy())
     assert (e.crops == (255, 0, 0)).all()
+
+
+def test_contrast_is_given_back_but_no_colour():
+    rng = np.random.default_rng(0)
+    crops = rng.integers(0, 256, (8, 6, 6, 3), np.uint8)
+    average = np.full((6, 6, 3), (120, 60, 30), np.uint8)
+    average[:3] += 6
+    weak = Exemplar(Feature("a", 0), 8, (), None, average, crops)
+    shown = vivid(weak).astype(int)
+    assert (shown[0, 0] - shown[5, 5]).tolist() == [12, 12, 12]  # twice as far apart, and no more
+    assert shown.mean(axis=(0, 1)) == pytest.approx(average.mean(axis=(0, 1)), abs=0.5)
+    assert (vivid(replace(weak, crops=average[None])) == average).all()  # single crops have no more contrast
+    assert (vivid(replace(weak, crops=crops[:0])) == average).all()
 
 
 @pytest.mark.parametrize("corner", [(-2, 3), (3, -2), (4, 4), (-9, 0), (0, 30), (6, 6)])

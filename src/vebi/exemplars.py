@@ -183,17 +183,15 @@ def cut(picture: np.ndarray, corner: tuple[int, int], size: tuple[int, int]) -> 
 
 
 def vivid(exemplar: Exemplar, most: float = 2.0) -> UInt8[np.ndarray, "h w 3"]:
-    """The average with the contrast that single crops have, which averaging takes away; raised ``most``-fold at most.
-
-    The mean colour stays, and so does an average of crops that are plain themselves.
+    """The average with the contrast of light and dark that single crops have and averaging takes away, raised ``most``-
+    fold at most. Colours stay, and so does an average of crops that are plain themselves.
     """
-    average = exemplar.average.astype(np.float64)
-    middle = average.mean(axis=(0, 1))
-    lost = average.std(axis=(0, 1)).mean()
+    light = exemplar.average.mean(axis=2, keepdims=True)
+    lost = light.std()
     if len(exemplar.crops) == 0 or lost == 0:
         return exemplar.average
-    factor = np.clip(exemplar.crops.astype(np.float64).std(axis=(1, 2)).mean() / lost, 1, most)
-    return (middle + factor * (average - middle)).clip(0, 255).round().astype(np.uint8)
+    factor = np.clip(exemplar.crops.mean(axis=3).std(axis=(1, 2)).mean() / lost, 1, most)
+    return (exemplar.average + (factor - 1) * (light - light.mean())).clip(0, 255).round().astype(np.uint8)
 
 
 def sheet(exemplar: Exemplar, side: int = 112, gap: int = 4) -> Image.Image:

@@ -102,6 +102,7 @@ def interpret(
         found = _from_table(classifier, images, table, settings, stage("exemplars"))
         if out is not None:
             write(found, folder)
+        _warn(found.provenance["notes"])
         return found
 
 
@@ -153,7 +154,6 @@ def _from_table(
         + _doubt(truth, predictions)
         + _notes(classes, sums.e, solutions, settings["labels"], settings["mu"])
     )
-    _warn(notes)
     weights = np.stack([solution.weights for solution in solutions])
     columns = np.flatnonzero(np.abs(weights).sum(axis=0) > 0)
     return Interpretation(
@@ -222,4 +222,4 @@ def _notes(classes: Sequence[str], e: np.ndarray, solutions: list[lasso.Solution
 
 def _warn(notes: list[str]) -> None:
     for note in notes:
-        warnings.warn(note, VebiWarning, stacklevel=4)
+        warnings.warn(note, VebiWarning, stacklevel=3)
