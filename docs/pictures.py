@@ -1,6 +1,8 @@
-"""The pictures of the README, from a demo:  python docs/pictures.py demo"""
+"""The pictures of the README, from a demo:  python docs/pictures.py demo  (the one of the page needs chromium)"""
 
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -41,6 +43,23 @@ def main(demo: Path) -> None:
 
     deep = max((interpretation.exemplar(e.feature) for e in fixed.evidence), key=lambda x: x.average.shape)
     sheet(deep).save(OUT / "feature.png")
+
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser:
+        photograph(browser, demo / "report.html", OUT / "report.png")
+
+
+def photograph(browser: str, page: Path, out: Path, width: int = 1280, height: int = 950) -> None:
+    """The top of a page as a browser shows it, at half its size."""
+    options = "--headless --no-sandbox --disable-gpu --hide-scrollbars".split()
+    subprocess.run(
+        [browser, *options, f"--window-size={width},{height}", f"--screenshot={out}", page.resolve().as_uri()],
+        check=True,
+        capture_output=True,
+    )
+    with Image.open(out) as shot:
+        half = shot.convert("RGB").resize((width // 2, height // 2), Image.Resampling.LANCZOS)
+    half.save(out, optimize=True)
 
 
 def place(path: Path) -> tuple[int, int]:
