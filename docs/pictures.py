@@ -49,17 +49,14 @@ def main(demo: Path) -> None:
         photograph(browser, demo / "report.html", OUT / "report.png")
 
 
-def photograph(browser: str, page: Path, out: Path, width: int = 1280, height: int = 950) -> None:
-    """The top of a page as a browser shows it, at half its size."""
+def photograph(browser: str, page: Path, out: Path, width: int = 1200, height: int = 1180) -> None:
+    """The top of a page as a browser shows it."""
     options = "--headless --no-sandbox --disable-gpu --hide-scrollbars".split()
     subprocess.run(
         [browser, *options, f"--window-size={width},{height}", f"--screenshot={out}", page.resolve().as_uri()],
         check=True,
         capture_output=True,
     )
-    with Image.open(out) as shot:
-        half = shot.convert("RGB").resize((width // 2, height // 2), Image.Resampling.LANCZOS)
-    half.save(out, optimize=True)
 
 
 def place(path: Path) -> tuple[int, int]:

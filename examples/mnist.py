@@ -90,8 +90,9 @@ def main(pictures: Path, out: Path) -> None:
     vebi.write_gallery(interpretation, some, out / "explained")
 
     # 4. All of it on one page.
-    page = vebi.write_report(interpretation, out / "report.html", images=out / "pictures" / "test")
-    print(f"right on {page.accuracy:.1%} of the {page.looked_at} test pictures; look at {out / 'report.html'}")
+    title = "What a LeNet learned from MNIST"
+    survey = vebi.write_report(interpretation, out / "report.html", images=out / "pictures" / "test", title=title)
+    print(f"right on {survey.accuracy:.1%} of the {survey.looked_at} test pictures; look at {out / 'report.html'}")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def notes_are_no_errors():
 def check(out, pictures, capsys):
     said = capsys.readouterr().out
     assert f"of the {pictures} test pictures; look at {out / 'report.html'}" in said
-    assert "Why it decides as it does" in (out / "report.html").read_text()
+    assert "picture by picture" in (out / "report.html").read_text()
     assert (out / "run" / "interpretation.json").exists() and list((out / "explained").glob("*.npz"))
 
 

@@ -116,6 +116,18 @@ def test_a_field_larger_than_the_picture_is_aligned_too(found):
     assert (e.crops[:, 0] == PAPER).all(axis=(1, 2)).any()
 
 
+def test_the_classes_of_the_pictures_are_counted(found):
+    class Judge(RedSquare):
+        """Takes a picture with red in its upper half for b."""
+
+        def forward(self, x):
+            super().forward(x)
+            return torch.stack([torch.full((len(x),), 0.1), (x[:, 0, :12] - x[:, 1, :12]).amax((1, 2))], dim=1)
+
+    (e,) = found([red_at(4, 6), red_at(20, 8), red_at(6, 10)], network=Judge())
+    assert e.predicted == {"b": 2, "a": 1} and list(e.predicted) == ["b", "a"]
+
+
 def test_where_few_crops_have_a_picture_the_average_fades_into_the_paper(found):
     corner = np.full((24, 24, 3), 30, np.uint8)
     corner[:5, :5] = (255, 0, 0)
@@ -219,7 +231,7 @@ def test_contrast_is_given_back_but_no_colour():
     crops = rng.integers(0, 256, (8, 6, 6, 3), np.uint8)
     average = np.full((6, 6, 3), (120, 60, 30), np.uint8)
     average[:3] += 6
-    weak = Exemplar(Feature("a", 0), 8, (), None, average, crops)
+    weak = Exemplar(Feature("a", 0), 8, (), None, {}, average, crops)
     shown = vivid(weak).astype(int)
     assert (shown[0, 0] - shown[5, 5]).tolist() == [12, 12, 12]  # twice as far apart, and no more
     assert shown.mean(axis=(0, 1)) == pytest.approx(average.mean(axis=(0, 1)), abs=0.5)

@@ -14,6 +14,7 @@ from vebi.classifier import Classifier, Preprocess
 from vebi.errors import ImageError, UsageError, VebiWarning
 from vebi.explanation import Explanation, explain, explain_batch
 from vebi.fitting import interpret
+from vebi.heatmap import for_display
 from vebi.images import open_images
 from vebi.taps import Feature
 
@@ -185,7 +186,7 @@ def test_combined_is_the_maximum_or_the_weighted_mean(found, squares):
     np.testing.assert_allclose(e.combined(), np.max(scaled, axis=0), atol=1e-6)
     share = np.array([v.contribution for v in e.evidence])
     np.testing.assert_allclose(e.combined("mean"), np.tensordot(share / share.sum(), scaled, 1), atol=1e-6)
-    np.testing.assert_allclose(e.scaled(), scaled, atol=1e-6)
+    np.testing.assert_allclose(e.scaled(), for_display(np.stack([v.heatmap for v in e.evidence])), atol=1e-6)
     assert e.combined().dtype == np.float32 and e.combined().max() == 1
     with pytest.raises(UsageError, match="choose max or mean"):
         e.combined("sum")

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vebi import fitting, lasso
+from vebi.batches import batches
 from vebi.classifier import Classifier
-from vebi.descriptors import tabulate
+from vebi.descriptors import Descriptor, describe, tabulate
 from vebi.errors import InputError, ModelError, RunError, UsageError, VebiWarning
 from vebi.fitting import _doubt, interpret, named
 from vebi.images import DataSet, open_images
@@ -118,6 +119,16 @@ def test_every_kind_of_data_gives_the_same(toy, squares, reference):
     for data in (str(squares), paths, [str(p) for p in paths], Pairs(squares), tensors):
         found = interpret(toy, data, mu=MU)
         assert found.features == reference.features and (found.weights == reference.weights).all()
+
+
+def test_agreement_is_that_of_the_features_alone(toy, squares, reference):
+    images = open_images(squares, toy.class_names)
+    layers = choose_layers(toy)
+    (batch,) = batches(images, range(len(images)), toy.preprocess.prepare, len(images))
+    x, scores = describe(toy, layers, batch.inputs, Descriptor())
+    guessed = (x[:, list(reference.columns)].double().numpy() @ reference.weights.T).argmax(axis=1)
+    assert reference.provenance["agreement"] == pytest.approx((guessed == scores.argmax(1).numpy()).mean())
+    assert 0.5 < reference.provenance["agreement"] <= 1
 
 
 def test_predicted_and_true_labels(toy, squares, tmp_path, reference):

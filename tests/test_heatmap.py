@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vebi.errors import UsageError
-from vebi.heatmap import RAMP, colourize, combine, from_gradient, overlay, rescale
+from vebi.heatmap import RAMP, colourize, combine, for_display, from_gradient, overlay, rescale
 
 maps = arrays(
     np.float64, st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 5)), elements=st.integers(-9, 9)
@@ -58,6 +58,19 @@ def test_combining_by_hand():
     assert (combine(m[:1], c[:1]) == rescale(m[0])).all()
     with pytest.raises(UsageError, match="'median'"):
         combine(m, c, "median")
+
+
+def test_for_looking_at_a_single_pixel_does_not_leave_the_others_dark():
+    m = np.linspace(0, 1, 400).reshape(1, 20, 20)
+    m[0, 0, 0] = 50
+    shown = for_display(m, share=0.01)
+    assert shown.min() == 0 and shown.max() == 1
+    assert (shown == 1).sum() == 4 and np.median(shown) > 0.45
+    spike = np.zeros((1, 20, 20))
+    spike[0, 3, 4] = 2
+    assert (for_display(spike) == rescale(spike)).all()  # nothing else is there: then it is shown as it is
+    assert not for_display(np.zeros((2, 3, 3))).any()
+    assert (np.diff(shown.ravel()[1:]) >= 0).all()
 
 
 @given(maps)

@@ -72,7 +72,9 @@ def test_round_trip_without_any_feature(found, tmp_path):
 
 
 def test_a_feature_that_never_fires_has_no_crops(found, tmp_path):
-    shown = (Exemplar(Feature("a", 0), 0, (), None, np.zeros((5, 6, 3), np.uint8), np.zeros((0, 5, 6, 3), np.uint8)),)
+    shown = (
+        Exemplar(Feature("a", 0), 0, (), None, {}, np.zeros((5, 6, 3), np.uint8), np.zeros((0, 5, 6, 3), np.uint8)),
+    )
     one = replace(found, features=(Feature("a", 0),), columns=(0,), exemplars=shown, weights=np.ones((3, 1)))
     one.save(tmp_path)
     assert_equal(load(tmp_path), one)

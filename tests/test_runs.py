@@ -47,10 +47,18 @@ def test_a_folder_is_claimed_once_and_for_the_same_settings(tmp_path):
 )
 def test_a_run_of_other_settings_is_left_alone(tmp_path, changes, message):
     runs.claim(tmp_path, SETTINGS)
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table" / "shard-00000.safetensors").touch()
     before = (tmp_path / "run.json").read_bytes()
     with pytest.raises(RunError, match=message):
         runs.claim(tmp_path, SETTINGS | changes)
     assert (tmp_path / "run.json").read_bytes() == before
+
+
+def test_a_run_that_failed_before_it_began_makes_way(tmp_path):
+    runs.claim(tmp_path, SETTINGS)
+    assert runs.claim(tmp_path, SETTINGS | {"mu": 2.0}) is False
+    assert runs.read_settings(tmp_path)["mu"] == 2.0
 
 
 def test_foreign_files_are_left_alone(tmp_path):

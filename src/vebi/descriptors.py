@@ -168,6 +168,8 @@ def tabulate(
             if not path.exists():
                 rows, skipped = _rows(classifier, images, indices, layers, descriptor, batch_size, strict)
                 write_arrays(path, rows, {"skipped": json.dumps(skipped)})
+            else:
+                _check_shard(path, indices, sum(layer.channels for layer in layers))
             if progress:
                 progress(indices.stop, len(images))
     features = tuple(Feature(layer.name, c) for layer in layers for c in range(layer.channels))
@@ -207,6 +209,22 @@ def _read_shard(path: Path, names: Sequence[str] | None = None) -> tuple[dict[st
     try:
         with safe_open(path, "np") as file:
             rows = {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
-            return rows, [tuple(pair) for pair in json.loads(file.metadata()["skipped"])]
-    except (SafetensorError, OSError) as error:
+            return rows, [(str(name), str(reason)) for name, reason in json.loads(file.metadata()["skipped"])]
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged or missing ({error}): delete it and run the same command again") from None
+
+
+def _check_shard(path: Path, indices: range, features: int) -> None:
+    """Raises RunError where a shard from an earlier pass is not of these pictures and features."""
+    rows, skipped = _read_shard(path)
+    n = len(indices) - len(skipped)
+    columns = {"descriptors": (np.float32, (n, features))} | {
+        name: (np.int64, (n,)) for name in ("predictions", "labels", "indices")
+    }
+    if (
+        {name: (row.dtype, row.shape) for name, row in rows.items()} != columns
+        or not np.isfinite(rows["descriptors"]).all()
+        or not np.isin(rows["indices"], indices).all()
+        or rows["predictions"].min(initial=0) < 0
+    ):
+        raise RunError(f"{path} is damaged or of another table: delete it and run the same command again")

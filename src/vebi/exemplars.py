@@ -4,7 +4,7 @@ Source: the average visualizations of Oramas et al., ICLR 2019, section 3.1: cro
 most, aligned on the position of its largest activation, and averaged.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -34,13 +34,15 @@ class Exemplar:
 
     Crops are h x w, the receptive field of the feature in pixels of the network's input, at most the whole input.
     ``image_ids`` name the pictures of ``crops``, strongest first. ``consistency`` says how alike all ``count`` crops
-    are, see ``consistency``; None for fewer than two.
+    are, see ``consistency``; None for fewer than two. ``predicted`` counts the classes that the network takes all
+    these pictures for, the most frequent first.
     """
 
     feature: Feature
     count: int
     image_ids: tuple[str, ...]
     consistency: float | None
+    predicted: dict[str, int]
     average: UInt8[np.ndarray, "h w 3"] = field(repr=False)
     crops: UInt8[np.ndarray, "k h w 3"] = field(repr=False)
 
@@ -69,6 +71,7 @@ def find_exemplars(
     slots = [channels[f.layer].index(f.channel) for f in features]
     ranks = _ranks(table, columns)
     order = sorted(ranks)
+    predicted = dict(zip(table.column("indices").tolist(), table.column("predictions").tolist(), strict=True))
     done = 0
     with evaluating(classifier.module), torch.inference_mode():
         for batch in batches(images, order, classifier.preprocess.prepare, batch_size, strict=True):
@@ -79,6 +82,7 @@ def find_exemplars(
                 for k, rank in ranks[index]:
                     peak = tuple(recorder.kept[features[k].layer][n, slots[k]].tolist())
                     builders[k].add(picture, peak, rank, images.ids[index], others[rank % len(others)])
+                    builders[k].predicted[classifier.class_names[predicted[index]]] += 1
             done += len(batch.indices)
             if progress:
                 progress(done, len(order))
@@ -124,6 +128,7 @@ class _Builder:
         self.count = 0
         self.crops = np.zeros((SHOWN, *receptive.size, 3), np.uint8)
         self.names: dict[int, str] = {}
+        self.predicted: Counter[str] = Counter()
         self.thumbs: list[np.ndarray] = []
         self.others: list[np.ndarray] = []
 
@@ -145,9 +150,9 @@ class _Builder:
         average = seen * self.sum / np.maximum(self.seen, 1) + (1 - seen) * PAPER
         names = tuple(self.names[rank] for rank in range(len(self.names)))
         alike = consistency(np.stack(self.thumbs), np.stack(self.others)) if self.count > 1 else None
-        return Exemplar(
-            self.feature, self.count, names, alike, average.round().astype(np.uint8), self.crops[: len(names)]
-        )
+        classes = dict(self.predicted.most_common())
+        average = average.round().astype(np.uint8)
+        return Exemplar(self.feature, self.count, names, alike, classes, average, self.crops[: len(names)])
 
 
 def consistency(crops: UInt8[np.ndarray, "n h w 3"], others: UInt8[np.ndarray, "n h w 3"]) -> float:

@@ -63,8 +63,8 @@ class Explanation:
         return heatmap.combine(maps, np.array([e.contribution for e in self.evidence]), reduction)
 
     def scaled(self) -> list[Float[np.ndarray, "h w"]]:
-        """Every heatmap of the evidence min-max scaled to [0, 1], for looking at."""
-        return [heatmap.rescale(e.heatmap) for e in self.evidence]
+        """Every heatmap of the evidence scaled to [0, 1] for looking at, see ``heatmap.for_display``."""
+        return [heatmap.for_display(e.heatmap) for e in self.evidence]
 
 
 @dataclass(frozen=True)

@@ -178,10 +178,21 @@ def _from_table(
             "complete": [solution.complete for solution in solutions],
             "skipped": dict(skipped),
             "notes": notes,
+            "agreement": _agreement(table, columns, weights[:, columns]),
             "accuracy": float((truth == predictions).mean()) if len(truth) else None,
         },
         classifier=classifier,
     )
+
+
+def _agreement(table: DescriptorTable, columns: np.ndarray, weights: np.ndarray) -> float:
+    """The share of pictures for which the class with the largest x'w is the one that the network predicts."""
+    same = total = 0
+    for shard in table:
+        guessed = (shard["descriptors"][:, columns] @ weights.T).argmax(axis=1)
+        same += int((guessed == shard["predictions"]).sum())
+        total += len(guessed)
+    return same / total
 
 
 def _doubt(truth: np.ndarray, predictions: np.ndarray) -> list[str]:

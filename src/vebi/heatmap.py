@@ -33,6 +33,14 @@ def rescale(maps: Float[np.ndarray, "*n h w"]) -> Float[np.ndarray, "*n h w"]:
     return np.where(span > 0, (maps - low) / np.where(span > 0, span, 1), 0).astype(maps.dtype)
 
 
+def for_display(maps: Float[np.ndarray, "*n h w"], share: float = 0.01) -> Float[np.ndarray, "*n h w"]:
+    """Every map scaled to [0, 1] for looking at: the highest ``share`` of its pixels is 1, so that a single one does
+    not leave all others dark."""
+    low = maps.min(axis=(-2, -1), keepdims=True)
+    high = np.quantile(maps, 1 - share, axis=(-2, -1), keepdims=True)
+    return rescale(np.where(high > low, np.minimum(maps, high), maps).astype(maps.dtype))
+
+
 def combine(
     maps: Float[np.ndarray, "k h w"], contributions: Float[np.ndarray, " k"], reduction: str = "max"
 ) -> Float[np.ndarray, "h w"]:

@@ -83,7 +83,12 @@ def write(found: Interpretation, folder: Path) -> None:
                     "layer": f.layer,
                     "channel": f.channel,
                     "column": column,
-                    "exemplars": {"count": x.count, "image_ids": x.image_ids, "consistency": x.consistency},
+                    "exemplars": {
+                        "count": x.count,
+                        "image_ids": x.image_ids,
+                        "consistency": x.consistency,
+                        "predicted": x.predicted,
+                    },
                 }
                 for f, column, x in zip(found.features, found.columns, found.exemplars, strict=True)
             ],
@@ -112,7 +117,7 @@ def load(folder: str | os.PathLike, classifier: Classifier | None = None) -> Int
             classes=tuple(held["classes"]),
             features=features,
             columns=tuple(f["column"] for f in held["features"]),
-            weights=arrays["weights"].reshape(len(held["classes"]), len(features)),
+            weights=arrays["weights"],
             mu=held["mu"],
             gaps=arrays["gaps"],
             layers=tuple((name, channels) for name, channels in held["layers"]),
@@ -123,6 +128,7 @@ def load(folder: str | os.PathLike, classifier: Classifier | None = None) -> Int
                     f["exemplars"]["count"],
                     tuple(f["exemplars"]["image_ids"]),
                     f["exemplars"]["consistency"],
+                    f["exemplars"]["predicted"],
                     arrays[f"average.{k}"],
                     arrays[f"crops.{k}"],
                 )
@@ -131,11 +137,73 @@ def load(folder: str | os.PathLike, classifier: Classifier | None = None) -> Int
             provenance=held["provenance"],
             classifier=classifier,
         )
+        _check(found)
         if classifier is not None:
             runs.check_model(found.provenance["settings"], classifier)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(
             f"the run in {folder} is damaged ({type(error).__name__}: {error}): "
             f"delete {folder / runs.RESULT} and run the same fit again, it keeps its table"
         ) from None
     return found
+
+
+def _check(found: Interpretation) -> None:
+    """Raises ValueError or the like where the parts do not belong together: a file can be intact and yet not be what
+    was written, and no wrong number may come out of it."""
+    made, classes, features = found.provenance, len(found.classes), len(found.features)
+    channels = sum(count for _, count in found.layers)
+    sound = {
+        "classes": classes == len(set(found.classes)) > 1 and list(found.classes) == made["settings"]["classes"],
+        "layers": all(isinstance(name, str) and _is_count(count) for name, count in found.layers),
+        "columns": features == len(set(found.columns)) and all(_is_count(k) and k < channels for k in found.columns),
+        "features": found.classifier is None or found.features == tuple(_feature(found, k) for k in found.columns),
+        "mu": _is_number(found.mu) and found.mu > 0,
+        "weights": _is_array(found.weights, np.float64, (classes, features)) and np.isfinite(found.weights).all(),
+        "gaps": _is_array(found.gaps, np.float64, (classes,)) and np.isfinite(found.gaps).all(),
+        "descriptor": found.descriptor.energy in ("squared", "l2") and isinstance(found.descriptor.unit_norm, bool),
+        "exemplars": all(map(_is_sound, found.exemplars)),
+        "accuracy": made["accuracy"] is None or _is_number(made["accuracy"]),
+        "pictures": list(made["images_per_class"]) == list(found.classes) and isinstance(made["skipped"], dict),
+        "notes": all(isinstance(note, str) for note in made["notes"]),
+        "data": isinstance(made["settings"]["data"].get("place"), str | None),
+    }
+    wrong = [name for name, right in sound.items() if not right]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} cannot be")
+
+
+def _feature(found: Interpretation, column: int) -> Feature | None:
+    """The feature in a column of the descriptor."""
+    for name, channels in found.layers:
+        if column < channels:
+            return Feature(name, column)
+        column -= channels
+    return None
+
+
+def _is_sound(exemplar: Exemplar) -> bool:
+    height, width = exemplar.average.shape[:2]
+    return (
+        isinstance(exemplar.feature.layer, str)
+        and _is_count(exemplar.feature.channel)
+        and _is_count(exemplar.count)
+        and all(isinstance(name, str) for name in exemplar.image_ids)
+        and (exemplar.consistency is None or _is_number(exemplar.consistency))
+        and all(map(_is_count, exemplar.predicted.values()))
+        and height * width > 0
+        and _is_array(exemplar.average, np.uint8, (height, width, 3))
+        and _is_array(exemplar.crops, np.uint8, (len(exemplar.crops), height, width, 3))
+    )
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _is_array(array: np.ndarray, dtype: type, shape: tuple[int, ...]) -> bool:
+    return array.dtype == dtype and array.shape == shape

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,7 @@ def _preparation(spec: str, sources: list[dict[str, Any]]) -> tuple[Preprocess, 
         source = next((s for s in sources if s.get(key) is not None), {})
         known[key] = source.get(key)
         if key == "size":
-            known["resize"] = sources[0]["resize"] or source.get("resize")
+            known["resize"] = source.get("resize") if sources[0]["resize"] is None else sources[0]["resize"]
             known["interpolation"] = sources[0]["interpolation"] or source.get("interpolation") or "bilinear"
     missing = [key for key in ("mean", "std", "size") if known[key] is None]
     if missing:
@@ -300,7 +301,9 @@ def _load_state(module: nn.Module, state: dict[str, Tensor], path: str) -> None:
         module.load_state_dict(state)
     except RuntimeError as error:
         reasons = [line.strip() for line in str(error).splitlines()[1:]]
-        raise ModelError(f"{path} does not fit the network: {' '.join(reasons)[:300]}") from None
+        raise ModelError(
+            f"{path} does not fit the network: {shorten(' '.join(reasons), 300)}; give the weights of this network"
+        ) from None
 
 
 def _check_finite(module: nn.Module) -> None:
@@ -318,6 +321,7 @@ def _try(classifier: Classifier) -> None:
     except InputError:
         raise
     except Exception as error:
+        size, colours = classifier.preprocess.size, len(classifier.preprocess.mean)
         raise ModelError(
-            f"the model fails on an input of shape {tuple(classifier.blank().shape)}: {error}: check size and mean"
+            f"the model fails on an input of shape {(1, colours, size, size)}: {error}: check size and mean"
         ) from error

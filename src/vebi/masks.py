@@ -52,7 +52,7 @@ def _from_tree(images: Files, folder: Path, index: int) -> Mask:
     places = [folder / name.with_suffix(".png"), folder / name]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
-        raise InputError(f"{images.path(index)} has no mask: {places[0]} does not exist")
+        raise InputError(f"{images.path(index)} has no mask: {places[0]} does not exist, give masks for all pictures")
     mask, picture = decode(found), decode(images.path(index))
     if mask.size != picture.size:
         raise InputError(
@@ -78,8 +78,12 @@ def _of_flower(path: Path) -> Mask:
     if root is None:
         raise InputError(f"{path} lies in no data set of flowers, but others of the same collection do")
     place = root / "masks" / path.parent.name / path.name
+    record = _record(root)
     try:
-        with Image.open(place) as labels:
-            return carrier_mask(np.array(labels), path.parent.name, _record(root))
-    except (OSError, SyntaxError) as error:
+        with Image.open(place, formats=["PNG"]) as image:
+            if (image.mode, image.size) != ("P", (record["size"],) * 2):
+                raise ValueError(f"mode {image.mode}, {image.width} x {image.height} pixels")
+            labels = np.array(image)
+    except Exception as error:  # decoders raise almost anything on damaged files
         raise InputError(f"{place} is no mask that can be read ({error}): generate the data set again") from None
+    return carrier_mask(labels, path.parent.name, record)

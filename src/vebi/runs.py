@@ -29,7 +29,10 @@ def claim(folder: Path, settings: dict[str, Any]) -> bool:
     path = folder / SETTINGS
     if path.exists():
         differing = _difference(read_settings(folder), settings)
-        if differing:
+        computed = (folder / RESULT).exists() or any(folder.glob("table/shard-*"))
+        if differing and not computed:  # a run that failed before it began, as on pictures that could not be read
+            write_json(path, {"format": FORMAT, "settings": settings})
+        elif differing:
             name, held, given = differing
             raise RunError(
                 f"{folder} holds a run with {name} {held}, not {given}: "

@@ -17,6 +17,7 @@ from vebi.errors import ImageError, UsageError, VebiError, VebiWarning
         (ImageError("x.png is\n damaged"), 3, "vebi: x.png is damaged"),
         (KeyboardInterrupt(), 130, "vebi: interrupted"),
         (OSError(28, "No space left on device", "/full"), 1, "vebi: /full cannot be used: No space left on device"),
+        (NotADirectoryError(20, "Not a directory", "a/b"), 3, "vebi: a/b cannot be used as a folder, a file is in its"),
         (MemoryError(), 1, "vebi: memory ran out"),
         (RuntimeError("oops"), 1, "vebi: stopped by a defect (RuntimeError: oops)"),
     ],

@@ -15,7 +15,7 @@ import vebi
 from vebi.classifier import Preprocess
 from vebi.errors import InputError, UsageError
 from vebi.images import open_images
-from vebi.report.page import anchor, inline, render, write_report
+from vebi.report.page import LIGHT, anchor, inline, render, write_report
 from vebi.report.survey import survey
 
 
@@ -46,7 +46,8 @@ def parsed(text):
 
 
 def words(text):
-    return re.sub(r"\s+", " ", " ".join(parsed(re.sub(r"<style>.*?</style>", "", text, flags=re.S)).itertext()))
+    bare = re.sub(r"<style>.*?</style>|<wbr>", "", text, flags=re.S)
+    return re.sub(r"\s+", " ", " ".join(parsed(bare).itertext()))
 
 
 def class_headings(text):
@@ -81,12 +82,15 @@ def test_every_class_and_feature_is_on_the_page(page):
     assert "Squares <&>" in said and "Squares &lt;&amp;&gt;" in text
     for name in found.classes:
         for feature, weight in found.selected(name):
-            assert str(feature) in said and f"weight {weight:.2f}" in said
+            share = weight / sum(w for _, w in found.selected(name))
+            assert str(feature) in said and (share < LIGHT or f"{feature}, weight {weight:.2f}" in said)
     shared = [f for f in found.features if sum(f in dict(found.selected(n)) for n in found.classes) > 1]
-    assert ("also for" in said) == bool(shared)
+    assert ("also speaks for" in said) == bool(shared)
     alike = found.exemplars[0].consistency
     assert f"({alike:.2f})" in said
-    assert "net.py" not in said and "toy: 20 features in 2 layers" in said
+    assert f"guessed on {100 * found.provenance['agreement']:.1f} %".replace("100.0", "100") in said
+    assert "strongest on red" in said
+    assert "net.py" not in said and "toy; 20 features in 2 layers" in said
     assert found.provenance["settings"]["model"]["sha256"] in said and "mean 0.5 0.5 0.5" in said
 
 
@@ -94,11 +98,15 @@ def test_right_and_wrong_examples_are_told_apart(page):
     _, seen, text = page
     said = words(text)
     assert seen.accuracy == pytest.approx(10 / 15)
-    assert "other pictures: 15; the network is right on 66.7 % of them" in said
-    assert "red, rightly" in said and "green, rightly" in said and "Says red, is blue" in said
+    assert "other pictures: 15; the network is correct on 66.7 % of them" in said
+    assert "red, correctly" in said and "green, correctly" in said and "Predicted red, in truth blue" in said
     assert "Nobody has said" not in said and "It makes no mistake" not in said
-    first = seen.typical[0].explanation
-    assert f"contributes {first.evidence[0].contribution:.3f}" in said
+    assert "1 of 5 mistakes" in said and "blue taken for red (5)" in said
+    first = [e.contribution for e in seen.typical[0].explanation.evidence]
+    assert f"{100 * first[0] / sum(first):.0f} % of this evidence" in said
+    (mistake,) = seen.mistakes
+    assert mistake.for_truth.target == "blue" and "For blue, the truth: evidence" in said
+    assert f"For red: evidence {sum(e.contribution for e in mistake.explanation.evidence):.3f}" in said
 
 
 def test_without_mistakes_labels_or_masks(toy_run, squares):
@@ -111,8 +119,8 @@ def test_without_mistakes_labels_or_masks(toy_run, squares):
     assert "mistakes cannot be told" in words(render(found, nobody, title="x"))
     silent = replace(seen.typical[0].explanation, evidence=())
     said = words(render(found, replace(seen, typical=(replace(seen.typical[0], explanation=silent),)), title="x"))
-    assert "No feature of blue fired" in said
-    assert "right on none" in words(render(found, replace(seen, typical=()), title="x"))
+    assert "None of the chosen features of blue fired here" in said
+    assert "correct on none" in words(render(found, replace(seen, typical=()), title="x"))
 
 
 def test_scores_and_notes(toy_run, squares):

@@ -52,6 +52,12 @@ def test_one_typical_picture_a_class_and_every_confusion_once(found, mislabelled
     sure = {p.name: vebi.explain(found, p).probability for p in (mislabelled / "green").glob("red*.png")}
     (shown,) = [e.explanation for e in seen.mistakes if e.explanation.prediction == "red"]
     assert sure[shown.image_id.removeprefix("green/")] == pytest.approx(max(sure.values()), abs=1e-6)
+    assert seen.confusions == (("green", "red", 3), ("green", "blue", 1))
+    for e in seen.mistakes:
+        alone = vebi.explain(found, mislabelled / e.explanation.image_id, target="green")
+        assert e.for_truth.target == "green" and e.for_truth.prediction == e.explanation.prediction
+        assert [v.feature for v in e.for_truth.evidence] == [v.feature for v in alone.evidence]
+    assert all(e.for_truth is None for e in seen.typical)
     order = [e.explanation.probability for e in seen.mistakes]
     assert order == sorted(order, reverse=True)
     blues = sorted((mislabelled / "blue").iterdir())
@@ -104,6 +110,8 @@ def test_scores_are_those_of_the_combined_maps(found, squares, tmp_path):
         maps = np.stack([e.combined() for e in vebi.explain(found, paths[1:], stride_fix=fix)])
         expected = 100 * auc_iou(torch.from_numpy(maps), truth).mean().item()
         assert seen.scores[method] == pytest.approx(expected, abs=1e-4)
+    share = truth.float().mean().item()  # a map that is 1 everywhere has this IoU at every threshold
+    assert seen.scores.pop("whole-picture") == pytest.approx(100 * share, abs=1e-4)
     assert seen.in_words()["auc_iou"] == seen.scores
     with pytest.raises(InputError, match="all 5 masks are empty"):
         survey(found, images, lambda index: np.zeros((SIZE, SIZE), bool))

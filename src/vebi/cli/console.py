@@ -1,6 +1,7 @@
 """What the commands share: data on stdout; progress, warnings and errors on stderr; exit codes."""
 
 import ctypes
+import io
 import json
 import os
 import sys
@@ -39,6 +40,8 @@ def guarded(resumable: bool = False) -> Iterator[None]:
     except BrokenPipeError:  # the reader of our output has gone, as in `vebi layers ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except (FileExistsError, NotADirectoryError) as error:
+        _fail(f"{error.filename} cannot be used as a folder, a file is in its way: choose another place", 3)
     except OSError as error:
         _fail(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}", 1)
     except MemoryError:
@@ -95,10 +98,10 @@ def table(headings: list[str], rows: list[list[Any]]) -> None:
         drawn.add_column(heading, overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(str(cell)) for cell in row))  # names may hold brackets, which rich reads as markup
-    console = Console()
-    with console.capture() as captured:  # printed by rich itself, a reader that has gone would end us with exit code 1
-        console.print(drawn)
-    print(captured.get(), end="")
+    # written by rich itself, a reader that has gone would end us with exit code 1
+    console = Console(file=io.StringIO(), force_terminal=sys.stdout.isatty())
+    console.print(drawn)
+    print(console.file.getvalue(), end="")
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
@@ -108,13 +111,15 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
 
 def _fail_usage(error: Any) -> None:
     """A line that the parser did not understand. What it says is a sentence, but often without what was given."""
-    text, context = error.format_message().partition(", unable to parse")[0].rstrip("."), error.ctx
+    text, context = error.format_message().partition(", unable to parse")[0].rstrip(".?"), error.ctx
     if text.startswith(("Usage:", "usage:")):  # no command: the help itself is the answer
         print(text, file=sys.stderr)
         sys.exit(error.exit_code)
     given = _given(error)
-    text = f"{text[:1].lower()}{text[1:]}" + (f", given: {given}" if given else "")
-    _fail(f"{text}; see `{context.command_path if context else 'vebi'} --help`", error.exit_code)
+    text = text.replace(". Did you", ", did you").replace(": Input should", ": it should")
+    text = f"{text[:1].lower()}{text[1:]}" + (f", given: {given}" if given is not None else "")
+    command = context.command_path if context else " ".join(["vebi", *(w for w in sys.argv[1:2] if w[:1] != "-")])
+    _fail(f"{text}; see `{command} --help`", error.exit_code)
 
 
 def _given(error: Any) -> str | None:
@@ -126,7 +131,8 @@ def _given(error: Any) -> str | None:
         name, equals, value = word.partition("=")
         if name in parameter.opts:
             return value if equals else next(iter(sys.argv[k + 1 :]), None)
-    return (error.ctx.default_map or {}).get(parameter.name) if error.ctx else None
+    held = (error.ctx.default_map or {}).get(parameter.name) if error.ctx else None
+    return None if held is None else f"{held} (in the file of --config)"
 
 
 def _fail(text: str, code: int) -> None:

@@ -50,4 +50,5 @@ for command in (
 
 def main() -> None:
     with console.guarded():
-        sys.exit(app(prog_name="vebi", standalone_mode=False) or 0)
+        code = app(prog_name="vebi", standalone_mode=False)
+    sys.exit(code or 0)

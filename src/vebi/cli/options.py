@@ -1,5 +1,6 @@
 """The options that commands share, and the file that can hold them all."""
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,7 +32,9 @@ def _read_config(context: typer.Context, path: Path | None) -> None:
 def _parse(path: Path) -> dict[str, dict[str, Any]]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): give a TOML file") from None
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no TOML file that can be read ({error}): correct it") from None
     loose = [name for name, table in tables.items() if not isinstance(table, dict)]
     if loose:
@@ -60,6 +63,12 @@ def _as_typed(value: Any, parameter: Any, place: str) -> Any:
     return ",".join(map(str, values))
 
 
+def _check_seed(seed: int) -> int:
+    if not 0 <= seed < 2**63:  # what every generator takes
+        raise UsageError(f"--seed is {seed}: give a whole number from 0 to {2**63 - 1}")
+    return seed
+
+
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -71,7 +80,7 @@ Config = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(callback=_check_seed, help="Seed of everything random.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first picture that cannot be decoded.")]
 
 Spec = Annotated[
@@ -144,9 +153,21 @@ def _numbers(option: str, text: str | None) -> list[float] | None:
 def _names(text: str | None) -> list[str] | None:
     if text is None:
         return None
-    path = Path(text)
+    held = os.path.isfile(text)  # which also bears a list that is too long for the name of a file
+    if not held and "," not in text:
+        raise InputError(f"--classes is {text!r}, which is no file: give names separated by commas, or a text file")
     try:
-        found = path.read_text(encoding="utf-8").splitlines() if path.is_file() else text.split(",")
+        found = Path(text).read_text(encoding="utf-8").splitlines() if held else text.split(",")
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no text file that can be read ({error}): give one name a line") from None
-    return [name.strip() for name in found if name.strip()]
+        raise InputError(f"{text} is no text file that can be read ({error}): give one name a line") from None
+    names = [name.strip() for name in found if name.strip()]
+    if not names:
+        raise InputError(f"--classes is {text!r}, which holds no names: give them in the model's order")
+    return names
+
+
+def one_of(option: str, text: str, values: dict[str, Any]) -> Any:
+    """What a word stands for."""
+    if text not in values:
+        raise UsageError(f"{option} is {text!r}: choose one of {', '.join(values)}")
+    return values[text]

@@ -23,6 +23,7 @@ from vebi.cli.options import (
     Strict,
     Weights,
     load_model,
+    one_of,
 )
 
 Run = Annotated[Path, typer.Argument(help="The run folder that `vebi fit` wrote.")]
@@ -203,6 +204,7 @@ def explain(
         from vebi.report.gallery import write_gallery
         from vebi.runs import find_classifier
 
+        fix = one_of("--stride-fix", stride_fix, {"centred": "centred", "nearest": "nearest", "none": None})
         interpretation = load(run, find_classifier(run, model, weights, device))
         with console.progress() as progress:
             rows = write_gallery(
@@ -213,7 +215,7 @@ def explain(
                 features=features,
                 target=target,
                 rule=rule,
-                stride_fix=None if stride_fix == "none" else stride_fix,
+                stride_fix=fix,
                 batch_size=batch_size,
                 progress=lambda done, total: progress("explanations", done, total),
             )

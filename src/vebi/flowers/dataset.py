@@ -82,7 +82,7 @@ def load_dataset(path: Path) -> dict:
     try:
         sound = (
             [entry["name"] for entry in record["classes"]] == [c.name for c in classes(record["variant"])]
-            and all({"colour", "carrier", "rgb"} <= entry.keys() for entry in record["classes"])
+            and record["classes"] == describe(record)["classes"]
             and record["parts"].keys() == describe(record)["parts"].keys()
             and 1 <= record["images_per_class"] <= IMAGES_PER_CLASS
             and all(key in record for key in (*SETTINGS, "sha256"))
@@ -219,7 +219,7 @@ def _read(path: Path) -> dict:
         contents = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{path} is missing: {path.parent} is no finished data set, so generate it first") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}): choose another folder and generate again") from None
     if not isinstance(contents, dict):
         raise InputError(f"{path} is damaged: choose another folder and generate the data set again")

@@ -34,17 +34,18 @@ def figure(explanation: Explanation, interpretation: Interpretation) -> Image.Im
             f"predicted, {explanation.probability:.0%}{asked}",
         )
     ]
-    for evidence, scaled in zip(explanation.evidence, explanation.scaled(), strict=True):
+    maps = explanation.scaled()
+    for evidence, heat in zip(explanation.evidence, maps, strict=True):
         panels.append(
             Panel(
-                heat_panel(explanation, scaled),
+                heat_panel(explanation, heat),
                 str(evidence.feature),
                 f"contributes {evidence.contribution:.3f}",
                 enlarge(interpretation.exemplar(evidence.feature).average, THUMB),
             )
         )
     if explanation.evidence:
-        panels.append(Panel(heat_panel(explanation, explanation.combined()), "combined", "elementwise maximum"))
+        panels.append(Panel(heat_panel(explanation, np.max(maps, axis=0)), "combined", "elementwise maximum"))
     else:
         panels.append(Panel(Image.new("RGB", (SIDE, SIDE), EMPTY), "no evidence", "no feature of the class fired"))
     return _row(panels)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
+from markupsafe import Markup, escape
 from PIL import Image
 
 from vebi import provenance
@@ -20,17 +21,23 @@ from vebi.heatmap import RAMP, overlay
 from vebi.images import open_images
 from vebi.interpretation import Interpretation
 from vebi.masks import find_masks
-from vebi.report.survey import Example, StageProgress, Survey, evenly, survey
+from vebi.report.survey import WHOLE, Example, StageProgress, Survey, evenly, survey
 from vebi.runs import make_folder
 from vebi.storage import whole
 from vebi.taps import Feature
 
 CLASSES = 24  # shown at most, unless they are asked for by name: a page is to be read
 CROPS = 6
-LARGE, MEDIUM, SMALL = 224, 112, 56  # pixels at most: pictures of explanations, averages, crops and thumbs
+LIGHT = 0.03  # features with less than this share of a class's weight are named only
+LARGE, MEDIUM, SMALL = 224, 112, 64  # pixels at most: pictures of explanations, averages, crops and thumbs
 LOSSLESS = 64
 #: Consistency from which on crops are called ...
-WORDS = ((0.6, "nearly all the same"), (0.3, "much alike"), (0.1, "somewhat alike"), (-1.0, "hardly alike"))
+WORDS = ((0.6, "nearly the same"), (0.3, "much alike"), (LOOSE := 0.1, "somewhat alike"), (-1.0, "hardly alike"))
+METHODS = {
+    "vebi": "the combined heatmaps of this page",
+    "vebi-without-stride-fix": "the same without the correction for strides",
+    WHOLE: "for comparison: the whole picture marked",
+}
 
 
 def write_report(
@@ -98,8 +105,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %" if share < 0.9995 else "100 %"
-    environment.filters["number"] = lambda count: f"{count:,}".replace(",", "\u202f")
+    environment.filters |= {"percent": percent, "sure": sure, "number": number, "breakable": breakable}
     shown = list(classes or evenly(interpretation.classes, CLASSES))
     return environment.get_template("page.html.j2").render(
         title=title,
@@ -111,6 +117,8 @@ def render(
         channels=sum(channels for _, channels in interpretation.layers),
         mu=interpretation.mu,
         survey=found,
+        wrong=sum(found.labelled.values()) - sum(found.right.values()),
+        methods=METHODS,
         of_the_fit=of_the_fit,
         typical=[_example(interpretation, e, shown) for e in found.typical],
         mistakes=[_example(interpretation, e, shown) for e in found.mistakes],
@@ -131,7 +139,6 @@ def _model(interpretation: Interpretation) -> str:
 
 def _class(interpretation: Interpretation, found: Survey, name: str) -> dict[str, Any]:
     selected = interpretation.selected(name)
-    largest = max((abs(weight) for _, weight in selected), default=1.0)
     total = sum(abs(weight) for _, weight in selected)
     return {
         "name": name,
@@ -140,10 +147,29 @@ def _class(interpretation: Interpretation, found: Survey, name: str) -> dict[str
         "right": found.right[name],
         "labelled": found.labelled[name],
         "features": [
-            _feature(interpretation, feature, name) | {"weight": w, "bar": abs(w) / largest, "share": abs(w) / total}
-            for feature, w in selected
+            _feature(interpretation, feature, name) | {"weight": weight, "share": abs(weight) / total}
+            for feature, weight in selected
+            if abs(weight) / total >= LIGHT
         ],
+        "light": [str(feature) for feature, weight in selected if abs(weight) / total < LIGHT],
     }
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share < 0.9995 else "100 %"
+
+
+def sure(probability: float) -> str:
+    return f"{100 * probability:.1f} %" if probability < 0.9995 else "more than 99.9 %"
+
+
+def number(count: int) -> str:
+    return f"{count:,}".replace(",", "\u202f")
+
+
+def breakable(name: str) -> Markup:
+    """A layer's name, which may be broken after its dots and its colon and nowhere else."""
+    return Markup(re.sub(r"([.:])", r"\1<wbr>", str(escape(name))))
 
 
 def anchor(name: str, index: int) -> str:
@@ -174,10 +200,16 @@ def _feature(interpretation: Interpretation, feature: Feature, name: str) -> dic
         "size": f"{width} × {height}",
         "window": (width / side, height / side),
         "alike": alike,
+        "loose": alike is not None and alike < LOOSE,
+        "strongest_on": list(exemplar.predicted.items())[:3],
+        "elsewhere": sum(list(exemplar.predicted.values())[3:]),
         "alike_in_words": None if alike is None else next(word for least, word in WORDS if alike >= least),
         "average": inline(vivid(exemplar), MEDIUM),
         "thumb": inline(vivid(exemplar), SMALL),
-        "crops": [inline(crop, SMALL) for crop in exemplar.crops[:CROPS]],
+        "crops": [
+            inline(crop, SMALL) | {"of": Path(image_id).name}
+            for crop, image_id in zip(exemplar.crops[:CROPS], exemplar.image_ids, strict=False)
+        ],
         "others": sorted(others, key=lambda pair: -pair[1]),
     }
 
@@ -192,21 +224,34 @@ def _example(interpretation: Interpretation, example: Example, shown: list[str])
         "truth": example.truth,
         "probability": explanation.probability,
         "picture": inline(explanation.picture, LARGE),
+        "row": _row(interpretation, explanation),
+        "for_truth": None if example.for_truth is None else _row(interpretation, example.for_truth),
+    }
+
+
+def _row(interpretation: Interpretation, explanation: Explanation) -> dict[str, Any]:
+    """The evidence for one class, with the heatmaps."""
+    together = sum(e.contribution for e in explanation.evidence)
+    maps = explanation.scaled()
+    return {
+        "target": explanation.target,
+        "together": together,
         "evidence": [
             {
                 "name": str(e.feature),
                 "contribution": e.contribution,
-                "map": _over(explanation, scaled),
+                "share": e.contribution / together,
+                "map": _over(explanation, heat),
                 "average": inline(vivid(interpretation.exemplar(e.feature)), SMALL),
             }
-            for e, scaled in zip(explanation.evidence, explanation.scaled(), strict=True)
+            for e, heat in zip(explanation.evidence, maps, strict=True)
         ],
-        "combined": _over(explanation, explanation.combined()),
+        "combined": _over(explanation, np.max(maps, axis=0)) if maps else None,
     }
 
 
-def _over(explanation: Explanation, scaled: np.ndarray) -> dict[str, Any]:
-    return inline(overlay(explanation.picture, scaled), LARGE)
+def _over(explanation: Explanation, heat: np.ndarray) -> dict[str, Any]:
+    return inline(overlay(explanation.picture, heat), LARGE)
 
 
 def inline(pixels: UInt8[np.ndarray, "h w 3"], most: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A look at how a model does on pictures: how often it is right, typical examples, striking mistakes, scores."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,8 @@ from vebi.masks import Mask, cut_mask
 
 LOOKED_AT = 5000
 SCORED = 240
-TYPICAL, MISTAKES = 12, 8
+TYPICAL, MISTAKES, CONFUSIONS = 12, 8, 6
+WHOLE = "whole-picture"  # for comparison: a map that marks every pixel alike
 #: What is scored where there are masks: name -> stride fix.
 METHODS = {"vebi": "centred", "vebi-without-stride-fix": None}
 StageProgress = Callable[[str, int, int], None]
@@ -26,10 +28,11 @@ StageProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Example:
-    """An explanation and the true class, None where nobody knows it."""
+    """An explanation and the true class, None where nobody knows it; of a mistake also what spoke for the truth."""
 
     explanation: Explanation
     truth: str | None
+    for_truth: Explanation | None = None
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,9 @@ class Survey:
 
     ``right`` and ``labelled`` count pictures by true class. ``typical`` are right ones (or of unknown class), one for
     each of up to ``TYPICAL`` classes, the middle one in confidence; ``mistakes`` the most confident ones, no confusion
-    of the same two classes twice. ``scores`` by method: the mean area under the IoU curve over ``scored`` pictures with
-    masks, in percent.
+    of the same two classes twice; ``confusions`` counts the most frequent ones as (truth, prediction, count).
+    ``scores`` by method, and of marking the whole picture: the mean area under the IoU curve over ``scored`` pictures
+    with masks, in percent.
     """
 
     looked_at: int
@@ -48,6 +52,7 @@ class Survey:
     labelled: dict[str, int]
     typical: tuple[Example, ...] = field(repr=False)
     mistakes: tuple[Example, ...] = field(repr=False)
+    confusions: tuple[tuple[str, str, int], ...]
     scores: dict[str, float]
     scored: int
 
@@ -65,6 +70,7 @@ class Survey:
             "accuracy": self.accuracy,
             "right": self.right,
             "labelled": self.labelled,
+            "confusions": self.confusions,
             "auc_iou": self.scores,
             "scored": self.scored,
         }
@@ -87,21 +93,23 @@ def survey(
 
     known = _predict(classifier, images, evenly(range(len(images)), LOOKED_AT), batch_size, stage("predictions"))
     good = known.labels == known.predictions
-    typical, mistakes = _typical(known), _mistakes(known)
-    chosen = [int(known.indices[row]) for row in (*typical, *mistakes)]
-    found = list(
-        explanations(interpretation, Subset(images, chosen), batch_size=batch_size, progress=stage("examples"))
-    )
-    truths = [None if label == UNKNOWN else classes[label] for label in known.labels[[*typical, *mistakes]]]
-    examples = [Example(explanation, truth) for explanation, truth in zip(found, truths, strict=True)]
+    rows = [*_typical(known), *_mistakes(known)]
+    chosen = Subset(images, known.indices[rows].tolist())
+    truths = [None if label == UNKNOWN else classes[label] for label in known.labels[rows]]
+    found = explanations(interpretation, chosen, batch_size=batch_size, progress=stage("examples"))
+    examples = [
+        Example(e, truth, _for_truth(interpretation, Subset(chosen, [k]), e, truth))
+        for k, (e, truth) in enumerate(zip(found, truths, strict=True))
+    ]
     truth = _masks(classifier, masks, evenly(known.indices.tolist(), SCORED)) if masks else {}
     return Survey(
         looked_at=len(known.indices),
         total=len(images),
         right={name: int((good & (known.labels == c)).sum()) for c, name in enumerate(classes)},
         labelled={name: int((known.labels == c).sum()) for c, name in enumerate(classes)},
-        typical=tuple(examples[: len(typical)]),
-        mistakes=tuple(examples[len(typical) :]),
+        typical=tuple(e for e in examples if e.for_truth is None),
+        mistakes=tuple(e for e in examples if e.for_truth is not None),
+        confusions=_confusions(known, classes),
         scores=_score(interpretation, images, truth, batch_size, stage) if truth else {},
         scored=len(truth),
     )
@@ -160,6 +168,21 @@ def _mistakes(known: _Known) -> list[int]:
     return list(rows.values())[:MISTAKES]
 
 
+def _for_truth(
+    interpretation: Interpretation, picture: Subset, explanation: Explanation, truth: str | None
+) -> Explanation | None:
+    """What spoke for the true class where another one was predicted."""
+    if truth in (None, explanation.prediction):
+        return None
+    return next(explanations(interpretation, picture, target=truth))
+
+
+def _confusions(known: _Known, classes: Sequence[str]) -> tuple[tuple[str, str, int], ...]:
+    wrong = (known.labels != known.predictions) & (known.labels != UNKNOWN)
+    counts = Counter(zip(known.labels[wrong].tolist(), known.predictions[wrong].tolist(), strict=True))
+    return tuple((classes[t], classes[p], n) for (t, p), n in counts.most_common(CONFUSIONS))
+
+
 def _masks(classifier: Classifier, masks: Callable[[int], Mask], indices: list[int]) -> dict[int, Mask]:
     """The masks of those pictures in which the object is to be seen."""
     found = {index: cut_mask(classifier.preprocess, masks(index)) for index in indices}
@@ -179,4 +202,4 @@ def _score(interpretation: Interpretation, images: Images, truth: dict[int, Mask
         found = explanations(interpretation, some, stride_fix=fix, batch_size=batch_size, progress=progress)
         maps = torch.from_numpy(np.stack([explanation.combined() for explanation in found]))
         scores[method] = 100 * float(auc_iou(maps, masks).mean())
-    return scores
+    return scores | {WHOLE: 100 * float(auc_iou(torch.ones_like(maps), masks).mean())}
