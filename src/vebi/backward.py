@@ -96,11 +96,12 @@ class _Rules(TorchDispatchMode):
         kwargs = kwargs or {}
         packet = operator.overloadpacket
         if packet in ACTIVATION_BACKWARD and self.rule != "gradient":
-            gradient = args[0].clamp(min=0)
             if self.rule == "deconvnet":
-                return passing(packet, gradient)
-            open_ = args[ACTIVATION_BACKWARD[packet]] > 0
-            return operator(torch.where(open_, gradient, 0), *args[1:], **kwargs)
+                return passing(packet, args[0].clamp(min=0))
+            if packet is aten.threshold_backward and args[2] >= 0:
+                return operator(*args).clamp_(min=0)  # the largest maps are here: one pass over them, and one in place
+            open_ = (args[0] > 0) & (args[ACTIVATION_BACKWARD[packet]] > 0)
+            return operator(torch.where(open_, args[0], 0), *args[1:], **kwargs)
         if self.stride_fix is not None:
             if packet is aten.convolution_backward:
                 fixed = _convolution(self.stride_fix, *args)
@@ -170,20 +171,26 @@ def spread(
         return F.conv_transpose2d(enlarged, weight, None, 1, list(padding), 0, groups, list(dilation))
     # holding each gradient for a block and going back with stride 1 is the stride-s pass through a wider kernel
     wide = _boxed(weight, stride, dilation)
-    plane = F.conv_transpose2d(gradient, wide, None, list(stride), 0, 0, groups)
     offset = [p + (s - 1) // 2 for p, s in zip(padding, stride, strict=True)]
+    cut = [
+        (n - 1) * s - 2 * o + k for n, s, o, k in zip(gradient.shape[2:], stride, offset, wide.shape[2:], strict=True)
+    ]
+    missing = [h - have for h, have in zip(size, cut, strict=True)]
+    if min(cut) > 0 and all(m < s for m, s in zip(missing, stride, strict=True)):  # all of it in one step
+        more = [max(0, m) for m in missing]
+        return F.conv_transpose2d(gradient, wide, None, list(stride), offset, more, groups)[:, :, : size[0], : size[1]]
+    plane = F.conv_transpose2d(gradient, wide, None, list(stride), 0, 0, groups)
     missing = [max(0, o + h - have) for o, h, have in zip(offset, size, plane.shape[2:], strict=True)]
-    if any(missing):
-        plane = F.pad(plane, (0, missing[1], 0, missing[0]))
+    plane = F.pad(plane, (0, missing[1], 0, missing[0]))
     return plane[:, :, offset[0] : offset[0] + size[0], offset[1] : offset[1] + size[1]]
 
 
 def _boxed(weight: Tensor, stride: Sequence[int], dilation: Sequence[int]) -> Tensor:
     """The dilated kernel convolved with an s x s box of ones: d (k - 1) + s wide."""
     out, each, *kernel = weight.shape
-    extent = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-    dilated = weight.new_zeros(out, each, *extent)
-    dilated[:, :, :: dilation[0], :: dilation[1]] = weight
-    box = weight.new_ones(1, 1, *stride)
-    wide = F.conv_transpose2d(dilated.reshape(out * each, 1, *extent), box)
-    return wide.reshape(out, each, *wide.shape[2:])
+    height, width = (d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    wide = weight.new_zeros(out, each, height + stride[0] - 1, width + stride[1] - 1)
+    for i in range(stride[0]):
+        for j in range(stride[1]):
+            wide[:, :, i : i + height : dilation[0], j : j + width : dilation[1]] += weight
+    return wide
