@@ -9,7 +9,7 @@ from pathlib import Path
 from vebi.cli.main import main
 
 PAGE = Path(__file__).with_name("commands.md")
-COMMANDS = ("layers", "fit", "explain", "report", "flowers", "train", "demo", "doctor")
+COMMANDS = ("layers", "audit", "fit", "explain", "report", "flowers", "train", "demo", "doctor")
 INTRODUCTION = """# The commands
 
 Data or `--json` goes to stdout; progress, notes and errors go to stderr. Exit codes: 0 done, 1 the run failed, 2 usage

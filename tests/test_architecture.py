@@ -20,6 +20,7 @@ ROWS = [
     "fitting explanation baselines dissection evaluation flowers engines",
     "interpretation",
     "runs",
+    "audit maps",
     "exemplars descriptors receptive taps backward loading",
     "batches classifier",
     "images flowernet",

@@ -14,6 +14,8 @@ _HOMES = {
     "explain": "explanation",
     "write_gallery": "report.gallery",
     "write_report": "report.page",
+    "audit": "audit",
+    "feature_maps": "maps",
     "Feature": "taps",
     "list_layers": "taps",
     "VebiError": "errors",

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,6 +107,7 @@ class Classifier:
     weights: str | None = None
 
     def __post_init__(self):
+        object.__setattr__(self, "module", _plain(self.module))
         names = self.class_names or ()
         twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
         if twice is not None:
@@ -150,13 +151,35 @@ class Classifier:
         return digest.hexdigest()
 
 
+def _plain(module: nn.Module) -> nn.Module:
+    """The module itself under what torch.compile or DataParallel have wrapped around it.
+
+    Raises ModelError for a module in which no activation or no gradient can be seen.
+    """
+    while isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel) or _is_compiled(module):
+        module = module._orig_mod if _is_compiled(module) else module.module
+    if isinstance(module, torch.jit.ScriptModule) and not isinstance(module, torch.jit.TracedModule):
+        raise ModelError("the model is scripted, and its layers cannot be seen: give the module that it was made from")
+    if any(".quantized" in type(part).__module__ for part in module.modules()):
+        raise ModelError(
+            "the model is quantised, and no gradient passes through it: give the model before quantisation"
+        )
+    return module
+
+
+def _is_compiled(part: nn.Module) -> bool:
+    return type(part).__name__ == "OptimizedModule"
+
+
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """The module in evaluation mode; every part goes back to the mode it was in."""
+    """The module in evaluation mode and not compiled; every part goes back to the mode it was in."""
     modes = {part: part.training for part in module.modules()}
+    compiled = any(_is_compiled(part) or part._compiled_call_impl is not None for part in modes)
     module.eval()
     try:
-        yield
+        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+            yield
     finally:
         for part, mode in modes.items():
             part.training = mode

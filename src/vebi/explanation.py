@@ -18,13 +18,15 @@ from PIL import Image
 from torch import Tensor
 
 from vebi import heatmap
-from vebi.backward import check_rule, pull_back
+from vebi.audit import Finding, walk
+from vebi.backward import check_rule
 from vebi.batches import batches, report_skipped
 from vebi.classifier import evaluating
 from vebi.descriptors import Progress, channel_energy, descriptors
 from vebi.errors import ImageError, UsageError
 from vebi.images import Images, gather, open_images
 from vebi.interpretation import Interpretation
+from vebi.maps import back_from
 from vebi.taps import Feature, Recorder
 
 
@@ -45,7 +47,8 @@ class Explanation:
     """A prediction and the evidence for ``target``, the class that is explained (the predicted one unless asked).
 
     ``probability`` is the softmax of the prediction's score; ``picture`` is what the network saw; ``evidence`` is
-    sorted by contribution and empty where none of the target's features fired.
+    sorted by contribution and empty where none of the target's features fired. ``audit`` lists the non-linearities on
+    the way from the features of the batch to the picture, and whether the backward rule covers them.
     """
 
     image_id: str
@@ -53,6 +56,7 @@ class Explanation:
     probability: float
     target: str
     evidence: tuple[Evidence, ...]
+    audit: tuple[Finding, ...] = field(repr=False)
     picture: UInt8[np.ndarray, "h w 3"] = field(repr=False)
 
     def combined(self, reduction: str = "max") -> Float[np.ndarray, "h w"]:
@@ -152,7 +156,7 @@ def explain_batch(
     targets: Sequence[int] | None = None,
     settings: Settings = Settings(),
 ) -> list[Explanation]:
-    """Explanations of one prepared batch: one forward graph, and one backward pass for every rank of evidence."""
+    """Explanations of one prepared batch: one forward graph, and as many backward passes as a picture has features."""
     classifier = interpretation.require_classifier()
     names = list(dict.fromkeys(layer for layer, _ in interpretation.layers))
     with evaluating(classifier.module), torch.inference_mode(False), torch.enable_grad():
@@ -166,7 +170,10 @@ def explain_batch(
         probabilities = scores.softmax(dim=1).amax(dim=1).tolist()
         wanted = predicted if targets is None else list(targets)
         chosen = [_strongest(interpretation, row, c, settings.features) for row, c in zip(rows, wanted, strict=True)]
-        maps = _heatmaps(recorder, inputs, chosen, settings)
+        features = [[feature for feature, _ in evidence] for evidence in chosen]
+        maps = back_from(recorder, inputs, features, rule=settings.rule, stride_fix=settings.stride_fix)
+        starts = [recorder.edges[layer] for layer in dict.fromkeys(f.layer for some in features for f in some)]
+        findings = walk(starts, inputs, recorder.owners, settings.rule)
     classes = interpretation.classes
     return [
         Explanation(
@@ -174,7 +181,8 @@ def explain_batch(
             prediction=classes[predicted[n]],
             probability=probabilities[n],
             target=classes[wanted[n]],
-            evidence=tuple(Evidence(f, c, maps[rank][n]) for rank, (f, c) in enumerate(chosen[n])),
+            evidence=tuple(Evidence(f, c, heat) for (f, c), heat in zip(chosen[n], maps[n], strict=True)),
+            audit=findings,
             picture=classifier.preprocess.picture(inputs[n].detach()),
         )
         for n in range(len(inputs))
@@ -190,28 +198,3 @@ def _strongest(interpretation: Interpretation, row: np.ndarray, c: int, count: i
     contributions = row[list(interpretation.columns)] * weights / norm
     order = np.argsort(-contributions, kind="stable")[:count]
     return [(interpretation.features[i], float(contributions[i])) for i in order if contributions[i] > 0]
-
-
-def _heatmaps(
-    recorder: Recorder, inputs: Tensor, chosen: list[list[tuple[Feature, float]]], settings: Settings
-) -> list[Float[np.ndarray, "n h w"]]:
-    """For each rank the heatmaps of all images: features of different layers share one backward pass, because the
-    images of a batch do not touch each other."""
-    maps = []
-    for rank in range(max(map(len, chosen), default=0)):
-        seeds: dict[str, Tensor] = {}
-        for n, evidence in enumerate(chosen):
-            if rank < len(evidence):
-                feature = evidence[rank][0]
-                activation = recorder.kept[feature.layer]
-                seed = seeds.setdefault(feature.layer, torch.zeros_like(activation))
-                seed[n, feature.channel] = activation[n, feature.channel]
-        gradient = pull_back(
-            [recorder.edges[layer] for layer in seeds],
-            list(seeds.values()),
-            inputs,
-            rule=settings.rule,
-            stride_fix=settings.stride_fix,
-        )
-        maps.append(heatmap.from_gradient(gradient).cpu().numpy())
-    return maps

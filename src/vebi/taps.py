@@ -15,8 +15,9 @@ from weakref import ref
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from vebi.classifier import Classifier, evaluating
 from vebi.errors import ModelError, UsageError
@@ -83,7 +84,8 @@ class Recorder(TorchDispatchMode):
 
     ``names`` are the layers that are wanted, None for all of them. ``keep(name, kind, activation)`` is told the
     activation function or the class of the module as the kind; ``kept`` maps the layer's name to what it returned.
-    While gradients are on, ``edges`` maps the name to the place in the autograd graph where a backward pass can start.
+    While gradients are on, ``edges`` maps the name to the place in the autograd graph where a backward pass can start,
+    and ``owners`` every node of that graph to the innermost module that made it.
     Raises ModelError at the end where a wanted layer did not run, or no gradient passes through it.
     """
 
@@ -91,10 +93,11 @@ class Recorder(TorchDispatchMode):
         super().__init__()
         self.kept: dict[str, object] = {}
         self.edges: dict[str, GradientEdge] = {}
+        self.owners: dict[Node, str] = {}
         self._module = module
         self._names = None if names is None else frozenset(names)
         self._keep = keep
-        self._stack: list[tuple[str, nn.Module]] = []
+        self._stack: list[tuple[str, nn.Module, set[Node]]] = []
         self._calls: Counter[str] = Counter()
         self._pending: list[tuple[str, Tensor]] = []
         self._handles: list = []
@@ -127,13 +130,14 @@ class Recorder(TorchDispatchMode):
         self._stack.clear()
 
     def _entering(self, name: str):
-        def hook(part, _inputs):
-            self._stack.append((name, part))
+        def hook(part, inputs):
+            self._stack.append((name, part, _nodes(inputs)))
 
         return hook
 
     def _leaving(self, part, _inputs, output):
-        name, _ = self._stack.pop()
+        name, _, before = self._stack.pop()
+        self._own(name, before, _nodes(output))
         if name and isinstance(output, Tensor) and name not in self.kept and output is not self._channels_last():
             self._record(name, type(part).__name__, output)
             self._mark_edges()
@@ -151,7 +155,7 @@ class Recorder(TorchDispatchMode):
         return output
 
     def _name(self, function: str) -> str:
-        path, part = self._stack[-1]
+        path, part, _ = self._stack[-1]
         named = path and type(part).__module__ == "torch.nn.modules.activation"
         name = path if named else f"{path}.{function}".lstrip(".")
         self._calls[name] += 1
@@ -169,12 +173,25 @@ class Recorder(TorchDispatchMode):
                 self.edges[name] = get_gradient_edge(output)
         self._pending.clear()
 
+    def _own(self, name: str, before: set[Node], after: set[Node]) -> None:
+        """What lies between a module's inputs and outputs is its own, unless a module inside it has taken it."""
+        while after:
+            node = after.pop()
+            if node not in before and node not in self.owners:
+                self.owners[node] = name
+                after.update(following for following, _ in node.next_functions if following is not None)
+
     def _check(self) -> None:
         for name in sorted(self._names or ()):
             if name not in self.kept:
                 raise ModelError(f"the layer {name} did not run: name layers that every picture passes through")
             if torch.is_grad_enabled() and name not in self.edges:
                 raise ModelError(f"no gradient leads from the layer {name} to the picture: name other layers")
+
+
+def _nodes(values: object) -> set[Node]:
+    """Where the tensors among some values come from."""
+    return {x.grad_fn for x in tree_leaves(values) if isinstance(x, Tensor) and x.grad_fn is not None}
 
 
 def list_layers(classifier: Classifier) -> list[Layer]:

@@ -37,6 +37,7 @@ def vebi(
 
 for command in (
     study.layers,
+    study.audit,
     study.fit,
     study.explain,
     study.report,

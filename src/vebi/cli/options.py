@@ -107,6 +107,7 @@ Layers = Annotated[
     typer.Option("--layers", metavar="NAME", help="A layer, by name or glob as 'layer3.*'; may be repeated."),
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU where there is one.")]
+Rule = Annotated[str, typer.Option(help="The backward rule: guided, deconvnet or gradient.")]
 BatchSize = Annotated[int, typer.Option(help="Pictures a pass.")]
 OwnModel = Annotated[
     str | None, typer.Option(metavar="SPEC", help="The run's model; needed where it is a file of yours.")

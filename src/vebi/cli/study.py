@@ -17,6 +17,7 @@ from vebi.cli.options import (
     Mean,
     OwnModel,
     Resize,
+    Rule,
     Size,
     Spec,
     Std,
@@ -78,6 +79,54 @@ def layers(
                 for x in found
             ]
             console.table(["layer", "kind", "channels", "positions", "receptive field", "by default"], rows)
+
+
+def audit(
+    spec: Spec,
+    weights: Weights = None,
+    mean: Mean = None,
+    std: Std = None,
+    size: Size = None,
+    resize: Resize = None,
+    interpolation: Interpolation = None,
+    classes: Classes = None,
+    layer: Layers = None,
+    rule: Rule = "guided",
+    device: Device = "auto",
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """List the non-linearities that explanations pass, covered or not.
+
+    Covered are those that the backward rule knows; through others it goes by their plain derivative.
+    """
+    with console.guarded():
+        from dataclasses import asdict
+
+        from vebi.audit import audit as examine
+        from vebi.backward import check_rule
+        from vebi.taps import choose_layers
+
+        check_rule(rule, None)
+        classifier = load_model(
+            spec,
+            weights,
+            mean=mean,
+            std=std,
+            size=size,
+            resize=resize,
+            interpolation=interpolation,
+            classes=classes,
+            device=device,
+        )
+        found = examine(classifier, choose_layers(classifier, layer), rule)
+        if as_json:
+            console.print_json([asdict(finding) for finding in found])
+        else:
+            rows = [[x.operation, x.place, x.count, x.treatment, "" if x.covered else "NOT COVERED"] for x in found]
+            console.table(["operation", "in", "times", "led back by", ""], rows)
+            missed = sum(x.count for x in found if not x.covered)
+            console.say(f"{missed} operations are not covered by the rule {rule}" if missed else "all are covered")
 
 
 def _field(size: tuple[int, int], whole: int) -> str:
@@ -187,7 +236,7 @@ def explain(
     target: Annotated[
         str | None, typer.Option("--class", metavar="NAME", help="Explain this class instead of the predicted one.")
     ] = None,
-    rule: Annotated[str, typer.Option(help="The backward rule: guided, deconvnet or gradient.")] = "guided",
+    rule: Rule = "guided",
     stride_fix: Annotated[str, typer.Option(help="centred, nearest or none.")] = "centred",
     batch_size: BatchSize = 32,
     device: Device = "auto",

@@ -110,6 +110,7 @@ def in_words(explanation: Explanation) -> dict[str, Any]:
         "probability": explanation.probability,
         "target": explanation.target,
         "evidence": [{"feature": str(e.feature), "contribution": e.contribution} for e in explanation.evidence],
+        "uncovered": [str(finding) for finding in explanation.audit if not finding.covered],
     }
 
 

@@ -119,6 +119,7 @@ def render(
         survey=found,
         wrong=sum(found.labelled.values()) - sum(found.right.values()),
         methods=METHODS,
+        uncovered=_uncovered(found),
         of_the_fit=of_the_fit,
         typical=[_example(interpretation, e, shown) for e in found.typical],
         mistakes=[_example(interpretation, e, shown) for e in found.mistakes],
@@ -135,6 +136,12 @@ def _model(interpretation: Interpretation) -> str:
     """What the model is called, without the folder that its file lies in."""
     spec = interpretation.provenance["settings"]["model"]["spec"]
     return (spec or "the network").rpartition(":")[2]
+
+
+def _uncovered(found: Survey) -> list[str]:
+    """What the explanations passed through that the backward rule does not cover."""
+    passed = {f for e in (*found.typical, *found.mistakes) for f in e.explanation.audit if not f.covered}
+    return [str(finding) for finding in sorted(passed)]
 
 
 def _class(interpretation: Interpretation, found: Survey, name: str) -> dict[str, Any]:
