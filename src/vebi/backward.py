@@ -61,9 +61,11 @@ def pull_back(
     """The seeds led back from where they start in the graph to the inputs, under a rule; the graph is kept.
 
     ``starts`` and ``seeds`` go in pairs, a seed as large as the activation it starts from. Raises UsageError for a rule
-    or stride fix that does not exist, ModelError where no gradient leads from the starts to the inputs.
+    or stride fix that does not exist, ModelError where no gradient leads from the starts to the inputs, or where it
+    leads through formulas of TorchScript's own.
     """
     check_rule(rule, stride_fix)
+    _check_graph(starts)
     with _Rules(rule, stride_fix):
         (gradient,) = torch.autograd.grad(starts, inputs, seeds, retain_graph=True, allow_unused=True)
     if gradient is None:
@@ -77,6 +79,22 @@ def check_rule(rule: str, stride_fix: str | None) -> None:
         raise UsageError(f"the backward rule is {rule!r}: choose one of {', '.join(RULES)}")
     if stride_fix not in STRIDE_FIXES:
         raise UsageError(f"the stride fix is {stride_fix!r}: choose one of centred, nearest or None")
+
+
+def _check_graph(starts: Sequence[GradientEdge]) -> None:
+    """Raises ModelError where TorchScript has compiled a part of the backward pass: there a ReLU is a product."""
+    waiting, seen = [start.node for start in starts], set()
+    while waiting:
+        node = waiting.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if "DifferentiableGraph" in node.name():
+            raise ModelError(
+                "TorchScript has compiled the network with backward formulas of its own, which no rule can tell apart: "
+                "give the module that was traced, not its trace"
+            )
+        waiting += [before for before, _ in node.next_functions if before is not None]
 
 
 def passing(packet, gradient: Tensor) -> Tensor | tuple[Tensor, None]:
@@ -120,12 +138,16 @@ class _Rules(TorchDispatchMode):
 
 
 def _convolution(
-    fix, gradient, inputs, weight, bias_sizes, stride, padding, dilation, transposed, _output_padding, groups, mask
+    fix, gradient, inputs, weight, bias_sizes, stride, padding, dilation, transposed, output_padding, groups, mask
 ):
-    if transposed or weight.ndim != 4 or max(stride) == 1 or not mask[0] or any(mask[1:]):
+    if transposed or weight.ndim != 4 or max(stride) == 1 or not mask[0]:
         return None
+    others = (None, None)
+    if any(mask[1:]):  # a kernel that depends on the picture
+        shape = (stride, padding, dilation, transposed, output_padding, groups)
+        _, *others = aten.convolution_backward(gradient, inputs, weight, bias_sizes, *shape, [False, *mask[1:]])
     stride, padding, dilation = (list(v) * (1 if len(v) == 2 else 2) for v in (stride, padding, dilation))
-    return spread(fix, gradient, inputs.shape[2:], weight, stride, padding, dilation, groups), None, None
+    return spread(fix, gradient, inputs.shape[2:], weight, stride, padding, dilation, groups), *others
 
 
 def _average_pool(fix, gradient, inputs, kernel, stride=(), padding=(0, 0), ceil=False, include_pad=True, divisor=None):
@@ -167,11 +189,15 @@ def spread(
     if fix == "nearest":
         # enlarge to what stride 1 would have given, then the ordinary backward pass with stride 1
         full = [h + 2 * p - d * (k - 1) for h, p, d, k in zip(size, padding, dilation, weight.shape[2:], strict=True)]
+        full = [max(1, n) for n in full]  # pooling with ceil_mode: the only window may reach over the edge
         enlarged = F.interpolate(gradient, size=full, mode="nearest")
-        return F.conv_transpose2d(enlarged, weight, None, 1, list(padding), 0, groups, list(dilation))
+        plane = F.conv_transpose2d(enlarged, weight, None, 1, list(padding), 0, groups, list(dilation))
+        return plane[:, :, : size[0], : size[1]]
     # holding each gradient for a block and going back with stride 1 is the stride-s pass through a wider kernel
     wide = _boxed(weight, stride, dilation)
     offset = [p + (s - 1) // 2 for p, s in zip(padding, stride, strict=True)]
+    if groups == 1 and len(set(stride)) == 1 and weight.shape[1] * stride[0] ** 2 < weight.shape[0]:
+        return _window(_by_phases(gradient, wide, stride[0]), offset, size)
     cut = [
         (n - 1) * s - 2 * o + k for n, s, o, k in zip(gradient.shape[2:], stride, offset, wide.shape[2:], strict=True)
     ]
@@ -179,7 +205,24 @@ def spread(
     if min(cut) > 0 and all(m < s for m, s in zip(missing, stride, strict=True)):  # all of it in one step
         more = [max(0, m) for m in missing]
         return F.conv_transpose2d(gradient, wide, None, list(stride), offset, more, groups)[:, :, : size[0], : size[1]]
-    plane = F.conv_transpose2d(gradient, wide, None, list(stride), 0, 0, groups)
+    return _window(F.conv_transpose2d(gradient, wide, None, list(stride), 0, 0, groups), offset, size)
+
+
+def _by_phases(gradient: Tensor, wide: Tensor, stride: int) -> Tensor:
+    """A transposed convolution of stride s as one ordinary convolution that gives all s x s phases of its result.
+
+    The same numbers; where few channels come out, as in front of the picture, several times faster.
+    """
+    out, each, *kernel = wide.shape
+    height, width = (-(-k // stride) for k in kernel)
+    wide = F.pad(wide, (0, width * stride - kernel[1], 0, height * stride - kernel[0]))
+    phases = wide.reshape(out, each, height, stride, width, stride).permute(1, 3, 5, 0, 2, 4).flip(4, 5)
+    phases = phases.reshape(each * stride**2, out, height, width)
+    return F.pixel_shuffle(F.conv2d(gradient, phases, None, 1, (height - 1, width - 1)), stride)
+
+
+def _window(plane: Tensor, offset: Sequence[int], size: Sequence[int]) -> Tensor:
+    """The part of a plane from an offset on, zeros where it ends too early."""
     missing = [max(0, o + h - have) for o, h, have in zip(offset, size, plane.shape[2:], strict=True)]
     plane = F.pad(plane, (0, missing[1], 0, missing[0]))
     return plane[:, :, offset[0] : offset[0] + size[0], offset[1] : offset[1] + size[1]]

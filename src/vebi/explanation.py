@@ -26,7 +26,7 @@ from vebi.descriptors import Progress, channel_energy, descriptors
 from vebi.errors import ImageError, UsageError
 from vebi.images import Images, gather, open_images
 from vebi.interpretation import Interpretation
-from vebi.maps import back_from
+from vebi.maps import back_from, leaf
 from vebi.taps import Feature, Recorder
 
 
@@ -160,7 +160,7 @@ def explain_batch(
     classifier = interpretation.require_classifier()
     names = list(dict.fromkeys(layer for layer, _ in interpretation.layers))
     with evaluating(classifier.module), torch.inference_mode(False), torch.enable_grad():
-        inputs = inputs.detach().clone().to(classifier.device).requires_grad_()
+        inputs = leaf(classifier, inputs)
         # a copy, because the network may overwrite an activation that no backward formula needs
         with Recorder(classifier.module, names, lambda _, __, a: a.detach().clone()) as recorder:
             scores = classifier.scores(inputs.clone()).detach()  # a network may change its input in place

@@ -70,11 +70,18 @@ def lead_back(
         return activation.detach().clone()
 
     with evaluating(classifier.module), torch.inference_mode(False), torch.enable_grad():
-        inputs = inputs.detach().clone().to(classifier.device).requires_grad_()
+        inputs = leaf(classifier, inputs)
         with Recorder(classifier.module, channels, keep) as recorder:
             classifier.scores(inputs.clone())
         maps = back_from(recorder, inputs, [list(features)] * len(inputs), rule=rule, stride_fix=stride_fix)
     return np.stack([np.stack(of_one) for of_one in maps])
+
+
+def leaf(classifier: Classifier, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """A copy of prepared inputs for a forward graph, where the classifier is. On a processor with channels last, in
+    which order its convolutions and their backward passes run up to twice as fast."""
+    last = torch.channels_last if classifier.device.type == "cpu" else torch.contiguous_format
+    return inputs.detach().clone(memory_format=last).to(classifier.device).requires_grad_()
 
 
 def back_from(

@@ -1,0 +1,128 @@
+"""How long heatmaps take, beside captum, in one run:  python benchmarks/explain.py [--json] [--rounds 5]
+
+Batches of 16 pictures at 224 px (random weights and pixels: neither changes the work), on a GPU where there is one. Needs
+the extras [bench] and [models]. Rows, each the median over the rounds, in which all take turns:
+
+- forward: a bare forward pass; floor: one forward and three plain backward passes, from the three layers to the pixels;
+- vebi-3: guided maps of one channel in each of the three layers, with the stride fix; vebi-1: the deepest alone;
+- captum-guided-gradcam: one map; captum-loop: NeuronGuidedBackprop for the same three channels, one after the other.
+"""
+
+import argparse
+import copy
+import json
+import statistics
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import torch
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from support import import_torchvision  # noqa: E402
+
+from vebi.classifier import Classifier, Preprocess  # noqa: E402
+from vebi.maps import lead_back  # noqa: E402
+from vebi.taps import Feature  # noqa: E402
+
+CASES = {
+    "resnet18": (Feature("layer2", 5), Feature("layer3", 5), Feature("layer4", 5)),
+    "vgg16": (Feature("features.15", 5), Feature("features.22", 5), Feature("features.29", 5)),
+}
+BATCH, SIZE = 16, 224
+
+
+def contestants(name: str, device: torch.device) -> dict:
+    """What is timed -> a function without arguments."""
+    from captum.attr import GuidedGradCam, NeuronGuidedBackprop
+
+    torch.manual_seed(0)
+    features = CASES[name]
+    net = getattr(import_torchvision().models, name)().eval().to(device)
+    separate = copy.deepcopy(net)  # captum's hooks do not bear ReLUs that work in place
+    for part in separate.modules():
+        if isinstance(part, nn.ReLU):
+            part.inplace = False
+    pictures = torch.randn(BATCH, 3, SIZE, SIZE, device=device)
+    classifier = Classifier(net, Preprocess(SIZE, (0.5,) * 3, (0.5,) * 3))
+    targets = net(pictures).argmax(dim=1)
+    layers = [separate.get_submodule(feature.layer) for feature in features]
+
+    def forward():
+        with torch.no_grad():
+            return net(pictures)
+
+    def floor():
+        inputs, seen = pictures.clone().requires_grad_(), []
+        handles = [layer.register_forward_hook(lambda _m, _i, out: seen.append(out)) for layer in layers]
+        separate(inputs)
+        for handle in handles:
+            handle.remove()
+        for activation, feature in zip(seen, features, strict=True):
+            seed = torch.zeros_like(activation)
+            seed[:, feature.channel] = activation[:, feature.channel].detach()
+            torch.autograd.grad(activation, inputs, seed, retain_graph=True)
+
+    def captum_loop():
+        for layer, feature in zip(layers, features, strict=True):
+            # half the sum of squares: its gradient starts from the activation itself, as vebi's does
+            half = lambda out, c=feature.channel: out[:, c].square().sum(dim=(1, 2)) / 2  # noqa: E731
+            NeuronGuidedBackprop(separate, layer).attribute(pictures.clone().requires_grad_(), half)
+
+    return {
+        "forward": forward,
+        "floor": floor,
+        "vebi-3": lambda: lead_back(classifier, pictures, features),
+        "vebi-1": lambda: lead_back(classifier, pictures, features[-1:]),
+        "captum-guided-gradcam": lambda: GuidedGradCam(separate, layers[-1]).attribute(
+            pictures.clone().requires_grad_(), target=targets
+        ),
+        "captum-loop": captum_loop,
+    }
+
+
+def measure(name: str, device: torch.device, rounds: int) -> dict[str, float]:
+    found = contestants(name, device)
+    seconds = {what: [] for what in found}
+    for turn in range(rounds + 1):  # the first one warms up
+        for what, run in found.items():
+            started = time.perf_counter()
+            run()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            if turn:
+                seconds[what].append(time.perf_counter() - started)
+    return {what: statistics.median(times) for what, times in seconds.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--model", choices=list(CASES), action="append", help="only this one; may be repeated")
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore", module="captum")
+    warnings.filterwarnings("ignore", module="torch")  # of captum's hooks
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    rows = []
+    for name in options.model or CASES:
+        seconds = measure(name, device, options.rounds)
+        rows += [{"model": name, "what": what, "seconds": time} for what, time in seconds.items()]
+        if not options.json:
+            print(f"{name}, {BATCH} pictures of {SIZE} px, {device}")
+            for what, time_ in seconds.items():
+                print(f"  {what:<22} {time_:8.3f} s")
+            for what, rival, most in (
+                ("vebi-3", "floor", 1.15),
+                ("vebi-3", "captum-loop", 0.6),
+                ("vebi-1", "captum-guided-gradcam", 0.75),
+            ):
+                print(f"  {what} / {rival}: {seconds[what] / seconds[rival]:.2f} (to be at most {most})")
+    if options.json:
+        print(json.dumps({"rows": rows}))
+
+
+if __name__ == "__main__":
+    main()
