@@ -1,16 +1,19 @@
 """How long heatmaps take, beside captum, in one run:  python benchmarks/explain.py [--json] [--rounds 5]
 
-Batches of 16 pictures at 224 px (random weights and pixels: neither changes the work), on a GPU where there is one. Needs
-the extras [bench] and [models]. Rows, each the median over the rounds, in which all take turns:
+Batches of 16 pictures at 224 px (random weights and pixels: neither changes the work), on a GPU where there is one.
+Needs the extras [bench] and [models]. Rows, each the median over the rounds, in which all take turns:
 
 - forward: a bare forward pass; floor: one forward and three plain backward passes, from the three layers to the pixels;
 - vebi-3: guided maps of one channel in each of the three layers, with the stride fix; vebi-1: the deepest alone;
 - captum-guided-gradcam: one map; captum-loop: NeuronGuidedBackprop for the same three channels, one after the other.
+
+With --memory it says instead how the peak memory grows from the 100th to the 1,000th batch of small pictures.
 """
 
 import argparse
 import copy
 import json
+import resource
 import statistics
 import sys
 import time
@@ -24,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support import import_torchvision  # noqa: E402
 
 from vebi.classifier import Classifier, Preprocess  # noqa: E402
+from vebi.flowernet import FlowerNet  # noqa: E402
 from vebi.maps import lead_back  # noqa: E402
 from vebi.taps import Feature  # noqa: E402
 
@@ -97,12 +101,31 @@ def measure(name: str, device: torch.device, rounds: int) -> dict[str, float]:
     return {what: statistics.median(times) for what, times in seconds.items()}
 
 
+def memory(batches: int = 1000) -> dict[str, float]:
+    """Peak memory of this process in MiB after 100 batches and after all of them."""
+    torch.manual_seed(0)
+    net = FlowerNet(6).eval()
+    classifier = Classifier(net, Preprocess(net.size, net.mean, net.std))
+    features = [Feature("relu2", 1), Feature("relu3", 1), Feature("relu4", 1)]
+    peaks = {}
+    for k in range(1, batches + 1):
+        lead_back(classifier, torch.randn(4, 3, net.size, net.size), features)
+        if k in (100, batches):
+            peaks[f"after {k}"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peaks
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--model", choices=list(CASES), action="append", help="only this one; may be repeated")
+    parser.add_argument("--memory", action="store_true", help="measure memory instead of time")
     options = parser.parse_args()
+    if options.memory:
+        peaks = memory()
+        print(json.dumps(peaks) if options.json else "\n".join(f"{k} batches: {v:.0f} MiB" for k, v in peaks.items()))
+        return
     warnings.filterwarnings("ignore", module="captum")
     warnings.filterwarnings("ignore", module="torch")  # of captum's hooks
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
 from vebi.classifier import Classifier, evaluating
+from vebi.errors import ModelError
 from vebi.taps import Layer, Recorder
 
 #: Nodes of the autograd graph that a rule acts on.
@@ -70,8 +71,14 @@ def audit(classifier: Classifier, layers: Iterable[Layer], rule: str = "guided")
 def walk(
     starts: Iterable[GradientEdge], inputs: Tensor, owners: Mapping[Node, str], rule: str = "guided"
 ) -> tuple[Finding, ...]:
-    """The same on a graph that is there: from ``starts`` to ``inputs``, which nodes are whose by ``owners``."""
-    leading = _leading([edge.node for edge in starts], inputs)
+    """The same on a graph that is there: from ``starts`` to ``inputs``, which nodes are whose by ``owners``.
+
+    Raises ModelError where no gradient leads from a start to the inputs.
+    """
+    starts = [edge.node for edge in starts]
+    leading = _leading(starts, inputs)
+    if not all(leading[node] for node in starts):
+        raise ModelError("no gradient leads from some of the layers to the picture: name other layers")
     counts: Counter[tuple[bool, str, str, str]] = Counter()
     for node, depends in leading.items():
         operation = re.sub(r"Backward\d*$", "", node.name())
