@@ -48,9 +48,29 @@ def test_what_is_compiled_inside_runs_as_it_was_written():
     assert [layer.channels for layer in list_layers(around(net)) if layer.default] == [4]
 
 
-def test_a_scripted_model_is_refused():
-    with pytest.raises(ModelError, match="the model is scripted, and its layers cannot be seen: give the module"):
-        around(torch.jit.script(Branching().eval()))
+@pytest.mark.parametrize("make", [torch.jit.script, lambda net: torch.jit.trace(net, torch.zeros(1, 3, 8, 8))])
+def test_a_scripted_model_is_refused(make):
+    with pytest.raises(
+        ModelError, match="scripted or traced by torch.jit, and its layers cannot be seen: give the mod"
+    ):
+        around(make(Branching().eval()))
+    with pytest.raises(ModelError, match="scripted or traced"):
+        around(nn.Sequential(make(Branching().eval()), nn.Softmax(dim=1)))
+
+
+def test_a_network_that_keeps_a_tensor_of_its_first_pass_can_be_trained_afterwards():
+    class Keeping(Branching):
+        mask = None
+
+        def forward(self, x):
+            if self.mask is None:
+                self.mask = torch.ones_like(x) * 2
+            return super().forward(x * self.mask)
+
+    net = Keeping().eval()
+    list_layers(around(net))
+    net(torch.randn(1, 3, 8, 8)).sum().backward()
+    assert net.linear.weight.grad is not None
 
 
 def test_a_quantised_model_is_refused():

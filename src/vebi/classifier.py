@@ -158,8 +158,11 @@ def _plain(module: nn.Module) -> nn.Module:
     """
     while isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel) or _is_compiled(module):
         module = module._orig_mod if _is_compiled(module) else module.module
-    if isinstance(module, torch.jit.ScriptModule) and not isinstance(module, torch.jit.TracedModule):
-        raise ModelError("the model is scripted, and its layers cannot be seen: give the module that it was made from")
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        raise ModelError(
+            "the model is scripted or traced by torch.jit, and its layers cannot be seen: "
+            "give the module that it was made from"
+        )
     if any(".quantized" in type(part).__module__ for part in module.modules()):
         raise ModelError(
             "the model is quantised, and no gradient passes through it: give the model before quantisation"
@@ -176,8 +179,8 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     """The module in evaluation mode and not compiled; every part goes back to the mode it was in."""
     modes = {part: part.training for part in module.modules()}
     compiled = any(_is_compiled(part) or part._compiled_call_impl is not None for part in modes)
-    module.eval()
     try:
+        module.eval()
         with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
             yield
     finally:

@@ -75,7 +75,7 @@ def describe(
             raise ModelError(f"the activations of {name} hold NaN or infinity: check the weights and the preparation")
         return found
 
-    with torch.inference_mode(), Recorder(classifier.module, names, energy) as recorder:
+    with torch.no_grad(), Recorder(classifier.module, names, energy) as recorder:
         scores = classifier.scores(inputs)
     return descriptors([recorder.kept[name] for name in names], descriptor.unit_norm), scores
 

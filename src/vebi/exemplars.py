@@ -73,7 +73,7 @@ def find_exemplars(
     order = sorted(ranks)
     predicted = dict(zip(table.column("indices").tolist(), table.column("predictions").tolist(), strict=True))
     done = 0
-    with evaluating(classifier.module), torch.inference_mode():
+    with evaluating(classifier.module), torch.no_grad():
         for batch in batches(images, order, classifier.preprocess.prepare, batch_size, strict=True):
             with Recorder(classifier.module, names, lambda name, _, a: _peaks(a[:, channels[name]])) as recorder:
                 classifier.scores(batch.inputs.clone().to(classifier.device))

@@ -113,7 +113,7 @@ def _place(data: Any) -> str | None:
 
 def named(classifier: Classifier, images: Images) -> Classifier:
     """A classifier without class names with those of the data's folders, else numbers."""
-    with evaluating(classifier.module), torch.inference_mode():
+    with evaluating(classifier.module), torch.no_grad():
         count = classifier.scores(classifier.blank()).shape[1]
     if not images.class_names:
         return replace(classifier, class_names=tuple(str(i) for i in range(count)))

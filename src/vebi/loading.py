@@ -316,7 +316,7 @@ def _check_finite(module: nn.Module) -> None:
 
 def _try(classifier: Classifier) -> None:
     try:
-        with torch.inference_mode():
+        with torch.no_grad():
             classifier.scores(classifier.blank())
     except InputError:
         raise

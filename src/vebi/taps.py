@@ -204,7 +204,7 @@ def list_layers(classifier: Classifier) -> list[Layer]:
         height, width = output.shape[2:] if output.ndim == 4 else (1, 1)
         return Layer(name, kind, output.shape[1], height, width, kind in names)
 
-    with evaluating(classifier.module), torch.inference_mode():
+    with evaluating(classifier.module), torch.no_grad():
         with Recorder(classifier.module, None, describe) as recorder:
             classifier.scores(classifier.blank())
     return [layer for layer in recorder.kept.values() if layer is not None]

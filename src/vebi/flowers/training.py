@@ -160,7 +160,7 @@ def _epoch(network, optimizer, inputs, labels, preprocess, epoch: int, epochs: i
 
 
 def _accuracy(network: nn.Module, inputs: Tensor, labels: Tensor, preprocess: Preprocess) -> float:
-    with torch.inference_mode():
+    with torch.no_grad():
         hits = [
             (network(_normalised(x, preprocess)).argmax(dim=1) == y).sum().item()
             for x, y in zip(inputs.split(256), labels.split(256), strict=True)

@@ -134,7 +134,7 @@ class _Known:
 def _predict(classifier: Classifier, images: Images, indices: list[int], batch_size: int, progress) -> _Known:
     rows: list[tuple[int, int, int, float]] = []
     done, skipped = 0, []
-    with evaluating(classifier.module), torch.inference_mode():
+    with evaluating(classifier.module), torch.no_grad():
         for batch in batches(images, indices, classifier.preprocess.prepare, batch_size):
             if batch.indices:
                 likely = classifier.scores(batch.inputs.to(classifier.device)).softmax(dim=1).max(dim=1)

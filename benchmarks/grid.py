@@ -1,0 +1,110 @@
+"""How much of a heatmap is grid, without and with the stride fix:  python benchmarks/grid.py DEMO [--json]
+
+DEMO is the folder of a finished `vebi demo`. For its reference network (stride 2, then max pooling) and for a network
+that begins with an 11 x 11 convolution of stride 4, trained here on the same flowers: the share of energy at the non-zero
+multiples of 1/s of the strided convolution and of the cumulative strides behind it, over held-out flowers and the
+features of every layer, and the correlation of what lies below the grid with and without the fix.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from vebi import load, load_classifier
+from vebi.batches import batches
+from vebi.classifier import Classifier, Preprocess
+from vebi.evaluation.grid import grid_energy, low_pass_correlation
+from vebi.flowers.training import split
+from vebi.images import Subset, open_images
+from vebi.maps import feature_maps
+from vebi.taps import Feature
+
+
+class Coarse(nn.Module):
+    """AlexNet's beginning: an 11 x 11 convolution of stride 4, then pooling of stride 2."""
+
+    def __init__(self, classes: int):
+        super().__init__()
+        self.conv1, self.relu1 = nn.Conv2d(3, 32, 11, stride=4, padding=2), nn.ReLU()
+        self.conv2, self.relu2 = nn.Conv2d(32, 48, 5, padding=2), nn.ReLU()
+        self.linear = nn.Linear(48, classes)
+
+    def forward(self, x):
+        x = F.max_pool2d(self.relu1(self.conv1(x)), 3, 2)
+        return self.linear(self.relu2(self.conv2(x)).mean(dim=(2, 3)))
+
+
+def train(net: nn.Module, images, prepare: Preprocess, epochs: int = 6) -> float:
+    """Trains in place; the share of pictures that the network is right on."""
+    (batch,) = batches(images, range(len(images)), prepare.prepare, len(images))
+    inputs, labels = batch.inputs, torch.tensor(batch.labels)
+    optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
+    for _ in range(epochs):
+        for some in torch.randperm(len(labels)).split(32):
+            optimizer.zero_grad()
+            F.cross_entropy(net(inputs[some]), labels[some]).backward()
+            optimizer.step()
+    with torch.no_grad():
+        return float((net(inputs).argmax(dim=1) == labels).float().mean())
+
+
+def compare(classifier: Classifier, images, features: list[Feature], stride: int, cumulative: tuple[int, ...]) -> dict:
+    plain, fixed = (
+        feature_maps(classifier, images, features, stride_fix=fix).reshape(-1, *[classifier.preprocess.size] * 2)
+        for fix in (None, "centred")
+    )
+    fires = plain.any(axis=(1, 2)) & fixed.any(axis=(1, 2))
+    plain, fixed = plain[fires].astype(float), fixed[fires].astype(float)
+    energy = {s: [float(grid_energy(maps, s).mean()) for maps in (plain, fixed)] for s in (stride, *cumulative)}
+    return {
+        "maps": int(fires.sum()),
+        "stride": stride,
+        "without_fix": energy[stride][0],
+        "with_fix": energy[stride][1],
+        "falls_by": energy[stride][0] / energy[stride][1],
+        "low_pass_correlation": float(low_pass_correlation(plain, fixed, stride).mean()),
+        "cumulative": {s: energy[s] for s in cumulative},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("demo", type=Path)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    classifier = load_classifier(options.demo / "network.safetensors")
+    run = load(options.demo / "run", classifier)
+    images = open_images(options.demo / "flowers", classifier.class_names)
+    learnt, held_out = split(images, 0)
+    shown = Subset(images, held_out[::6])
+    rows = {}
+    for layer in dict.fromkeys(feature.layer for feature in run.features):
+        features = [feature for feature in run.features if feature.layer == layer]
+        rows[f"reference network, {layer}"] = compare(classifier, shown, features, 2, (4, 8, 16))
+    torch.manual_seed(0)
+    net = Coarse(len(classifier.class_names))
+    accuracy = train(net, Subset(images, learnt), classifier.preprocess)
+    coarse = Classifier(net.eval(), classifier.preprocess, classifier.class_names)
+    for layer, channels in (("relu1", 32), ("relu2", 48)):
+        features = [Feature(layer, c) for c in range(0, channels, 4)]
+        rows[f"11 x 11, stride 4, {layer}"] = compare(coarse, shown, features, 4, (8,))
+    if options.json:
+        print(json.dumps({"rows": rows, "coarse_accuracy": accuracy}))
+        return
+    print(f"the 11 x 11 network is right on {accuracy:.1%} of the {len(learnt)} pictures that it was trained on")
+    for name, row in rows.items():
+        cumulative = ", ".join(f"1/{s}: {a:.3f} -> {b:.3f}" for s, (a, b) in row["cumulative"].items())
+        print(
+            f"{name}: {row['maps']} maps, at 1/{row['stride']}: {row['without_fix']:.4f} -> {row['with_fix']:.5f}, "
+            f"{row['falls_by']:.0f} times less; below the grid r = {row['low_pass_correlation']:.3f}; {cumulative}"
+        )
+
+
+if __name__ == "__main__":
+    np.seterr(all="raise", under="ignore")
+    main()
