@@ -1,9 +1,9 @@
 """How much of a heatmap is grid, without and with the stride fix:  python benchmarks/grid.py DEMO [--json]
 
 DEMO is the folder of a finished `vebi demo`. For its reference network (stride 2, then max pooling) and for a network
-that begins with an 11 x 11 convolution of stride 4, trained here on the same flowers: the share of energy at the non-zero
-multiples of 1/s of the strided convolution and of the cumulative strides behind it, over held-out flowers and the
-features of every layer, and the correlation of what lies below the grid with and without the fix.
+that begins with an 11 x 11 convolution of stride 4, trained here on the same flowers: the share of energy at the
+non-zero multiples of 1/s of the strided convolution and of the cumulative strides behind it, over held-out flowers and
+the features of every layer, and the correlation of what lies below the grid with and without the fix.
 """
 
 import argparse

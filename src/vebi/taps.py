@@ -76,6 +76,10 @@ class Layer:
     default: bool
 
 
+aten = torch.ops.aten
+#: A linear layer of N x H x W x C: the product of two matrices, seen as N x H x W x C again, and perhaps a bias.
+_PRODUCTS, _VIEWS, _BIASES = (aten.addmm, aten.mm), (aten.view, aten._unsafe_view), (aten.add, aten.add_)
+
 Keep = Callable[[str, str, Tensor], object]
 
 
@@ -101,6 +105,7 @@ class Recorder(TorchDispatchMode):
         self._calls: Counter[str] = Counter()
         self._pending: list[tuple[str, Tensor]] = []
         self._handles: list = []
+        self._product: Callable[[], Tensor | None] = lambda: None
         self._channels_last: Callable[[], Tensor | None] = lambda: None  # what a linear layer gave for every position
 
     def __enter__(self):
@@ -150,7 +155,12 @@ class Recorder(TorchDispatchMode):
             name = self._name(function)
             if args[0] is not self._channels_last():
                 self._record(name, function, output)
-        elif operator.overloadpacket is torch.ops.aten.linear and output.ndim == 4:
+        elif operator.overloadpacket in _PRODUCTS:
+            self._product = ref(output)
+        elif operator.overloadpacket in _VIEWS and output.ndim == 4 and args[0] is self._product():
+            if output.shape[-1] == args[0].shape[-1]:
+                self._channels_last = ref(output)
+        elif operator.overloadpacket in _BIASES and args[0] is not None and args[0] is self._channels_last():
             self._channels_last = ref(output)
         return output
 

@@ -58,6 +58,22 @@ def test_what_others_warn_of_is_not_for_users():
 # --- layers ---------------------------------------------------------------------------------------------------------
 
 
+def test_audit():
+    found = told("audit", *MODEL)
+    assert {"place": "relu1", "operation": "relu", "treatment": "rule", "covered": True, "count": 1} in found
+    assert all(finding["covered"] for finding in found)
+    said = vebi("audit", *MODEL)
+    assert "max_pool2d_with_indices" in said.out and said.err == "all are covered\n"
+    source = Path("network.py").read_text()
+    Path("network.py").write_text(source.replace("F.relu(self.conv2(x))", "F.relu(self.conv2(x).abs())"))
+    said = vebi("audit", *MODEL)
+    assert "NOT COVERED" in said.out and said.err == "1 operations are not covered by the rule guided\n"
+    assert "NOT COVERED" not in vebi("audit", *MODEL, "--rule", "gradient").out
+    assert "abs" not in vebi("audit", *MODEL, "--layers", "relu1").out
+    assert "the backward rule is 'lrp'" in fails(2, "audit", *MODEL, "--rule", "lrp")
+    assert "no layer is called 'relu9'" in fails(2, "audit", *MODEL, "--layers", "relu9")
+
+
 def test_layers():
     found = told("layers", *MODEL)
     assert [layer["name"] for layer in found if layer["default"]] == ["relu1", "relu"]

@@ -12,6 +12,7 @@ from PIL import Image
 from support import SIZE, ToyNet
 
 import vebi
+from vebi.audit import Finding
 from vebi.classifier import Preprocess
 from vebi.errors import InputError, UsageError
 from vebi.images import open_images
@@ -121,6 +122,16 @@ def test_without_mistakes_labels_or_masks(toy_run, squares):
     said = words(render(found, replace(seen, typical=(replace(seen.typical[0], explanation=silent),)), title="x"))
     assert "None of the chosen features of blue fired here" in said
     assert "correct on none" in words(render(found, replace(seen, typical=()), title="x"))
+
+
+def test_what_no_rule_covers_is_said(toy_run, squares):
+    found, _ = toy_run
+    seen = survey(found, open_images(squares, found.classes))
+    assert "Not covered by the backward rule" not in words(render(found, seen, title="x"))
+    passed = (Finding("inner.2", "clamp", "plain", False, 2), Finding("relu", "relu", "rule", True, 1))
+    through = replace(seen.typical[0], explanation=replace(seen.typical[0].explanation, audit=passed))
+    said = words(render(found, replace(seen, typical=(through,)), title="x"))
+    assert "Not covered by the backward rule: these heatmaps passed through clamp in inner.2, 2 times." in said
 
 
 def test_scores_and_notes(toy_run, squares):
