@@ -1,13 +1,16 @@
-"""How much of a heatmap is grid, without and with the stride fix:  python benchmarks/grid.py DEMO [--json]
+"""How much of a heatmap is grid, without and with the stride fix:  python benchmarks/grid.py DEMO [--json] [--alexnet]
 
 DEMO is the folder of a finished `vebi demo`. For its reference network (stride 2, then max pooling) and for a network
 that begins with an 11 x 11 convolution of stride 4, trained here on the same flowers: the share of energy at the
 non-zero multiples of 1/s of the strided convolution and of the cumulative strides behind it, over held-out flowers and
-the features of every layer, and the correlation of what lies below the grid with and without the fix.
+the features of every layer, and the correlation of what lies below the grid with and without the fix. The cumulative
+shares contain those of the strides before, and ever more ordinary detail: read them beside the share of white noise.
+With --alexnet the same, in a minute, for torchvision's AlexNet at 224 px with random weights (extra [models]).
 """
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +21,13 @@ from torch import nn
 from vebi import load, load_classifier
 from vebi.batches import batches
 from vebi.classifier import Classifier, Preprocess
-from vebi.evaluation.grid import grid_energy, low_pass_correlation
+from vebi.evaluation.grid import grid_energy, low_pass_correlation, white_noise
 from vebi.flowers.training import split
 from vebi.images import Subset, open_images
 from vebi.maps import feature_maps
 from vebi.taps import Feature
+
+FIXES = (None, "centred", "nearest")
 
 
 class Coarse(nn.Module):
@@ -54,28 +59,38 @@ def train(net: nn.Module, images, prepare: Preprocess, epochs: int = 6) -> float
 
 
 def compare(classifier: Classifier, images, features: list[Feature], stride: int, cumulative: tuple[int, ...]) -> dict:
-    plain, fixed = (
-        feature_maps(classifier, images, features, stride_fix=fix).reshape(-1, *[classifier.preprocess.size] * 2)
-        for fix in (None, "centred")
-    )
-    fires = plain.any(axis=(1, 2)) & fixed.any(axis=(1, 2))
-    plain, fixed = plain[fires].astype(float), fixed[fires].astype(float)
-    energy = {s: [float(grid_energy(maps, s).mean()) for maps in (plain, fixed)] for s in (stride, *cumulative)}
+    size = classifier.preprocess.size
+    found = [feature_maps(classifier, images, features, stride_fix=fix).reshape(-1, size, size) for fix in FIXES]
+    fires = np.all([maps.any(axis=(1, 2)) for maps in found], axis=0)
+    found = [maps[fires] for maps in found]
+    energy = {s: [float(grid_energy(maps, s).mean()) for maps in found] for s in (stride, *cumulative)}
+    same = [float(low_pass_correlation(found[0], maps, stride).mean()) for maps in found[1:]]
     return {
         "maps": int(fires.sum()),
         "stride": stride,
         "without_fix": energy[stride][0],
         "with_fix": energy[stride][1],
         "falls_by": energy[stride][0] / energy[stride][1],
-        "low_pass_correlation": float(low_pass_correlation(plain, fixed, stride).mean()),
-        "cumulative": {s: energy[s] for s in cumulative},
+        "low_pass_correlation": same[0],
+        "nearest": {"with_fix": energy[stride][2], "low_pass_correlation": same[1]},
+        "cumulative": {s: [*energy[s][:2], white_noise(size, size, s)] for s in cumulative},
     }
+
+
+def alexnet() -> Classifier:
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from support import import_torchvision
+
+    torch.manual_seed(0)
+    net = import_torchvision().models.alexnet(weights=None).eval()
+    return Classifier(net, Preprocess(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("demo", type=Path)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--alexnet", action="store_true")
     options = parser.parse_args()
     classifier = load_classifier(options.demo / "network.safetensors")
     run = load(options.demo / "run", classifier)
@@ -93,15 +108,24 @@ def main() -> None:
     for layer, channels in (("relu1", 32), ("relu2", 48)):
         features = [Feature(layer, c) for c in range(0, channels, 4)]
         rows[f"11 x 11, stride 4, {layer}"] = compare(coarse, shown, features, 4, (8,))
+    if options.alexnet:
+        wide = alexnet()
+        few = Subset(images, held_out[::24])
+        for layer in ("features.1", "features.4", "features.7", "features.9", "features.11"):
+            features = [Feature(layer, c) for c in range(0, 64, 8)]
+            rows[f"AlexNet, random weights, {layer}"] = compare(wide, few, features, 4, (8, 16))
     if options.json:
         print(json.dumps({"rows": rows, "coarse_accuracy": accuracy}))
         return
     print(f"the 11 x 11 network is right on {accuracy:.1%} of the {len(learnt)} pictures that it was trained on")
     for name, row in rows.items():
-        cumulative = ", ".join(f"1/{s}: {a:.3f} -> {b:.3f}" for s, (a, b) in row["cumulative"].items())
+        cumulative = ", ".join(
+            f"1/{s}: {a:.3f} -> {b:.3f} (noise {c:.3f})" for s, (a, b, c) in row["cumulative"].items()
+        )
         print(
             f"{name}: {row['maps']} maps, at 1/{row['stride']}: {row['without_fix']:.4f} -> {row['with_fix']:.5f}, "
-            f"{row['falls_by']:.0f} times less; below the grid r = {row['low_pass_correlation']:.3f}; {cumulative}"
+            f"{row['falls_by']:.0f} times less; below the grid r = {row['low_pass_correlation']:.3f}; {cumulative}; "
+            f"nearest: {row['nearest']['with_fix']:.5f}, r = {row['nearest']['low_pass_correlation']:.3f}"
         )
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from vebi.classifier import Classifier, Preprocess
 from vebi.errors import UsageError
-from vebi.evaluation.grid import grid_energy, low_pass, low_pass_correlation
+from vebi.evaluation.grid import grid_energy, low_pass, low_pass_correlation, white_noise
 from vebi.flowernet import FlowerNet
 from vebi.maps import lead_back
 from vebi.taps import Feature
@@ -40,7 +40,9 @@ def test_a_grid_of_another_period_counts_where_frequencies_meet():
 
 def test_white_noise_has_the_share_of_the_bins():
     noise = np.random.default_rng(0).normal(size=(200, 48, 48))
-    assert grid_energy(noise, 4).mean() == pytest.approx(15 * 9 / (48 * 48 - 9), rel=0.05)
+    assert white_noise(48, 48, 4) == 15 * 9 / (48 * 48 - 9)
+    assert white_noise(51, 50, 4) == white_noise(48, 48, 4)
+    assert grid_energy(noise, 4).mean() == pytest.approx(white_noise(48, 48, 4), rel=0.05)
 
 
 @pytest.mark.parametrize("s", [5, 7])
@@ -56,6 +58,25 @@ def test_laws():
     assert grid_energy(maps.transpose(0, 2, 1), 4) == pytest.approx(whole)
     assert ((whole >= 0) & (whole <= 1)).all()
     assert grid_energy(np.zeros((2, 16, 16)), 2).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("type_", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [1e-12, 1 / 3, 1e9])
+def test_raw_maps_may_be_of_any_size(scale, type_):
+    assert grid_energy(np.full((1, 48, 48), scale, type_), 4) == 0  # rounding is no energy
+    wave, line = np.cos(2 * np.pi * 5 * X / 48), np.cos(2 * np.pi * X / 4)
+    maps = (scale * np.stack([wave + line, line])).astype(type_)
+    assert grid_energy(maps, 4) == pytest.approx([0.5, 1], abs=1e-3)
+    assert low_pass_correlation(maps[:1], scale * maps[:1], 4) == pytest.approx(1)
+    assert low_pass_correlation(maps[:1], np.full((1, 48, 48), scale, type_), 4) == 0
+
+
+@pytest.mark.parametrize(("k", "share"), [(0, 1), (1, 6 / 7), (2, 1 / 6), (8, 0)])
+def test_a_modulated_line_counts_as_far_as_it_stays_near_the_line(k, share):
+    """cos(k y) moves half of a line by k bins to either side, and the window spreads each half as -1, 2, -1. That
+    makes -1, 2, -2, 2, -1 around the line for k = 1, and -1, 2, -1, 0, -1, 2, -1 for k = 2; the middle three count."""
+    y, x = (2 * np.pi * axis / 96 for axis in np.mgrid[:96, :96])
+    assert grid_energy((np.cos(k * y) * np.cos(24 * x))[None], 4) == pytest.approx(share, abs=0.01)
 
 
 def test_what_lies_below_the_grid():

@@ -5,6 +5,9 @@ from jaxtyping import Float
 
 from vebi.errors import UsageError
 
+#: An amplitude this small beside the map itself is rounding.
+ROUNDING = 1e-12
+
 
 def grid_energy(maps: Float[np.ndarray, "n h w"], stride: int) -> Float[np.ndarray, " n"]:
     """The share of every map's energy at the non-zero multiples of 1/stride, in [0, 1]; lower is better.
@@ -13,24 +16,31 @@ def grid_energy(maps: Float[np.ndarray, "n h w"], stride: int) -> Float[np.ndarr
     spectrum at (k/s, l/s), k and l not both 0. The map is cut to a multiple of the stride, so that these frequencies
     are bins of the Fourier transform, and windowed (Hann), so that its border does not leak into them; of every bin
     the eight around it count too, into which window and object spread a line. The mean, (0, 0) with its neighbours, is
-    no part of the energy. White noise has the share of the bins; a map without any energy has 0.
+    no part of the energy. Read it beside ``white_noise``, the share of a map without any order. A map that is
+    the same everywhere has 0.
     Raises UsageError for a stride below 2 or maps that are smaller than four strides.
     """
-    height, width = _cut(maps, stride)
-    power = _power(maps[:, :height, :width])
-    lines = np.zeros((height, width), bool)
-    mean = np.zeros((height, width), bool)
-    for k in range(stride):
-        for line in range(stride):
-            around = np.ix_(_near(k * height // stride, height), _near(line * width // stride, width))
-            (mean if k == line == 0 else lines)[around] = True
+    lines, mean = _bins(*maps.shape[1:], stride)
+    height, width = lines.shape
+    power, floor = _power(maps[:, :height, :width].astype(np.float64))
     total = power[:, ~mean].sum(axis=1)
-    return np.where(total > 0, power[:, lines & ~mean].sum(axis=1) / np.where(total > 0, total, 1), 0.0)
+    there = total > floor
+    return np.where(there, power[:, lines].sum(axis=1) / np.where(there, total, 1), 0.0)
+
+
+def white_noise(height: int, width: int, stride: int) -> float:
+    """The share of the bins that ``grid_energy`` takes for grid, in [0, 1]: what white noise has.
+
+    It grows with the square of the stride: at large strides much of it is ordinary detail. Raises UsageError likewise.
+    """
+    lines, mean = _bins(height, width, stride)
+    return float(lines.sum() / (~mean).sum())
 
 
 def low_pass(maps: Float[np.ndarray, "n h w"], stride: int) -> Float[np.ndarray, "n h w"]:
     """What a map holds below half the lowest grid frequency, 1 / (2 stride): its content without any grid."""
-    _cut(maps, stride)
+    _cut(*maps.shape[1:], stride)
+    maps = maps.astype(np.float64)
     frequencies = [np.abs(np.fft.fftfreq(side)) for side in maps.shape[1:]]
     kept = np.maximum(*np.meshgrid(*frequencies, indexing="ij")) < 0.5 / stride
     return np.fft.ifft2(np.fft.fft2(maps) * kept).real
@@ -41,26 +51,45 @@ def low_pass_correlation(
 ) -> Float[np.ndarray, " n"]:
     """Pearson correlation of what two maps hold below the grid, in [-1, 1]; 0 where one of them is constant."""
     a, b = (low_pass(maps, stride).reshape(len(maps), -1) for maps in (one, other))
-    a, b = (x - x.mean(axis=1, keepdims=True) for x in (a, b))
-    scale = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return np.where(scale > 1e-12, (a * b).sum(axis=1) / np.where(scale > 1e-12, scale, 1), 0.0)
+    a, b = (_unit(x) for x in (a, b))
+    return (a * b).sum(axis=1)
 
 
-def _cut(maps: np.ndarray, stride: int) -> tuple[int, int]:
+def _unit(rows: np.ndarray) -> np.ndarray:
+    """Rows without their means, scaled to length 1; zeros where nothing but rounding is left."""
+    varying = rows - rows.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(varying, axis=1, keepdims=True)
+    there = length > ROUNDING * np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.where(there, varying / np.where(there, length, 1), 0.0)
+
+
+def _cut(height: int, width: int, stride: int) -> tuple[int, int]:
     """The largest multiples of the stride that fit into the maps."""
-    height, width = (side // stride * stride if stride > 1 else 0 for side in maps.shape[1:])
-    if min(height, width) < 4 * max(stride, 1):
+    if stride < 2 or min(height, width) < 4 * stride:
         raise UsageError(
-            f"the stride is {stride} and the maps have {maps.shape[1]} x {maps.shape[2]} pixels: "
+            f"the stride is {stride} and the maps have {height} x {width} pixels: "
             f"give a stride of at least 2 and maps of at least four strides"
         )
-    return height, width
+    return height // stride * stride, width // stride * stride
 
 
-def _power(maps: np.ndarray) -> np.ndarray:
+def _bins(height: int, width: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which bins of the cut map's spectrum are grid, and which belong to the mean."""
+    height, width = _cut(height, width, stride)
+    lines, mean = np.zeros((height, width), bool), np.zeros((height, width), bool)
+    for k in range(stride):
+        for line in range(stride):
+            around = np.ix_(_near(k * height // stride, height), _near(line * width // stride, width))
+            (mean if k == line == 0 else lines)[around] = True
+    return lines, mean
+
+
+def _power(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The windowed power spectra without the mean, and the energy that rounding alone leaves of every map."""
     window = np.outer(*(np.hanning(side + 2)[1:-1] for side in maps.shape[1:]))
     weighted = (maps * window).sum(axis=(1, 2), keepdims=True) / window.sum()
-    return np.abs(np.fft.fft2((maps - weighted) * window)) ** 2
+    whole = (maps * window) ** 2
+    return np.abs(np.fft.fft2((maps - weighted) * window)) ** 2, ROUNDING**2 * whole.sum(axis=(1, 2)) * window.size
 
 
 def _near(place: int, side: int) -> list[int]:
