@@ -1,13 +1,13 @@
 """The whole story on rendered flowers: render, train, fit, explain, report with scores."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from vebi import provenance
-from vebi.fitting import interpret
+from vebi.fitting import StageProgress, interpret, of_stage
 from vebi.flowers import generate
 from vebi.flowers.training import split, train
 from vebi.images import open_images
@@ -23,7 +23,7 @@ FOLD = 0
 MU = 5.0
 
 
-def run(out: Path, *, progress: Callable[[str, int, int], None] | None = None) -> dict[str, Any]:
+def run(out: Path, *, progress: StageProgress | None = None) -> dict[str, Any]:
     """Makes or completes the demo in ``out`` and returns the contents of its ``summary.json``.
 
     What is there from an earlier call is used again. ``progress`` is called with (stage, done, all).
@@ -31,16 +31,13 @@ def run(out: Path, *, progress: Callable[[str, int, int], None] | None = None) -
     out.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
 
-    def tell(stage: str):
-        return None if progress is None else lambda done, total: progress(stage, done, total)
-
     with _timed(seconds, "flowers"):
         dataset = generate(
-            out / "flowers", variant=VARIANT, images_per_class=IMAGES_PER_CLASS, progress=tell("flowers")
+            out / "flowers", variant=VARIANT, images_per_class=IMAGES_PER_CLASS, progress=of_stage(progress, "flowers")
         )
     with _timed(seconds, "train"):
         checkpoint = out / "network.safetensors"
-        training = train(out / "flowers", checkpoint, epochs=EPOCHS, fold=FOLD, progress=tell("training"))
+        training = train(out / "flowers", checkpoint, epochs=EPOCHS, fold=FOLD, progress=of_stage(progress, "training"))
     with _timed(seconds, "fit"):
         classifier = load_classifier(checkpoint)
         images = open_images(out / "flowers", classifier.class_names)
@@ -48,7 +45,7 @@ def run(out: Path, *, progress: Callable[[str, int, int], None] | None = None) -
         interpretation = interpret(classifier, learnt, mu=MU, out=out / "run", progress=progress)
     with _timed(seconds, "explain"):
         shown = [held_out[i] for i in range(0, len(held_out), len(held_out) // (2 * len(classifier.class_names)))]
-        write_gallery(interpretation, shown, out / "explanations", progress=tell("explanations"))
+        write_gallery(interpretation, shown, out / "explanations", progress=of_stage(progress, "explanations"))
     with _timed(seconds, "report"):
         found = write_report(
             interpretation,

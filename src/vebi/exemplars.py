@@ -17,7 +17,7 @@ from torch import Tensor
 from vebi.batches import batches
 from vebi.classifier import Classifier, evaluating
 from vebi.descriptors import DescriptorTable
-from vebi.images import Images
+from vebi.images import Images, evenly
 from vebi.receptive import Field, receptive_fields
 from vebi.taps import Feature, Recorder
 
@@ -110,8 +110,7 @@ def _peaks(activation: Tensor) -> Int[Tensor, "n k 2"]:
 
 def _spread_out(classifier: Classifier, images: Images, batch_size: int) -> list[UInt8[np.ndarray, "h w 3"]]:
     """Pictures from all over the data in a mixed order, for comparison with those that a feature likes."""
-    spread = np.unique(np.linspace(0, len(images) - 1, TOP).round().astype(int))
-    indices = np.random.default_rng(0).permutation(spread).tolist()
+    indices = np.random.default_rng(0).permutation(evenly(range(len(images)), TOP)).tolist()
     found = batches(images, indices, classifier.preprocess.prepare, batch_size)
     pictures = [classifier.preprocess.picture(x) for batch in found if batch.indices for x in batch.inputs]
     return pictures or [classifier.preprocess.picture(classifier.blank()[0])]

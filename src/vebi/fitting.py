@@ -14,7 +14,7 @@ import torch
 from vebi import lasso, provenance, runs
 from vebi.batches import skipped_note
 from vebi.classifier import Classifier, evaluating
-from vebi.descriptors import SHARD, Descriptor, DescriptorTable, tabulate
+from vebi.descriptors import SHARD, Descriptor, DescriptorTable, Progress, tabulate
 from vebi.errors import InputError, ModelError, UsageError, VebiWarning
 from vebi.exemplars import find_exemplars
 from vebi.images import Images, listed, open_images
@@ -25,6 +25,11 @@ from vebi.taps import choose_layers
 NEAR_CHANCE = 0.1
 LABELS = {"predicted": "predictions", "true": "labels"}
 StageProgress = Callable[[str, int, int], None]
+
+
+def of_stage(progress: StageProgress | None, name: str) -> Progress | None:
+    """The progress of one stage."""
+    return None if progress is None else lambda done, total: progress(name, done, total)
 
 
 def interpret(
@@ -79,9 +84,6 @@ def interpret(
         "strict": strict,
     }
 
-    def stage(name: str):
-        return None if progress is None else lambda done, total: progress(name, done, total)
-
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(out or scratch)
         if runs.claim(folder, settings):
@@ -97,9 +99,9 @@ def interpret(
             batch_size=batch_size,
             shard_size=SHARD,
             strict=strict,
-            progress=stage("descriptors"),
+            progress=of_stage(progress, "descriptors"),
         )
-        found = _from_table(classifier, images, table, settings, stage("exemplars"))
+        found = _from_table(classifier, images, table, settings, of_stage(progress, "exemplars"))
         if out is not None:
             write(found, folder)
         _warn(found.provenance["notes"])

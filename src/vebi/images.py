@@ -284,6 +284,12 @@ def listed(names: Sequence[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def evenly(things: Sequence[Any], most: int) -> list[Any]:
+    """At most so many things, spread evenly over all of them."""
+    places = np.linspace(0, len(things) - 1, min(most, len(things))).round().astype(int)
+    return [things[place] for place in places]
+
+
 def gather(places: Sequence[str | os.PathLike]) -> list[Path]:
     """The files among ``places`` and all pictures below the folders among them, in order."""
     found: list[Path] = []

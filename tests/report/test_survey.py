@@ -12,10 +12,10 @@ import vebi
 from vebi.classifier import Preprocess
 from vebi.errors import ImageError, InputError
 from vebi.evaluation.iou import auc_iou
-from vebi.images import DataSet, open_images
+from vebi.images import DataSet, evenly, open_images
 from vebi.masks import cut_mask, find_masks
 from vebi.report import survey as module
-from vebi.report.survey import evenly, survey
+from vebi.report.survey import survey
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,12 @@ from vebi import provenance
 from vebi.errors import InputError, UsageError
 from vebi.exemplars import vivid
 from vebi.explanation import Explanation
+from vebi.fitting import StageProgress
 from vebi.heatmap import RAMP, overlay
-from vebi.images import open_images
+from vebi.images import evenly, open_images
 from vebi.interpretation import Interpretation
 from vebi.masks import find_masks
-from vebi.report.survey import WHOLE, Example, StageProgress, Survey, evenly, survey
+from vebi.report.survey import WHOLE, Example, Survey, survey
 from vebi.runs import make_folder
 from vebi.storage import whole
 from vebi.taps import Feature
@@ -65,9 +66,8 @@ def write_report(
         raise InputError(
             f"the pictures of the run are not in {held} any more: say which pictures to take examples from"
         )
-    unknown = [name for name in classes or () if name not in interpretation.classes]
-    if unknown:
-        interpretation.selected(unknown[0])  # says which there are
+    for name in classes or ():
+        interpretation.selected(name)  # says which there are
     collection = open_images(held if images is None else images, interpretation.classes)
     out = Path(out)
     make_folder(out.parent)
@@ -196,11 +196,9 @@ def _feature(interpretation: Interpretation, feature: Feature, name: str) -> dic
         for f, w in interpretation.selected(other)
         if f == feature
     ]
-    alike = exemplar.consistency
+    alike, average = exemplar.consistency, vivid(exemplar)
     return {
         "name": str(feature),
-        "layer": feature.layer,
-        "channel": feature.channel,
         "depth": names.index(feature.layer) + 1,
         "count": exemplar.count,
         "whole": (height, width) == (side, side),
@@ -211,8 +209,8 @@ def _feature(interpretation: Interpretation, feature: Feature, name: str) -> dic
         "strongest_on": list(exemplar.predicted.items())[:3],
         "elsewhere": sum(list(exemplar.predicted.values())[3:]),
         "alike_in_words": None if alike is None else next(word for least, word in WORDS if alike >= least),
-        "average": inline(vivid(exemplar), MEDIUM),
-        "thumb": inline(vivid(exemplar), SMALL),
+        "average": inline(average, MEDIUM),
+        "thumb": inline(average, SMALL),
         "crops": [
             inline(crop, SMALL) | {"of": Path(image_id).name}
             for crop, image_id in zip(exemplar.crops[:CROPS], exemplar.image_ids, strict=False)
@@ -246,7 +244,6 @@ def _row(interpretation: Interpretation, explanation: Explanation) -> dict[str, 
         "evidence": [
             {
                 "name": str(e.feature),
-                "contribution": e.contribution,
                 "share": e.contribution / together,
                 "map": _over(explanation, heat),
                 "average": inline(vivid(interpretation.exemplar(e.feature)), SMALL),

@@ -13,7 +13,8 @@ from vebi.classifier import Classifier, evaluating
 from vebi.errors import ImageError, InputError
 from vebi.evaluation.iou import auc_iou
 from vebi.explanation import Explanation, explanations
-from vebi.images import UNKNOWN, Images, Subset
+from vebi.fitting import StageProgress, of_stage
+from vebi.images import UNKNOWN, Images, Subset, evenly
 from vebi.interpretation import Interpretation
 from vebi.masks import Mask, cut_mask
 
@@ -23,7 +24,6 @@ TYPICAL, MISTAKES, CONFUSIONS = 12, 8, 6
 WHOLE = "whole-picture"  # for comparison: a map that marks every pixel alike
 #: What is scored where there are masks: name -> stride fix.
 METHODS = {"vebi": "centred", "vebi-without-stride-fix": None}
-StageProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -87,16 +87,13 @@ def survey(
     """Predicts up to ``LOOKED_AT`` pictures, explains the examples among them, and scores up to ``SCORED`` of them with
     ``masks`` (index -> mask). Raises ImageError where no picture can be decoded."""
     classifier, classes = interpretation.require_classifier(), interpretation.classes
-
-    def stage(name: str):
-        return None if progress is None else lambda done, total: progress(name, done, total)
-
-    known = _predict(classifier, images, evenly(range(len(images)), LOOKED_AT), batch_size, stage("predictions"))
-    good = known.labels == known.predictions
+    known = _predict(
+        classifier, images, evenly(range(len(images)), LOOKED_AT), batch_size, of_stage(progress, "predictions")
+    )
     rows = [*_typical(known), *_mistakes(known)]
     chosen = Subset(images, known.indices[rows].tolist())
     truths = [None if label == UNKNOWN else classes[label] for label in known.labels[rows]]
-    found = explanations(interpretation, chosen, batch_size=batch_size, progress=stage("examples"))
+    found = explanations(interpretation, chosen, batch_size=batch_size, progress=of_stage(progress, "examples"))
     examples = [
         Example(e, truth, _for_truth(interpretation, Subset(chosen, [k]), e, truth))
         for k, (e, truth) in enumerate(zip(found, truths, strict=True))
@@ -105,20 +102,14 @@ def survey(
     return Survey(
         looked_at=len(known.indices),
         total=len(images),
-        right={name: int((good & (known.labels == c)).sum()) for c, name in enumerate(classes)},
+        right={name: int((known.right & (known.labels == c)).sum()) for c, name in enumerate(classes)},
         labelled={name: int((known.labels == c).sum()) for c, name in enumerate(classes)},
         typical=tuple(e for e in examples if e.for_truth is None),
         mistakes=tuple(e for e in examples if e.for_truth is not None),
         confusions=_confusions(known, classes),
-        scores=_score(interpretation, images, truth, batch_size, stage) if truth else {},
+        scores=_score(interpretation, images, truth, batch_size, progress) if truth else {},
         scored=len(truth),
     )
-
-
-def evenly(things: Sequence[int], most: int) -> list[int]:
-    """At most so many things, spread evenly over all of them."""
-    places = np.linspace(0, len(things) - 1, min(most, len(things))).round().astype(int)
-    return [things[place] for place in places]
 
 
 @dataclass(frozen=True)
@@ -129,6 +120,14 @@ class _Known:
     labels: np.ndarray
     predictions: np.ndarray
     probabilities: np.ndarray
+
+    @property
+    def right(self) -> np.ndarray:
+        return self.labels == self.predictions
+
+    @property
+    def wrong(self) -> np.ndarray:
+        return ~self.right & (self.labels != UNKNOWN)
 
 
 def _predict(classifier: Classifier, images: Images, indices: list[int], batch_size: int, progress) -> _Known:
@@ -150,7 +149,7 @@ def _predict(classifier: Classifier, images: Images, indices: list[int], batch_s
 
 def _typical(known: _Known) -> list[int]:
     """For each of some predicted classes the row of the picture in the middle of its right ones by probability."""
-    fine = (known.labels == known.predictions) | (known.labels == UNKNOWN)
+    fine = ~known.wrong
     rows = []
     for c in evenly(np.unique(known.predictions[fine]).tolist(), TYPICAL):
         members = np.flatnonzero(fine & (known.predictions == c))
@@ -161,7 +160,7 @@ def _typical(known: _Known) -> list[int]:
 
 def _mistakes(known: _Known) -> list[int]:
     """The rows of the most confident mistakes, no pair of true and predicted class twice."""
-    wrong = np.flatnonzero((known.labels != known.predictions) & (known.labels != UNKNOWN))
+    wrong = np.flatnonzero(known.wrong)
     rows: dict[tuple[int, int], int] = {}
     for row in wrong[np.argsort(-known.probabilities[wrong], kind="stable")]:
         rows.setdefault((int(known.labels[row]), int(known.predictions[row])), int(row))
@@ -178,8 +177,7 @@ def _for_truth(
 
 
 def _confusions(known: _Known, classes: Sequence[str]) -> tuple[tuple[str, str, int], ...]:
-    wrong = (known.labels != known.predictions) & (known.labels != UNKNOWN)
-    counts = Counter(zip(known.labels[wrong].tolist(), known.predictions[wrong].tolist(), strict=True))
+    counts = Counter(zip(known.labels[known.wrong].tolist(), known.predictions[known.wrong].tolist(), strict=True))
     return tuple((classes[t], classes[p], n) for (t, p), n in counts.most_common(CONFUSIONS))
 
 
@@ -192,14 +190,14 @@ def _masks(classifier: Classifier, masks: Callable[[int], Mask], indices: list[i
     return found
 
 
-def _score(interpretation: Interpretation, images: Images, truth: dict[int, Mask], batch_size: int, stage) -> dict:
+def _score(interpretation: Interpretation, images: Images, truth: dict[int, Mask], batch_size: int, progress) -> dict:
     """Mean area under the IoU curve of the combined maps, in percent, by method."""
     masks = torch.from_numpy(np.stack(list(truth.values())))
     some = Subset(images, list(truth))
     scores = {}
     for method, fix in METHODS.items():
-        progress = stage(f"score {method}"[:14])
-        found = explanations(interpretation, some, stride_fix=fix, batch_size=batch_size, progress=progress)
+        told = of_stage(progress, f"score {method}"[:14])
+        found = explanations(interpretation, some, stride_fix=fix, batch_size=batch_size, progress=told)
         maps = torch.from_numpy(np.stack([explanation.combined() for explanation in found]))
         scores[method] = 100 * float(auc_iou(maps, masks).mean())
     return scores | {WHOLE: 100 * float(auc_iou(torch.ones_like(maps), masks).mean())}
