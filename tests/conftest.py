@@ -12,8 +12,9 @@ from jaxtyping import install_import_hook
 from support import COLOURS, SIZE, ToyNet, draw_square
 
 CHECKED = (
-    "backward batches classifier decoding descriptors evaluation.iou exemplars explanation fitting flowernet heatmap "
-    "images interpretation lasso loading receptive runs taps"
+    "backward batches classifier decoding descriptors evaluation.grid_pointing evaluation.iou evaluation.metric "
+    "evaluation.metrics evaluation.pointing evaluation.precision evaluation.relevance evaluation.statistics exemplars "
+    "explanation fitting flowernet heatmap images interpretation lasso loading receptive runs taps"
 )
 install_import_hook([f"vebi.{name}" for name in CHECKED.split()], "support.typecheck")
 

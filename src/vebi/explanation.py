@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -21,12 +21,11 @@ from vebi import heatmap
 from vebi.audit import Finding, walk
 from vebi.backward import check_rule
 from vebi.batches import batches, report_skipped
-from vebi.classifier import evaluating
 from vebi.descriptors import Progress, channel_energy, descriptors
 from vebi.errors import ImageError, UsageError
 from vebi.images import Images, gather, open_images
 from vebi.interpretation import Interpretation
-from vebi.maps import back_from, leaf
+from vebi.maps import back_from, forward_graph
 from vebi.taps import Feature, Recorder
 
 
@@ -158,18 +157,11 @@ def explain_batch(
 ) -> list[Explanation]:
     """Explanations of one prepared batch: one forward graph, and as many backward passes as a picture has features."""
     classifier = interpretation.require_classifier()
-    names = list(dict.fromkeys(layer for layer, _ in interpretation.layers))
-    with evaluating(classifier.module), torch.inference_mode(False), torch.enable_grad():
-        inputs = leaf(classifier, inputs)
-        # a copy, because the network may overwrite an activation that no backward formula needs
-        with Recorder(classifier.module, names, lambda _, __, a: a.detach().clone()) as recorder:
-            scores = classifier.scores(inputs.clone()).detach()  # a network may change its input in place
-        energies = [channel_energy(recorder.kept[name], interpretation.descriptor.energy) for name in names]
-        rows = descriptors(energies, interpretation.descriptor.unit_norm).double().cpu().numpy()
+    with forward_graph(classifier, inputs, tapped(interpretation)) as (inputs, recorder, scores):
         predicted = scores.argmax(dim=1).tolist()
         probabilities = scores.softmax(dim=1).amax(dim=1).tolist()
         wanted = predicted if targets is None else list(targets)
-        chosen = [_strongest(interpretation, row, c, settings.features) for row, c in zip(rows, wanted, strict=True)]
+        chosen = contributors(interpretation, recorder, wanted, settings.features)
         features = [[feature for feature, _ in evidence] for evidence in chosen]
         maps = back_from(recorder, inputs, features, rule=settings.rule, stride_fix=settings.stride_fix)
         starts = [recorder.edges[layer] for layer in dict.fromkeys(f.layer for some in features for f in some)]
@@ -187,6 +179,55 @@ def explain_batch(
         )
         for n in range(len(inputs))
     ]
+
+
+@dataclass(frozen=True)
+class CombinedMaps:
+    """An ``Explainer``: the evidence for the targets as one map a picture, in [0, 1]; zeros where there is none.
+
+    The maps of ``explain_batch`` and ``Explanation.combined``, without what else an explanation holds.
+    """
+
+    interpretation: Interpretation = field(repr=False)
+    settings: Settings = Settings()
+    reduction: str = "max"
+
+    def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
+        rule, fix = self.settings.rule, self.settings.stride_fix
+        classifier = self.interpretation.require_classifier()
+        with forward_graph(classifier, images, tapped(self.interpretation)) as (inputs, recorder, _):
+            chosen = contributors(self.interpretation, recorder, targets.tolist(), self.settings.features)
+            features = [[feature for feature, _ in evidence] for evidence in chosen]
+            maps = back_from(recorder, inputs, features, rule=rule, stride_fix=fix)
+        return combine_all(maps, chosen, inputs, self.reduction)
+
+
+def combine_all(
+    maps: Sequence[Sequence[Float[np.ndarray, "h w"]]],
+    chosen: Sequence[Sequence[tuple[Feature, float]]],
+    inputs: Float[Tensor, "n c h w"],
+    reduction: str = "max",
+) -> Float[Tensor, "n h w"]:
+    """For every picture its features' maps combined to one (``heatmap.combine``), zeros where it has none."""
+    found = np.zeros((len(inputs), *inputs.shape[2:]), np.float32)
+    for n, (some, evidence) in enumerate(zip(maps, chosen, strict=True)):
+        if evidence:
+            found[n] = heatmap.combine(np.stack(some), np.array([c for _, c in evidence]), reduction)
+    return torch.from_numpy(found).to(inputs.device)
+
+
+def tapped(interpretation: Interpretation) -> list[str]:
+    """The layers whose activations make a descriptor."""
+    return list(dict.fromkeys(layer for layer, _ in interpretation.layers))
+
+
+def contributors(
+    interpretation: Interpretation, recorder: Recorder, targets: Sequence[int], count: int
+) -> list[list[tuple[Feature, float]]]:
+    """For every recorded picture the features with the largest positive contributions to its target, with these."""
+    energies = [channel_energy(recorder.kept[n], interpretation.descriptor.energy) for n in tapped(interpretation)]
+    rows = descriptors(energies, interpretation.descriptor.unit_norm).double().cpu().numpy()
+    return [_strongest(interpretation, row, c, count) for row, c in zip(rows, targets, strict=True)]
 
 
 def _strongest(interpretation: Interpretation, row: np.ndarray, c: int, count: int) -> list[tuple[Feature, float]]:

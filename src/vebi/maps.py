@@ -4,7 +4,8 @@ One forward graph serves all of them. The pictures of a batch do not touch each 
 feature of every picture, from whichever layers; a second feature of the same picture needs another pass.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from vebi.classifier import Classifier, evaluating
 from vebi.descriptors import Progress
 from vebi.errors import UsageError
 from vebi.images import open_images
-from vebi.taps import Feature, Recorder
+from vebi.taps import Feature, Keep, Recorder
 
 
 def feature_maps(
@@ -69,12 +70,27 @@ def lead_back(
             raise UsageError(f"{name} has {activation.shape[1]} channels, so there is no {name}:{max(channels[name])}")
         return activation.detach().clone()
 
-    with evaluating(classifier.module), torch.inference_mode(False), torch.enable_grad():
-        inputs = leaf(classifier, inputs)
-        with Recorder(classifier.module, channels, keep) as recorder:
-            classifier.scores(inputs.clone())
+    with forward_graph(classifier, inputs, channels, keep) as (inputs, recorder, _):
         maps = back_from(recorder, inputs, [list(features)] * len(inputs), rule=rule, stride_fix=stride_fix)
     return np.stack([np.stack(of_one) for of_one in maps])
+
+
+def _copy(_name: str, _kind: str, activation: Tensor) -> Tensor:
+    """A copy, because the network may overwrite an activation that no backward formula needs."""
+    return activation.detach().clone()
+
+
+@contextmanager
+def forward_graph(
+    classifier: Classifier, inputs: Float[Tensor, "n c h w"], layers: Iterable[str] = (), keep: Keep = _copy
+) -> Iterator[tuple[Float[Tensor, "n c h w"], Recorder, Float[Tensor, "n classes"]]]:
+    """One forward pass of prepared inputs with gradients on: the inputs as a leaf of the graph, a recorder of the
+    ``layers`` and the class scores."""
+    with evaluating(classifier.module), torch.inference_mode(False), torch.enable_grad():
+        inputs = leaf(classifier, inputs)
+        with Recorder(classifier.module, layers, keep) as recorder:
+            scores = classifier.scores(inputs.clone())  # a network may change its input in place
+        yield inputs, recorder, scores
 
 
 def leaf(classifier: Classifier, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:

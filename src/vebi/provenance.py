@@ -4,7 +4,18 @@ import platform
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("vebi", "torch", "numpy", "scikit-learn", "pillow", "safetensors", "torchvision", "timm", "mitsuba")
+PACKAGES = (
+    "vebi",
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pillow",
+    "safetensors",
+    "torchvision",
+    "timm",
+    "mitsuba",
+)
 
 
 def versions() -> dict[str, str]:

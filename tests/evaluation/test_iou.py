@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vebi.errors import UsageError
-from vebi.evaluation.iou import auc_iou, iou_curve
+from vebi.evaluation.iou import auc_iou, best_iou, iou_curve
 
 
 def literal(heat, mask, t):
@@ -46,11 +46,25 @@ def test_special_maps():
     assert auc_iou(torch.ones(1, 4, 4), torch.ones(1, 4, 4, dtype=torch.bool)).item() == 1
 
 
+def test_best_iou_by_hand():
+    heat, mask = tensors([[1.0, 0.6], [0.2, 0.0]], [[1, 0], [1, 0]])
+    assert best_iou(heat, mask).item() == pytest.approx(2 / 3)  # of 2/4, 2/3, 1/3 and 1/2, see above
+    assert best_iou(heat, mask, steps=3).item() == pytest.approx(1 / 2)  # thresholds 0, 0.5, 1 miss it
+    quarter = torch.zeros(1, 4, 4, dtype=torch.bool)
+    quarter[0, 0] = True
+    perfect = quarter.float()
+    assert best_iou(perfect, quarter).item() == 1
+    for empty_handed in (1 - perfect, torch.zeros(1, 4, 4), torch.ones(1, 4, 4)):
+        assert best_iou(empty_handed, quarter).item() == 0.25  # nothing beats the whole picture
+    assert best_iou(torch.rand(1, 4, 4), torch.ones(1, 4, 4, dtype=torch.bool)).item() == 1
+
+
 def test_images_do_not_mix():
     generator = torch.Generator().manual_seed(0)
     maps, masks = torch.rand(5, 6, 7, generator=generator), torch.rand(5, 6, 7, generator=generator) > 0.6
-    alone = torch.cat([auc_iou(m[None], k[None]) for m, k in zip(maps, masks, strict=True)])
-    torch.testing.assert_close(auc_iou(maps, masks), alone)
+    for metric in (auc_iou, best_iou):
+        alone = torch.cat([metric(m[None], k[None]) for m, k in zip(maps, masks, strict=True)])
+        torch.testing.assert_close(metric(maps, masks), alone)
 
 
 @settings(max_examples=60, deadline=None)
@@ -74,13 +88,16 @@ def test_area_is_the_mean_over_the_curve(heat, mask):
     expected = np.mean([literal(heat, mask, t) for t in grid])
     got = auc_iou(*tensors(heat, mask)).item()
     assert got == pytest.approx(expected, rel=1e-5) and 0 <= got <= 1
+    assert best_iou(*tensors(heat, mask)).item() == pytest.approx(max(literal(heat, mask, t) for t in grid), rel=1e-5)
 
 
 def test_bad_input():
     masks = torch.ones(2, 3, 3, dtype=torch.bool)
-    for bad in (torch.full((2, 3, 3), 1.5), torch.full((2, 3, 3), -0.1), torch.full((2, 3, 3), float("nan"))):
+    for bad in (1.5, -0.1):
         with pytest.raises(UsageError, match="scale them"):
-            auc_iou(bad, masks)
+            auc_iou(torch.full((2, 3, 3), bad), masks)
+    with pytest.raises(UsageError, match="map of image 0 holds values that are not finite"):
+        auc_iou(torch.full((2, 3, 3), float("nan")), masks)
     masks[1] = False
     with pytest.raises(UsageError, match="mask of image 1 is empty"):
         auc_iou(torch.rand(2, 3, 3), masks)

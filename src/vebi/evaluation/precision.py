@@ -1,0 +1,29 @@
+"""Average precision: the pixels of the mask as positives, ranked by the heatmap."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from vebi.evaluation.metric import check
+
+
+def average_precision(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"]) -> Float[Tensor, " n"]:
+    """The sum of (R_k - R_k-1) P_k over a map's distinct values, highest first, where P_k and R_k are precision and
+    recall of the pixels at or above the k-th value. In [0, 1], higher is better; maps non-negative, of any scale.
+
+    Average precision as ``sklearn.metrics.average_precision_score`` defines it. Tied pixels enter together, so that
+    their order decides nothing: a constant map scores the share of the mask, which is also about what chance scores.
+    Raises UsageError for an empty mask, for values that are negative or not finite and for different shapes.
+    """
+    check(maps, masks)
+    heat, inside = maps.flatten(1).contiguous(), masks.flatten(1)
+    # recall rises by 1 / |mask| with every pixel of the mask: the sum is the mean precision at their values;
+    # pixels outside, set below every value, count for none of them
+    hits = _at_least(torch.where(inside, heat, -1), heat)
+    precision = hits / _at_least(heat, heat)
+    return torch.where(inside, precision, 0).sum(dim=1) / inside.sum(dim=1)
+
+
+def _at_least(rows: Float[Tensor, "n p"], values: Float[Tensor, "n q"]) -> Tensor:
+    """How many elements of its row are at or above every value (n q)."""
+    return rows.shape[1] - torch.searchsorted(rows.sort(dim=1).values, values)
