@@ -12,9 +12,14 @@ from jaxtyping import install_import_hook
 from support import COLOURS, SIZE, ToyNet, draw_square
 
 CHECKED = (
-    "backward batches classifier decoding descriptors evaluation.grid_pointing evaluation.iou evaluation.metric "
-    "evaluation.metrics evaluation.pointing evaluation.precision evaluation.relevance evaluation.statistics exemplars "
-    "explanation fitting flowernet heatmap images interpretation lasso loading receptive runs taps"
+    "audit backward baselines.cam baselines.deconvnet baselines.explainer baselines.grad_cam "
+    "baselines.grad_cam_plus_plus baselines.gradient baselines.guided_backprop baselines.guided_cam "
+    "baselines.input_x_gradient baselines.layer_cam baselines.peers baselines.upsampled_activations batches "
+    "benchmark.contest benchmark.examples benchmark.mosaics benchmark.scoring benchmark.sensitivity benchmark.table "
+    "benchmark.truth classifier decoding descriptors evaluation.grid evaluation.grid_pointing evaluation.iou "
+    "evaluation.metric evaluation.metrics evaluation.pointing evaluation.precision evaluation.relevance "
+    "evaluation.statistics exemplars explanation fitting flowernet heatmap images interpretation lasso loading maps "
+    "masks receptive report.contest runs taps"
 )
 install_import_hook([f"vebi.{name}" for name in CHECKED.split()], "support.typecheck")
 

@@ -23,7 +23,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from support import ToyNet, draw_square
 
-from vebi import explain, interpret, load, runs
+from vebi import explain, interpret, load, masks, runs
 from vebi.classifier import Preprocess
 from vebi.cli.options import load_model
 from vebi.errors import InputError, VebiError, VebiWarning
@@ -265,9 +265,9 @@ def test_a_run_is_gone_on_with_only_where_its_settings_are_equal(files, change):
 def look_at_masks(files: Path) -> None:
     record = load_dataset(files / "flowers")
     assert {"red", "blue"} <= {entry["name"] for entry in record["classes"]}
-    find_masks.__globals__["_record"].cache_clear()
-    masks = find_masks(open_images(files / "flowers"))
-    assert all(masks(k).shape == (48, 48) and masks(k).dtype == bool for k in range(2))
+    masks._record.cache_clear()
+    found = find_masks(open_images(files / "flowers"))
+    assert all(found(k).shape == (48, 48) and found(k).dtype == bool for k in range(2))
 
 
 def test_masks_that_are_intact_are_right(files):

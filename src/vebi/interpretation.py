@@ -1,5 +1,6 @@
 """What a classifier has learned: for every class the few features that tell it apart, with weights and pictures."""
 
+import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,12 @@ class Interpretation:
         if self.classifier is None:
             raise UsageError("this interpretation is not bound to a model: load it with vebi.load(run, classifier=...)")
         return self.classifier
+
+    def fingerprint(self) -> str:
+        """A hash of what explanations depend on, beside the model: features, weights, descriptor."""
+        digest = hashlib.sha256(repr((self.classes, self.features, self.layers, self.descriptor)).encode())
+        digest.update(np.ascontiguousarray(self.weights).tobytes())
+        return digest.hexdigest()
 
     def save(self, folder: str | os.PathLike) -> None:
         """Writes the run into a folder. Raises RunError where that holds other files or a run with other settings."""

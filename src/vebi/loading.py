@@ -156,7 +156,9 @@ def _build(spec: str, state: dict[str, Tensor] | None) -> tuple[nn.Module, dict[
         return _timm(name, pretrained=state is None)
     file, _, function = spec.rpartition(":")
     if kind != "vebi" and file.endswith(".py"):
-        module = _call(Path(file), function)
+        module = call_function(Path(file), function)
+        if not isinstance(module, nn.Module):
+            raise ModelError(f"{spec} returned a {type(module).__name__}, but a torch.nn.Module is needed")
         return module, _attributes(module)
     raise UsageError(
         f"{spec!r} names no model: give FILE.py:FUNCTION, torchvision:NAME, timm:NAME or a checkpoint of `vebi train`"
@@ -170,11 +172,13 @@ def _attributes(source: Any) -> dict[str, Any]:
     return {k: getattr(source, k, None) for k in _PREPARATION}
 
 
-def _call(file: Path, function: str) -> nn.Module:
+def call_function(file: Path, function: str, *arguments: Any) -> Any:
+    """What a function of a user's file returns; the file is executed, and can import modules beside it meanwhile.
+
+    Raises ModelError where file or function do not exist, or stop with an error.
+    """
     if not file.is_file():
-        raise ModelError(
-            f"{file} does not exist: give the path of a Python file and the function that builds the network"
-        )
+        raise ModelError(f"{file} does not exist: give the path of a Python file and a function in it")
     name = f"vebi_model_{file.stem}"
     source = importlib.util.spec_from_file_location(name, file)
     namespace = importlib.util.module_from_spec(source)
@@ -182,17 +186,14 @@ def _call(file: Path, function: str) -> nn.Module:
     try:
         with _neighbours(file.resolve().parent):
             source.loader.exec_module(namespace)
-            build = getattr(namespace, function, None)
-            if not callable(build):
+            found = getattr(namespace, function, None)
+            if not callable(found):
                 raise ModelError(f"{file} has no function {function!r}: give FILE.py:FUNCTION")
-            module = build()
-    except ModelError:
+            return found(*arguments)
+    except VebiError:
         raise
     except (Exception, SystemExit) as error:
         raise ModelError(f"{file}:{function} stopped with {type(error).__name__}: {error}") from error
-    if not isinstance(module, nn.Module):
-        raise ModelError(f"{file}:{function} returned a {type(module).__name__}, but a torch.nn.Module is needed")
-    return module
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def find_masks(images: Images, folder: Path | None = None) -> Callable[[int], Ma
     return None
 
 
-def cut_mask(preprocess: Preprocess, mask: Mask) -> Mask:
+def cut_mask(preprocess: Preprocess, mask: Mask) -> Bool[np.ndarray, "side side"]:
     """The mask as the network saw its picture: scaled and cut out as that was, by nearest neighbours."""
     return np.asarray(preprocess.cut(Image.fromarray(mask.astype(np.uint8)), "nearest")) > 0
 

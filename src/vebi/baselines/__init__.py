@@ -1,0 +1,1 @@
+"""Methods to compare with, one a file; every one is an ``Explainer`` (see ``explainer``)."""

@@ -1,0 +1,65 @@
+"""What class activation maps share: the layer they look at, its activations and their gradient, the way up."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vebi.baselines.explainer import one_of_each
+from vebi.classifier import Classifier
+from vebi.errors import UsageError
+from vebi.maps import forward_graph
+from vebi.taps import Layer, choose_layers, list_layers
+
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+
+
+def find_layer(classifier: Classifier, name: str | None = None) -> str:
+    """The layer that a class activation map is made of: the one named, else one that is found.
+
+    Found is the last layer with as many positions as the last activation function that still has more than one. That
+    is the last convolutional layer of Selvaraju et al. (2017), behind its activation function and in front of any
+    pooling, and where branches end there, what a module makes of them. Without such an activation function it is the
+    last layer that has more than one position.
+    Raises UsageError where there is none, or where the one named is none.
+    """
+    if name is not None:
+        chosen = choose_layers(classifier, name)
+        if len(chosen) != 1 or not _is_map(chosen[0]):
+            raise UsageError(f"{name!r} names no single layer with maps of more than one position: see `vebi layers`")
+        return chosen[0].name
+    # pictures are square, so what is not holds something else, as tokens or channels in another place
+    layers = [layer for layer in list_layers(classifier) if _is_map(layer) and layer.height == layer.width]
+    if not layers:
+        raise UsageError("the network has no layer with N x C x H x W maps: a class activation map needs one")
+    last = next((layer for layer in reversed(layers) if layer.default), layers[-1])
+    size = (last.height, last.width)
+    return next(layer.name for layer in reversed(layers) if (layer.height, layer.width) == size)
+
+
+def _is_map(layer: Layer) -> bool:
+    return layer.height * layer.width > 1
+
+
+def evidence(
+    classifier: Classifier, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"], layer: str
+) -> tuple[Float[Tensor, "n k u v"], Float[Tensor, "n k u v"]]:
+    """The activations of a layer and the derivatives of the class scores, before any softmax, with respect to them."""
+    with forward_graph(classifier, images, [layer]) as (_, recorder, scores):
+        (gradient,) = torch.autograd.grad(scores, [recorder.edges[layer]], one_of_each(scores, targets))
+        return recorder.kept[layer], gradient
+
+
+def enlarge(
+    cam: Float[Tensor, "n u v"], images: Float[Tensor, "n c h w"], interpolation: str
+) -> Float[Tensor, "n h w"]:
+    """A map of a layer at the resolution of the pictures."""
+    if cam.shape[1:] == (1, 1):  # to interpolate between equal numbers leaves rounding errors, which scaling would show
+        return cam.expand(-1, *images.shape[2:])
+    corners = None if interpolation == "nearest" else False
+    return F.interpolate(cam[:, None], images.shape[2:], mode=interpolation, align_corners=corners)[:, 0]
+
+
+def check_interpolation(name: str) -> None:
+    if name not in INTERPOLATIONS:
+        raise UsageError(f"interpolation is {name!r}: choose one of {', '.join(INTERPOLATIONS)}")

@@ -1,0 +1,20 @@
+"""The gradient (Simonyan, Vedaldi and Zisserman, "Deep inside convolutional networks", 2014, section 3.1)."""
+
+from dataclasses import dataclass, field
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vebi import heatmap
+from vebi.baselines.explainer import score_gradient
+from vebi.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """The largest absolute derivative of the class score over the colours of a pixel."""
+
+    classifier: Classifier = field(repr=False)
+
+    def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
+        return heatmap.strongest(score_gradient(self.classifier, images, targets))

@@ -1,0 +1,21 @@
+"""Input x gradient (Shrikumar et al., "Not just a black box", 2016)."""
+
+from dataclasses import dataclass, field
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vebi import heatmap
+from vebi.baselines.explainer import score_gradient
+from vebi.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class InputXGradient:
+    """The derivative of the class score times the normalised input, added over the colours; signed."""
+
+    classifier: Classifier = field(repr=False)
+
+    def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
+        gradient = score_gradient(self.classifier, images, targets)
+        return heatmap.added(gradient * images.to(gradient.device))

@@ -1,0 +1,219 @@
+"""What every method promises, and the gradient of a class score."""
+
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from baselines.nets import gradients_by_hand, same
+
+from vebi.baselines.deconvnet import Deconvnet
+from vebi.baselines.explainer import score_gradient
+from vebi.baselines.grad_cam import GradCam
+from vebi.baselines.grad_cam_plus_plus import GradCamPlusPlus
+from vebi.baselines.gradient import Gradient
+from vebi.baselines.guided_backprop import GuidedBackprop
+from vebi.baselines.guided_cam import GuidedCam
+from vebi.baselines.input_x_gradient import InputXGradient
+from vebi.baselines.layer_cam import LayerCam
+from vebi.baselines.upsampled_activations import UpsampledActivations
+from vebi.errors import UsageError
+from vebi.explanation import CombinedMaps, Settings
+
+#: From a classifier.
+PLAIN = {
+    "gradient": Gradient,
+    "input x gradient": InputXGradient,
+    "guided backprop": GuidedBackprop,
+    "guided backprop, fixed": partial(GuidedBackprop, stride_fix="centred"),
+    "deconvnet": Deconvnet,
+    "deconvnet, fixed": partial(Deconvnet, stride_fix="nearest"),
+    "grad-cam": GradCam,
+    "grad-cam of relu1": partial(GradCam, layer="relu1"),
+    "grad-cam++": GradCamPlusPlus,
+    "layer-cam": LayerCam,
+    "layer-cam, bicubic": partial(LayerCam, interpolation="bicubic"),
+    "guided grad-cam": lambda classifier: GuidedCam(GradCam(classifier), "centred"),
+    "guided grad-cam++": lambda classifier: GuidedCam(GradCamPlusPlus(classifier)),
+}
+#: From an interpretation.
+FITTED = {
+    "vebi": CombinedMaps,
+    "vebi, mean": partial(CombinedMaps, settings=Settings(5, stride_fix=None), reduction="mean"),
+    "upsampled activations": UpsampledActivations,
+}
+every = pytest.mark.parametrize("name", [*PLAIN, *FITTED])
+
+
+def make(name, found):
+    return FITTED[name](found) if name in FITTED else PLAIN[name](found.classifier)
+
+
+def alike(one, other):
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5 * float(other.abs().max()))
+
+
+@pytest.fixture
+def targets():
+    return torch.tensor([0, 1, 2, 2, 1, 0])
+
+
+@every
+def test_one_finite_map_a_picture(found, pictures, targets, name):
+    maps = make(name, found)(pictures, targets)
+    assert type(maps) is torch.Tensor and maps.shape == (6, 32, 32)
+    assert maps.dtype == torch.float32 and maps.device == pictures.device and not maps.requires_grad
+    assert maps.isfinite().all() and ((maps.amax((1, 2)) > maps.amin((1, 2))).sum() >= 4)
+
+
+@every
+def test_pictures_that_are_not_square(found, targets, name):
+    maps = make(name, found)(torch.randn(6, 3, 24, 40), targets)
+    assert maps.shape == (6, 24, 40) and maps.any()
+
+
+@every
+def test_inputs_of_twice_the_size(found, pictures, targets, name):
+    large = pictures.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    explain = make(name, found)
+    maps = explain(large, targets)
+    assert maps.shape == (6, 64, 64) and maps.isfinite().all() and maps.any()
+    alike(explain(large[2:3], targets[2:3]), maps[2:3])
+
+
+@every
+def test_a_map_does_not_depend_on_the_rest_of_the_batch(found, pictures, targets, name):
+    explain = make(name, found)
+    together = explain(pictures, targets)
+    for i in range(6):
+        alike(explain(pictures[i : i + 1], targets[i : i + 1])[0], together[i])
+    order = torch.tensor([4, 1, 5, 1, 0])  # one twice, two left out
+    others = pictures[order].clone()
+    others[2] *= 1000
+    alike(explain(others, targets[order])[[0, 1, 3, 4]], together[order][[0, 1, 3, 4]])
+
+
+@every
+def test_the_same_again(found, pictures, targets, name):
+    explain = make(name, found)
+    first = explain(pictures, targets)
+    torch.rand(3)
+    assert torch.equal(explain(pictures, targets), first)
+    assert torch.equal(make(name, found)(pictures, targets), first)
+
+
+@every
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_where_the_caller_has_no_gradients(found, pictures, targets, name, mode):
+    expected = make(name, found)(pictures, targets)
+    with mode():
+        maps = make(name, found)(pictures.clone(), targets.clone())  # tensors of that mode
+        assert torch.is_inference_mode_enabled() == (mode is torch.inference_mode) and not torch.is_grad_enabled()
+    alike(maps.clone(), expected)
+
+
+@every
+def test_pictures_with_a_graph_of_the_callers(found, pictures, targets, name):
+    """They are neither changed nor given a gradient."""
+    expected, copy = make(name, found)(pictures, targets), pictures.clone()
+    source = pictures.clone().requires_grad_()
+    alike(make(name, found)(source * 1, targets).detach(), expected)
+    make(name, found)(pictures, targets)
+    assert source.grad is None and torch.equal(pictures, copy) and not pictures.requires_grad
+
+
+def state(net):
+    parts = [
+        (p.training, len(p._forward_hooks), len(p._forward_pre_hooks), len(p._backward_hooks)) for p in net.modules()
+    ]
+    return parts, [(p.requires_grad, p.grad) for p in net.parameters()], [p.detach().clone() for p in net.parameters()]
+
+
+@every
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_model_is_left_as_it_was(found, pictures, targets, name, fails):
+    net = found.classifier.module
+    net.train()
+    net.relu1.eval()
+    net.conv1.weight.requires_grad_(False)
+    *before, values = state(net)
+    with pytest.raises(RuntimeError, match="channels") if fails else nullcontext():
+        make(name, found)(pictures[:, :1] if fails else pictures, targets)
+    *after, now = state(net)
+    assert after == before and all(map(torch.equal, now, values))
+    assert all(grad is None for _, grad in after[1])
+
+
+@every
+def test_a_network_that_is_frozen(found, pictures, targets, name):
+    expected = make(name, found)(pictures, targets)
+    found.classifier.module.requires_grad_(False)
+    alike(make(name, found)(pictures, targets), expected)
+
+
+@every
+def test_another_class_has_another_map(found, pictures, name):
+    explain = make(name, found)
+    maps = [explain(pictures, torch.full((6,), c)) for c in range(3)]
+    for i in range(3):
+        differ = (maps[i] - maps[i - 1]).abs().amax(dim=(1, 2))
+        assert (differ > 0.01 * maps[i].abs().amax(dim=(1, 2))).sum() >= 4
+    mixed = explain(pictures, torch.tensor([0, 1, 2, 0, 1, 2]))
+    for i in range(6):
+        alike(mixed[i], maps[i % 3][i])
+
+
+@every
+def test_indices_of_any_integer_type(found, pictures, targets, name):
+    assert torch.equal(make(name, found)(pictures, targets.int()), make(name, found)(pictures, targets))
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_in_evaluation_mode(plain, pictures, targets, name):
+    """Dropout is off, whatever mode the network is in."""
+    expected = PLAIN[name](plain)(pictures, targets)
+    plain.module.train()
+    assert torch.equal(PLAIN[name](plain)(pictures, targets), expected) and plain.module.drop.training
+
+
+@pytest.mark.parametrize("kind", [GradCam, GradCamPlusPlus, LayerCam, UpsampledActivations])
+def test_unknown_interpolation(found, kind):
+    with pytest.raises(UsageError, match="choose one of nearest, bilinear, bicubic"):
+        kind(found if kind is UpsampledActivations else found.classifier, interpolation="area")
+
+
+# --- the gradient of a class score ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", ["gradient", "deconvnet", "guided"])
+@pytest.mark.parametrize("fix", [None, "centred", "nearest"])
+def test_score_gradient_written_out(plain, pictures, targets, rule, fix):
+    literal = gradients_by_hand(plain.module, pictures, targets, rule, fix)
+    same(score_gradient(plain, pictures, targets, rule=rule, stride_fix=fix).flatten(1, 2), literal.flatten(1, 2))
+
+
+def test_the_plain_gradient_by_default(plain, pictures, targets):
+    literal = gradients_by_hand(plain.module, pictures, targets)
+    same(score_gradient(plain, pictures, targets).flatten(1, 2), literal.flatten(1, 2))
+
+
+@pytest.mark.parametrize("options", [{"rule": "lrp"}, {"stride_fix": "blur"}])
+def test_unknown_rule_or_stride_fix(plain, pictures, targets, options):
+    with pytest.raises(UsageError, match="choose one of"):
+        score_gradient(plain, pictures, targets, **options)
+
+
+def test_a_class_that_speaks_against_another(found, pictures, targets):
+    """A network of the negative scores has the negative gradient."""
+
+    class Negative(torch.nn.Module):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+
+        def forward(self, x):
+            return -self.net(x)
+
+    other = replace(found.classifier, module=Negative(found.classifier.module))
+    alike(score_gradient(other, pictures, targets), -score_gradient(found.classifier, pictures, targets))

@@ -1,0 +1,56 @@
+"""Guided backpropagation against the way back written out and captum's GuidedBackprop."""
+
+import pytest
+from baselines.nets import gradients_by_hand, same, without_reuse
+from torch.autograd.graph import get_gradient_edge
+
+from vebi.backward import pull_back
+from vebi.baselines.guided_backprop import GuidedBackprop
+from vebi.errors import UsageError
+from vebi.heatmap import from_gradient
+
+quiet = pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
+
+
+def reduced(gradient):
+    """sqrt(sum over colours of max(g, 0)^2)"""
+    return sum(colour.clamp(min=0) ** 2 for colour in gradient.unbind(1)) ** 0.5
+
+
+@pytest.mark.parametrize("fix", [None, "centred", "nearest"])
+def test_written_out(plain, pictures, targets, fix):
+    literal = gradients_by_hand(plain.module, pictures, targets, "guided", fix)
+    same(GuidedBackprop(plain, fix)(pictures, targets), reduced(literal))
+
+
+@pytest.mark.parametrize("fix", [None, "centred", "nearest"])
+def test_the_stride_fix_is_that_of_backward(plain, pictures, targets, fix):
+    x = pictures.clone().requires_grad_()
+    chosen = plain.module(x).gather(1, targets[:, None])
+    gradient = pull_back([get_gradient_edge(chosen)], [chosen.new_ones(6, 1)], x, rule="guided", stride_fix=fix)
+    maps = GuidedBackprop(plain, fix)(pictures, targets)
+    same(maps, from_gradient(gradient))
+    for other in {None, "centred", "nearest"} - {fix}:
+        assert (maps - GuidedBackprop(plain, other)(pictures, targets)).abs().max() > 0.1 * maps.max()
+
+
+def test_without_a_stride_fix_by_default(plain, pictures, targets):
+    assert (GuidedBackprop(plain)(pictures, targets) == GuidedBackprop(plain, None)(pictures, targets)).all()
+
+
+def test_unknown_stride_fix(plain, pictures, targets):
+    with pytest.raises(UsageError, match="'blur'"):
+        GuidedBackprop(plain, "blur")(pictures, targets)
+
+
+@quiet
+def test_against_captum(plain, pictures, targets, captum):
+    theirs = captum.GuidedBackprop(plain.module).attribute(pictures.clone().requires_grad_(), target=targets)
+    same(GuidedBackprop(plain)(pictures, targets), reduced(theirs))
+
+
+@quiet
+def test_against_captum_on_a_resnet(resnet, captum):
+    x = resnet.pictures.clone().requires_grad_()
+    theirs = captum.GuidedBackprop(without_reuse(resnet.net)).attribute(x, target=resnet.targets)
+    same(GuidedBackprop(resnet.classifier)(resnet.pictures, resnet.targets), reduced(theirs))
