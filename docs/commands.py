@@ -9,7 +9,10 @@ from pathlib import Path
 from vebi.cli.main import main
 
 PAGE = Path(__file__).with_name("commands.md")
-COMMANDS = ("layers", "audit", "fit", "explain", "report", "flowers", "train", "demo", "doctor")
+COMMANDS = (
+    "layers", "audit", "fit", "explain", "report", "flowers", "train", "demo", "bench", "bench table1", "bench run",
+    "doctor",
+)  # fmt: skip
 INTRODUCTION = """# The commands
 
 Data or `--json` goes to stdout; progress, notes and errors go to stderr. Exit codes: 0 done, 1 the run failed, 2 usage
@@ -43,7 +46,7 @@ What follows is what every command says with `--help`.
 def page() -> str:
     """The whole page as text."""
     parts = [INTRODUCTION]
-    for command in ((), *((name,) for name in COMMANDS)):
+    for command in ((), *(tuple(name.split()) for name in COMMANDS)):
         line = " ".join(("vebi", *command))
         parts.append(f"## {line}\n\n```\n{helped(*command)}```\n")
     return "\n".join(parts)

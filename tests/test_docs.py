@@ -29,14 +29,20 @@ def test_the_page_of_commands_is_what_help_says(commands):
 
 
 def test_every_command_is_on_the_page(commands):
-    assert sorted(commands.COMMANDS) == sorted(c.callback.__name__ for c in app.registered_commands)
+    alone = [c.callback.__name__ for c in app.registered_commands]
+    grouped = [
+        f"{group.name} {c.name or c.callback.__name__}"
+        for group in app.registered_groups
+        for c in group.typer_instance.registered_commands
+    ]
+    assert sorted(commands.COMMANDS) == sorted([*alone, *(group.name for group in app.registered_groups), *grouped])
 
 
 def test_the_readme_names_only_commands_and_options_that_exist(commands):
     text = commands.page()
     readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
     blocks = "".join(re.findall(r"^```sh\n(.*?)^```", readme, flags=re.M | re.S))
-    lines = re.findall(r"^(?:\.venv/bin/)?vebi ([a-z]+)(.*)$", blocks, flags=re.M)
+    lines = re.findall(r"^(?:\.venv/bin/)?vebi ((?:bench )?[a-z0-9]+)(.*)$", blocks, flags=re.M)
     assert len(lines) > 4
     for line in lines:
         section = text.partition(f"## vebi {line[0]}\n")[2].partition("\n## ")[0]

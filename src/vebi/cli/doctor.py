@@ -16,10 +16,13 @@ PARTS = {
     "pillow": (None, "pictures", "PIL.Image"),
     "safetensors": (None, "weights and runs", "safetensors"),
     "scikit-learn": (None, "the mu-Lasso", "sklearn.linear_model"),
+    "scipy": (None, "paired tests", "scipy.stats"),
     "jinja2": (None, "reports", "jinja2"),
     "mitsuba": ("flowers", "renders the flowers", "mitsuba"),
     "torchvision": ("models", "models by name: torchvision:NAME", "torchvision.models"),
     "timm": ("models", "models by name: timm:NAME", "timm"),
+    "captum": ("peers", "its methods beside vebi's", "captum.attr"),
+    "grad-cam": ("peers", "its methods beside vebi's", "pytorch_grad_cam"),
 }
 
 

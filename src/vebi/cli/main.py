@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vebi.cli import console, flowers, study
+from vebi.cli import bench, console, flowers, study
 from vebi.cli.doctor import doctor
 
 app = typer.Typer(
@@ -47,6 +47,7 @@ for command in (
     doctor,
 ):
     app.command()(command)
+app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:

@@ -14,32 +14,37 @@ def _read_config(context: typer.Context, path: Path | None) -> None:
     """What the file says becomes the default of every option and argument; the command line comes first."""
     if path is None:
         return
-    command = context.info_name
-    tables = _parse(path)
-    strangers = [name for name in tables if name not in context.find_root().command.commands]
-    if strangers:
-        raise UsageError(f"{path} says {strangers[0]!r} at its top, but a table for each command is needed, as [fit]")
+    words = context.command_path.split()[1:]  # `vebi bench run` has the table [bench.run]
+    held, group = _parse(path), context.find_root().command
+    for k, word in enumerate(words):
+        place = ".".join(words[:k])
+        for name, table in held.items():
+            if not isinstance(table, dict):
+                outside = f"in [{place}]" if place else "outside of any table"
+                raise UsageError(f"{path} says {name!r} {outside}, but it belongs to a command, as in [fit]")
+            if name not in group.commands:
+                inside = f"in [{place}]" if place else "at its top"
+                raise UsageError(f"{path} says {name!r} {inside}, but a table for each command is needed, as [fit]")
+        held, group = held.get(word, {}), group.commands[word]
+    command = ".".join(words)
     known = {_spelling(parameter): parameter for parameter in context.command.params if parameter.name != "config"}
     defaults = {}
-    for key, value in tables.get(command, {}).items():
+    for key, value in held.items():
         name = key.replace("_", "-")
         if name not in known:
-            raise UsageError(f"{path} says {key!r} in [{command}], but `vebi {command}` knows {', '.join(known)}")
+            shown = ", ".join(known)
+            raise UsageError(f"{path} says {key!r} in [{command}], but `vebi {' '.join(words)}` knows {shown}")
         defaults[known[name].name] = _as_typed(value, known[name], f"{key} in [{command}] of {path}")
     context.default_map = defaults
 
 
-def _parse(path: Path) -> dict[str, dict[str, Any]]:
+def _parse(path: Path) -> dict[str, Any]:
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): give a TOML file") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no TOML file that can be read ({error}): correct it") from None
-    loose = [name for name, table in tables.items() if not isinstance(table, dict)]
-    if loose:
-        raise UsageError(f"{path} says {loose[0]!r} outside of any table, but it belongs to a command, as in [fit]")
-    return tables
 
 
 def _spelling(parameter: Any) -> str:

@@ -1,27 +1,22 @@
 """One HTML file, with every image inlined: classes, their features and pictures, example explanations, scores."""
 
-import base64
-import io
 import re
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
-from markupsafe import Markup, escape
-from PIL import Image
 
 from vebi import provenance
 from vebi.errors import InputError, UsageError
 from vebi.exemplars import vivid
 from vebi.explanation import Explanation
 from vebi.fitting import StageProgress
-from vebi.heatmap import RAMP, overlay
+from vebi.heatmap import overlay
 from vebi.images import evenly, open_images
 from vebi.interpretation import Interpretation
 from vebi.masks import find_masks
+from vebi.report.html import fill, inline
 from vebi.report.survey import WHOLE, Example, Survey, survey
 from vebi.runs import make_folder
 from vebi.storage import whole
@@ -31,7 +26,6 @@ CLASSES = 24  # shown at most, unless they are asked for by name: a page is to b
 CROPS = 6
 LIGHT = 0.03  # features with less than this share of a class's weight are named only
 LARGE, MEDIUM, SMALL = 224, 112, 64  # pixels at most: pictures of explanations, averages, crops and thumbs
-LOSSLESS = 64
 #: Consistency from which on crops are called ...
 WORDS = ((0.6, "nearly the same"), (0.3, "much alike"), (LOOSE := 0.1, "somewhat alike"), (-1.0, "hardly alike"))
 METHODS = {
@@ -96,18 +90,9 @@ def render(
     of_the_fit: bool = False,
 ) -> str:
     """The page as text. ``of_the_fit`` says that the survey is of the very pictures that were fitted."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("vebi.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "sure": sure, "number": number, "breakable": breakable}
     shown = list(classes or evenly(interpretation.classes, CLASSES))
-    return environment.get_template("page.html.j2").render(
+    return fill(
+        "page.html.j2",
         title=title,
         model=_model(interpretation),
         preprocess=interpretation.require_classifier().preprocess,
@@ -127,8 +112,6 @@ def render(
         provenance=interpretation.provenance,
         versions=provenance.versions(),
         now=provenance.now(),
-        ramp=", ".join(f"rgb({r} {g} {b})" for r, g, b in RAMP),
-        style=files("vebi.report").joinpath("page.css").read_text(encoding="utf-8"),
     )
 
 
@@ -160,23 +143,6 @@ def _class(interpretation: Interpretation, found: Survey, name: str) -> dict[str
         ],
         "light": [str(feature) for feature, weight in selected if abs(weight) / total < LIGHT],
     }
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if share < 0.9995 else "100 %"
-
-
-def sure(probability: float) -> str:
-    return f"{100 * probability:.1f} %" if probability < 0.9995 else "more than 99.9 %"
-
-
-def number(count: int) -> str:
-    return f"{count:,}".replace(",", "\u202f")
-
-
-def breakable(name: str) -> Markup:
-    """A layer's name, which may be broken after its dots and its colon and nowhere else."""
-    return Markup(re.sub(r"([.:])", r"\1<wbr>", str(escape(name))))
 
 
 def anchor(name: str, index: int) -> str:
@@ -256,15 +222,3 @@ def _row(interpretation: Interpretation, explanation: Explanation) -> dict[str, 
 
 def _over(explanation: Explanation, heat: np.ndarray) -> dict[str, Any]:
     return inline(overlay(explanation.picture, heat), LARGE)
-
-
-def inline(pixels: UInt8[np.ndarray, "h w 3"], most: int) -> dict[str, Any]:
-    """A picture for the page, scaled down where it is larger than ``most`` pixels: ``src``, a data address, and its
-    ``width`` and ``height``. Small ones keep every pixel as it is: the browser enlarges them by whole pixels."""
-    image = Image.fromarray(pixels)
-    if max(image.size) > most:
-        image.thumbnail((most, most), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", lossless=max(image.size) <= LOSSLESS, quality=90, method=6)
-    address = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
-    return {"src": address, "width": image.width, "height": image.height, "small": max(image.size) <= LOSSLESS}

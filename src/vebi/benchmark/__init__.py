@@ -1,0 +1,1 @@
+"""Methods x pictures with ground truth x metrics -> a table, with the evidence that it can be trusted."""

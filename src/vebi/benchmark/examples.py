@@ -1,0 +1,32 @@
+"""Pictures with the maps of every method, to look at."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from vebi.benchmark.methods import Method
+from vebi.benchmark.scoring import positive_maps
+from vebi.benchmark.truth import Truth
+from vebi.images import evenly
+from vebi.interpretation import Interpretation
+from vebi.report.contest import Examples
+
+SHOWN = 6
+
+
+def find_examples(interpretation: Interpretation, truth: Truth, methods: Sequence[Method]) -> Examples:
+    """Of up to six classes, spread evenly, the picture in the middle of the class's scored ones."""
+    chosen = [
+        int(members[len(members) // 2])
+        for c in evenly(np.unique(truth.targets).tolist(), SHOWN)
+        for members in [np.flatnonzero(truth.targets == c)]
+    ]
+    inputs, targets = truth.inputs(chosen), torch.from_numpy(truth.targets[chosen]).to(truth.classifier.device)
+    picture = truth.classifier.preprocess.picture
+    return Examples(
+        np.stack([picture(x) for x in inputs]),
+        truth.masks[chosen].numpy(),
+        tuple(interpretation.classes[c] for c in truth.targets[chosen]),
+        {m.name: positive_maps(m.make(interpretation), inputs, targets).numpy() for m in methods},
+    )

@@ -1,0 +1,168 @@
+"""Table 1 of Oramas, Wang and Tuytelaars again: all methods on both data sets, five folds, networks of our own.
+
+Everything in the folder is kept: the same call goes on where it was stopped.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vebi.benchmark.contest import Contest, hold
+from vebi.benchmark.examples import find_examples
+from vebi.benchmark.methods import Method, all_methods
+from vebi.benchmark.result import Part, write_result
+from vebi.benchmark.sensitivity import mean_over_folds, measure
+from vebi.benchmark.truth import Truth, find_truth
+from vebi.errors import UsageError
+from vebi.fitting import StageProgress, interpret, of_stage
+from vebi.flowers import generate
+from vebi.flowers.training import split, train
+from vebi.flowers.variants import VARIANTS
+from vebi.images import Subset, evenly, open_images
+from vebi.loading import load_classifier
+from vebi.masks import find_masks
+from vebi.report.contest import Examples
+
+NAME = "table1"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How large the experiment is: ``images_per_class`` are rendered, ``scored`` of them a class and fold are held
+    against their masks, ``mosaics`` of four classes a fold, ``varied`` pictures a class and fold in the sensitivity
+    table. ``folds`` of the five are held out in turn; ``epochs``, ``mu`` and ``seed`` are those of training and fit."""
+
+    images_per_class: int = 1000
+    folds: int = 5
+    epochs: int = 5
+    scored: int = 50
+    mosaics: int = 50
+    varied: int = 20
+    mu: float = 5.0
+    seed: int = 0
+
+    def __post_init__(self):
+        if not 1 <= self.folds <= 5:
+            raise UsageError(f"folds is {self.folds}, but a data set of flowers has 1 to 5 of them")
+
+
+FULL = Plan()
+QUICK = Plan(images_per_class=120, folds=2, epochs=12, scored=10, mosaics=10, varied=2)
+
+
+def table1(
+    out: Path,
+    plan: Plan = FULL,
+    *,
+    own: Sequence[str] = (),
+    batch_size: int = 32,
+    progress: StageProgress | None = None,
+) -> dict[str, Any]:
+    """Runs or completes the experiment in ``out`` and returns the contents of its ``table1.json``.
+
+    ``own`` names methods of the user's (``FILE.py:FUNCTION``, see ``own_method``). ``progress`` is called with (stage,
+    done, all); the stage ``everything`` counts the steps of the whole in about equal times.
+    """
+    methods = all_methods(own)
+    out.mkdir(parents=True, exist_ok=True)
+    steps = _Steps(plan, progress)
+    parts = {variant: _variant(out / variant, variant, plan, methods, batch_size, steps) for variant in VARIANTS}
+    command = {FULL: "vebi bench table1", QUICK: "vebi bench table1 --quick"}.get(plan)
+    return write_result(out, NAME, parts, methods, ({"command": command} if command else {}) | {"plan": asdict(plan)})
+
+
+class _Steps:
+    """Progress of the whole: training is most of it, and a picture more is as much more of everything."""
+
+    TRAIN, FIT, SCORE = 6, 2, 4
+
+    def __init__(self, plan: Plan, told: StageProgress | None):
+        self.told = told
+        self._all = sum(map(self.weight, VARIANTS)) * plan.folds * (self.TRAIN + self.FIT + self.SCORE)
+        self._done = 0
+        self.done("", 0)
+
+    @staticmethod
+    def weight(variant: str) -> int:
+        return 2 if variant.startswith("double") else 1
+
+    def done(self, variant: str, share: int) -> None:
+        self._done += share * self.weight(variant)
+        if self.told:
+            self.told("everything", self._done, self._all)
+
+
+def _variant(folder: Path, variant: str, plan: Plan, methods: Sequence[Method], batch_size: int, steps: _Steps) -> Part:
+    data = generate(
+        folder / "flowers",
+        variant=variant,
+        images_per_class=plan.images_per_class,
+        seed=plan.seed,
+        progress=of_stage(steps.told, f"render {variant}"),
+    )
+    contests: list[Contest] = []
+    varied: list[list[dict]] = []
+    examples: Examples | None = None
+    networks = []
+    for fold in range(plan.folds):
+        place = folder / f"fold{fold}"
+        checkpoint = place / "network.safetensors"
+        training = train(
+            folder / "flowers",
+            checkpoint,
+            epochs=plan.epochs,
+            fold=fold,
+            seed=plan.seed,
+            progress=of_stage(steps.told, f"train fold {fold}"),
+        )
+        steps.done(variant, steps.TRAIN)
+        classifier = load_classifier(checkpoint)
+        images = open_images(folder / "flowers", classifier.class_names)
+        learnt, held_out = (Subset(images, part) for part in split(images, fold))
+        found = interpret(classifier, learnt, mu=plan.mu, out=place / "run", batch_size=batch_size, progress=steps.told)
+        steps.done(variant, steps.FIT)
+        truth = find_truth(
+            classifier,
+            held_out,
+            find_masks(held_out),
+            plan.scored,
+            batch_size=batch_size,
+            progress=of_stage(steps.told, "pictures"),
+        )
+        contests.append(
+            hold(
+                found,
+                truth,
+                methods,
+                place / "scores",
+                mosaics=plan.mosaics,
+                seed=plan.seed,
+                batch_size=batch_size,
+                progress=steps.told,
+            )
+        )
+        varied.append(
+            measure(
+                found,
+                learnt,
+                _thinned(truth, plan.varied),
+                place / "run",
+                place / "sensitivity.json",
+                batch_size=batch_size,
+                progress=of_stage(steps.told, "sensitivity"),
+            )
+        )
+        examples = examples or find_examples(found, truth, methods)
+        networks.append({"accuracy": training.accuracy, "model": found.provenance["settings"]["model"]["sha256"]})
+        steps.done(variant, steps.SCORE)
+    note = {"data_sha256": data["sha256"], "networks": networks, "seed": data["seed"]}
+    return Part(contests, examples, mean_over_folds(varied), note)
+
+
+def _thinned(truth: Truth, per_class: int) -> Truth:
+    """The same with fewer pictures a class, spread evenly."""
+    places = [
+        evenly((truth.targets == c).nonzero()[0].tolist(), per_class) for c in sorted(set(truth.targets.tolist()))
+    ]
+    return truth.some(sorted(place for some in places for place in some))

@@ -1,0 +1,146 @@
+"""The tables of a contest as text, to be read as it is or on a forge."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from vebi.report import reading
+from vebi.report.reading import CHANCE, GRID, WHOLE, Row
+
+Cells = Sequence[Sequence[str]]
+
+
+def in_markdown(found: dict[str, Any]) -> str:
+    """What was found, as ``write_result`` holds it: its tables, where vebi stands, and how it was made."""
+    rows, transformed = (reading.by_variant(found[form]) for form in ("rows", "transformed_rows"))
+    rerun = reading.is_rerun(found)
+    parts = [
+        f"# {escaped(reading.heading(found))}",
+        reading.measured(found),
+        *(f"**{escaped(v)}**: {escaped(text)}." for v, text in reading.material(found).items()),
+        "## Where vebi stands",
+        *_each(reading.findings(found), lambda v, lines: _items(lines)),
+        "## The table",
+        f"{reading.caption(found)} Bold: the highest in a column.",
+        _main(found, rows, rerun),
+        *([reading.NOT_COMPARABLE] if rerun else []),
+        "## Every score",
+        f"In percent, of the maps as they are. Bold: the highest in a column. {_mosaics(found)}".rstrip(),
+        *_each(rows, lambda v, some: _detail(found, v, some)),
+        "## After one transform for all",
+        f"{reading.TRANSFORM} Scores as in the first table.",
+        _main(found, transformed, False),
+        *_sensitivity(found, rows),
+        "## What the figures mean",
+        _items([f"{term}: {text}." for term, text in reading.terms(found)]),
+        "## How it was made",
+        _items([f"{name}: {text}" for name, text in reading.made(found)]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that stays text in a paragraph or in a cell."""
+    return re.sub(r"([\\`*_<>\[\]|&~])", r"\\\1", " ".join(text.split()))
+
+
+def table(head: Sequence[str], rows: Cells) -> str:
+    """A table whose columns stand below each other in plain text, too: the first to the left, others to the right."""
+    widths = [max(3, *(len(line[k]) for line in (head, *rows))) for k in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [cells[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True))]
+        return f"| {' | '.join(padded)} |"
+
+    rule = ["-" * widths[0], *("-" * (w - 1) + ":" for w in widths[1:])]
+    return "\n".join([line(head), line(rule), *map(line, rows)])
+
+
+def _each(variants: Mapping[str, Any], told: Callable[[str, Any], str]) -> list[str]:
+    """A part for every data set, under its name where there are several."""
+    parts = [
+        ([f"### {escaped(variant)}"] if len(variants) > 1 else []) + [told(variant, x)]
+        for variant, x in variants.items()
+    ]
+    return sum(parts, [])
+
+
+def _main(found: Mapping[str, Any], variants: Mapping[str, Sequence[Row]], with_published: bool) -> str:
+    """A row a method: for every data set its score, the published one and the ratio."""
+    head, reference, cells = ["method"], [f"*{WHOLE}*"], {}
+    for variant, rows in variants.items():
+        head += [escaped(variant), *(["published"] if with_published else []), "vebi / it"]
+        reference += [reading.figure(_whole(found, variant)), *([""] if with_published else []), ""]
+        best = reading.best({row["method"]: row["mean"] for row in rows})
+        highest = reading.best({row["method"]: row["published"][0] for row in rows if row["published"]})
+        for row in rows:
+            method = row["method"]
+            known = [_bold(reading.published(row), method in highest)] if with_published else []
+            score = _bold(reading.spread(row["mean"], row["std"]), method in best)
+            cells[method] = [*cells.get(method, []), score, *known, reading.ratio(row)]
+    first = next(iter(variants.values()))
+    return table(head, [*_grouped(first, lambda row: cells[row["method"]]), reference])
+
+
+def _detail(found: Mapping[str, Any], variant: str, rows: Sequence[Row]) -> str:
+    titles = reading.scores(rows)
+    best = {name: reading.best({row["method"]: reading.column(row, name) for row in rows}) for name in titles}
+
+    def cells(row: Row) -> list[str]:
+        shown = [_bold(reading.figure(reading.column(row, n)), row["method"] in best[n]) for n in titles]
+        return [*shown, reading.chance(row["p"])]
+
+    covered = reading.figure(_whole(found, variant))
+    reference = [reading.figure(CHANCE) if name == GRID else covered for name in titles]
+    return table(["method", *titles.values(), "p"], [*_grouped(rows, cells), [f"*{WHOLE}*", *reference, ""]])
+
+
+def _grouped(rows: Sequence[Row], cells: Callable[[Row], list[str]]) -> list[list[str]]:
+    """Rows of cells after the method's name: first those of the paper's table, then the others below a line that says
+    so."""
+    title = {method: escaped(name) for method, name in reading.names(rows).items()}
+    groups = [
+        [[title[row["method"]], *cells(row)] for row in rows if row["of_the_seed"] == paper] for paper in (True, False)
+    ]
+    width = len(cells(rows[0]))
+    lines = [["*in the paper’s table 1*", *[""] * width], *groups[0]] if groups[0] else []
+    return lines + ([["*further methods*", *[""] * width], *groups[1]] if groups[1] else [])
+
+
+def _sensitivity(found: Mapping[str, Any], variants: Mapping[str, Sequence[Row]]) -> list[str]:
+    if not found["sensitivity"]:
+        return []
+    parts = [
+        "## Other choices",
+        f"{reading.other_choices(found)} A dot stands where a choice does not touch a method; "
+        "bold is what passes vebi under the same choice (where it does not touch vebi: vebi in the first row).",
+    ]
+    parts += _each(found["sensitivity"], lambda v, varied: _choices(varied, variants[v]))
+    return [*parts, _items([f"{name}: {text}." for name, text in reading.choices(found)])]
+
+
+def _choices(varied: Sequence[dict[str, Any]], rows: Sequence[Row]) -> str:
+    title = {method: name for method, name in reading.names(rows).items() if method in varied[0]["auc_iou"]}
+    lines = []
+    for row in varied:
+        above = reading.above_ours(row, varied[0])
+        values = [_bold(reading.figure(row["auc_iou"].get(m)), m in above) or "·" for m in title]
+        lines.append([escaped(f"{row['choice']}: {row['setting']}" if row["setting"] else row["choice"]), *values])
+    return table(["choice", *map(escaped, title.values())], lines)
+
+
+def _mosaics(found: Mapping[str, Any]) -> str:
+    told = reading.mosaics(found)
+    return f"Grid pointing: {escaped(told)}" if told else ""
+
+
+def _items(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {escaped(line)}" for line in lines)
+
+
+def _bold(text: str, strong: bool) -> str:
+    return f"**{text}**" if strong and text else text
+
+
+def _whole(found: Mapping[str, Any], variant: str) -> float:
+    return found["settings"]["data"][variant]["whole_picture"]

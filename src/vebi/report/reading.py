@@ -1,0 +1,332 @@
+"""What a table of methods says, in words: shared by the page and the text, so that both say the same."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vebi.evaluation.metrics import METRICS
+from vebi.report.html import number, percent
+
+Row = dict[str, Any]
+
+OURS, MAIN, GRID = "vebi", METRICS[0].name, "grid_pointing"
+CHANCE = 25.0  # of four pictures in a mosaic one is asked for
+NAMED = 3  # methods in a sentence; the tables hold all
+WHOLE = "marking the whole picture"
+#: Columns of scores -> titles, in the order of a table.
+TITLES = {metric.name: metric.title for metric in METRICS} | {GRID: "grid pointing"}
+#: Columns of scores -> what they measure, said after their title and a colon.
+MEANINGS = {
+    "auc_iou": "a map, scaled to run from 0 to 1, is cut at thresholds from 0 to 1. The overlap of what lies above "
+    "with the mask (intersection over union, IoU) is averaged over the thresholds. A map scores high if it is bright "
+    "all over what the mask marks and dark elsewhere",
+    "best_iou": "the overlap at the threshold that suits each picture best, chosen with the mask in hand",
+    "average_precision": "pixels are ranked by the map; at every pixel of the mask the share of the mask among the "
+    "pixels down to its value is taken, and the mean of these counts. Only the order of pixels matters",
+    "pointing_game": "how often the highest pixel of a map lies in the mask",
+    "relevance_mass": "the share of a map’s sum that lies in the mask",
+    "relevance_rank": "of as many highest pixels as the mask has, the share that lies in the mask",
+    GRID: "four pictures of different classes are laid out as one, two by two. Each of their classes is asked for in "
+    "turn, and the share of the map’s sum that lies in the picture of that class counts. A map that does not follow "
+    "the class scores 25",
+}
+DEVIATION = "the mean over folds, and the standard deviation of the folds’ means"
+RATIO = (
+    "vebi’s score divided by the method’s, so that above 1 vebi is ahead, with a 95 % interval: pictures are drawn "
+    "again and again with replacement, the same ones for both methods. Networks are not trained again, so the "
+    "interval does not say what other networks would give"
+)
+P = (
+    "the probability of differences at least as one-sided as these, picture by picture, if neither method were ahead "
+    "of the other (Wilcoxon’s signed-rank test), raised for the number of methods (Holm). It takes the networks as "
+    "given, too"
+)
+COVERED = (
+    "what a map that is the same everywhere scores: the share of a picture that its mask covers. A map below that says "
+    "less than no map"
+)
+#: What is changed in the table of other choices -> what it is, and how it stands in the other tables.
+CHOICES = {
+    "thresholds": "at which values maps are cut (101 from 0 to 1). At 0 every pixel is above",
+    "interpolation": "how a map of a deep layer is enlarged to the size of the picture (bilinear)",
+    "layer of Grad-CAM": "the layer that Grad-CAM and its kin look at (the last one before positions are pooled away). "
+    "Earlier layers have finer maps",
+    "descriptor": "how the activations of a channel become one number when features are chosen (sums of squares)",
+    "weights": "whether a feature may speak against a class when features are chosen (no)",
+    "labels": "whether features are chosen for the true or for the predicted classes (predicted)",
+    "mu": "how much weight a class may give to its features ({mu:g}): the larger, the more features are chosen",
+    "features": "how many features at most are led back to a picture (3)",
+    "combination": "how the maps of several features become one (the highest value at every pixel)",
+    "stride fix": "how vebi avoids the grid that strides leave in a map (centred)",
+}
+TRANSFORM = (
+    "Every map is blurred (Gaussian, 1/56 of its longer side) and passed through a soft threshold at Otsu’s level, the "
+    "value that best parts its bright pixels from its dark ones; the recipe is the same for every method."
+)
+PAPER = "Oramas, Wang and Tuytelaars, “Visual Explanation by Interpretation”, ICLR 2019 (arXiv 1712.06302)"
+NOT_COMPARABLE = (
+    "Published: table 1 of Oramas, Wang and Tuytelaars (2019), on their own pictures and networks. The pictures and "
+    "networks here were made anew after their description, so the two columns are not comparable one to one."
+)
+PLAN = {
+    "images_per_class": "pictures made a class",
+    "folds": "folds",
+    "epochs": "epochs of training",
+    "scored": "pictures scored a class and fold, at most",
+    "mosaics": "mosaics of four pictures a fold, at most",
+    "varied": "pictures a class and fold under other choices, at most",
+    "mu": "mu of the fit",
+    "seed": "seed",
+    "cam_layer": "layer of Grad-CAM and its kin",
+}
+
+
+def figure(value: float | None, digits: int = 1) -> str:
+    """A number for a table, empty where there is none."""
+    if value is None or math.isnan(value):
+        return ""
+    return "∞" if math.isinf(value) else f"{value:.{digits}f}"
+
+
+def spread(mean: float | None, std: float | None) -> str:
+    """``46.3 ± 3.1``, without a deviation where there is none."""
+    return " ± ".join(part for part in (figure(mean), figure(std)) if part)
+
+
+def published(row: Row) -> str:
+    return spread(*row["published"]) if row["published"] else ""
+
+
+def ratio(row: Row) -> str:
+    """``1.15 (1.08 to 1.23)``, empty for vebi itself."""
+    if row["method"] == OURS:
+        return ""
+    low, high = (figure(end, 2) for end in row["ratio_interval"])
+    return figure(row["ratio_of_vebi_to_it"], 2) + (f" ({low} to {high})" if low and high else "")
+
+
+def chance(p: float | None) -> str:
+    if p is None or math.isnan(p):
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def by_variant(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The rows of every data set in their order."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["variant"], []).append(row)
+    return found
+
+
+def is_rerun(found: Mapping[str, Any]) -> bool:
+    """Whether there are published figures to stand beside these."""
+    return any(row["published"] for row in found["rows"])
+
+
+def heading(found: Mapping[str, Any]) -> str:
+    names = listed(list(found["settings"]["data"]))
+    return "How well heatmaps meet the truth" if is_rerun(found) else f"How well heatmaps meet the masks of {names}"
+
+
+def names(rows: Sequence[Row]) -> dict[str, str]:
+    """Method -> title."""
+    return {row["method"]: row["title"] for row in rows}
+
+
+def scores(rows: Sequence[Row]) -> dict[str, str]:
+    """The columns of scores that these rows hold -> their titles."""
+    held = [name for name in TITLES if any(column(row, name) is not None for row in rows)]
+    return {name: TITLES[name] for name in held}
+
+
+def column(row: Row, name: str) -> float | None:
+    return row["mean"] if name == MAIN else row[name]
+
+
+def best(values: Mapping[str, float | None]) -> set[str]:
+    """The names with the highest value, as far as a table shows it."""
+    shown = {name: round(value, 1) for name, value in values.items() if value is not None and not math.isnan(value)}
+    return {name for name, value in shown.items() if value == max(shown.values())}
+
+
+def listed(words: Sequence[str], most: int | None = None) -> str:
+    """``a, b and c``; beyond ``most`` the others are counted."""
+    shown = list(words[:most])
+    shown += [f"{len(words) - len(shown)} more"] if len(words) > len(shown) else []
+    return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + " and " + shown[-1]
+
+
+def plural(count: int, word: str) -> str:
+    return f"{number(count)} {word}{'' if count == 1 else 's'}"
+
+
+def measured(found: Mapping[str, Any]) -> str:
+    """What was measured, in a sentence or two."""
+    methods = len({row["method"] for row in found["rows"]})
+    return (
+        f"{methods} methods that mark in a picture why a network decides as it does are held against masks of the "
+        f"pixels that make the class: the mean area under the IoU curve over {found['settings']['thresholds']} "
+        "thresholds, in percent. A map that matches its mask at every threshold has 100."
+    )
+
+
+def material(found: Mapping[str, Any]) -> dict[str, str]:
+    """Data set -> how many pictures, folds and networks, and how often they are right."""
+    told = {}
+    for variant, data in found["settings"]["data"].items():
+        pictures, folds = sum(data["pictures"]), data["folds"]
+        right = sum(n * share for n, share in zip(data["pictures"], data["predicted_right"], strict=True)) / pictures
+        text = plural(pictures, "picture")
+        if "fitted_on_the_same_pictures" in data:
+            text += f"; one network, right on {percent(right)} of them; vebi’s features were chosen "
+            text += "from the same pictures" if data["fitted_on_the_same_pictures"] else "from other pictures"
+        else:
+            text += f" in {plural(folds, 'fold')}; for each fold a network that was not trained on it, "
+            text += f"right on {percent(right)} of the pictures"
+        told[variant] = text
+    return told
+
+
+def caption(found: Mapping[str, Any]) -> str:
+    """What stands in the main table."""
+    folds = any(row["std"] is not None for row in found["rows"])
+    parts = ["mean ± standard deviation over folds" if folds else "mean over pictures"]
+    parts += ["the published figure beside it"] if is_rerun(found) else []
+    parts.append("and vebi’s score divided by the method’s, with its 95 % interval")
+    return f"Area under the IoU curve in percent: {', '.join(parts)}."
+
+
+def terms(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Every column and what it means."""
+    told = [(title, MEANINGS[name]) for name, title in scores(found["rows"]).items()]
+    if any(row["std"] is not None for row in found["rows"]):
+        told.append(("mean ± deviation", DEVIATION))
+    return [*told, ("vebi / it", RATIO), ("p", P), (WHOLE, COVERED)]
+
+
+def mosaics(found: Mapping[str, Any]) -> str:
+    """What the mosaics were made of, empty where there were none."""
+    data = {v: d for v, d in found["settings"]["data"].items() if sum(d["mosaics"])}
+    parts = [
+        f"{plural(sum(d['mosaics']), 'mosaic')} of {d['mosaics_of']}" + (f" from {v}" if len(data) > 1 else "")
+        for v, d in data.items()
+    ]
+    return f"{listed(parts)}; chance gives {CHANCE:.0f} %." if parts else ""
+
+
+def other_choices(found: Mapping[str, Any]) -> str:
+    varied = found["settings"]["plan"].get("varied")
+    fewer = f"; on up to {plural(varied, 'picture')} a class and fold" if varied else ""
+    return f"The score of the first table where one choice is made differently and all others are left{fewer}."
+
+
+def choices(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The choices that were varied and what they are."""
+    named = {row["choice"] for rows in found["sensitivity"].values() for row in rows}
+    mu = found["settings"]["plan"]["mu"]
+    return [(name, text.format(mu=mu)) for name, text in CHOICES.items() if name in named]
+
+
+def made(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How it was made."""
+    settings = found["settings"]
+    told = [("command", settings["command"])] if "command" in settings else []
+    told += [(PLAN.get(name, name), str(value)) for name, value in settings["plan"].items() if value is not None]
+    told.append(("thresholds of the IoU curve", str(settings["thresholds"])))
+    for variant, data in settings["data"].items():
+        told.append((f"pictures of {variant}", f"sha256 {data['data_sha256']}"))
+        networks = [f"{n['model']} (right on {percent(n['accuracy'])})" for n in data["networks"]]
+        told.append((f"networks of {variant}", f"sha256 {', '.join(networks)}"))
+    told.append(("versions", ", ".join(f"{name} {version}" for name, version in settings["versions"].items())))
+    return [*told, ("made", settings["created"]), ("the paper", PAPER)]
+
+
+def findings(found: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Data set -> where vebi stands, with everything that it is not first in."""
+    transformed = by_variant(found["transformed_rows"])
+    told = {}
+    for variant, rows in by_variant(found["rows"]).items():
+        title = names(rows)
+        lines = [
+            _standing(rows, title),
+            f"After one transform for all maps {_standing(transformed[variant], title)}",
+            *_other_scores(rows, title),
+            *_other_choices(found["sensitivity"].get(variant, []), title),
+        ]
+        told[variant] = lines
+    return told
+
+
+def above_ours(row: Row, reference: Row) -> dict[str, float]:
+    """Of a row of other choices the methods that pass vebi, the highest first: vebi under the same choice, or where the
+    choice does not touch it as in ``reference``, the first row."""
+    values = row["auc_iou"]
+    ours = values.get(OURS, reference["auc_iou"][OURS])
+    return dict(sorted(((m, v) for m, v in values.items() if v > ours), key=lambda pair: -pair[1]))
+
+
+def _standing(rows: Sequence[Row], title: Mapping[str, str]) -> str:
+    values = {row["method"]: row["mean"] for row in rows}
+    above = _above(values)
+    others = sorted((m for m in values if m != OURS), key=lambda m: -values[m])
+    if above:
+        place = len(above) + 1
+        behind = listed([f"{title[m]} ({figure(values[m])})" for m in above], NAMED)
+        text = f"vebi has {figure(values[OURS])} and comes {_ordinal(place)} of {len(rows)} methods, behind {behind}."
+    elif others:
+        second = others[0]
+        text = f"vebi has the highest score of {len(rows)} methods, {figure(values[OURS])}; "
+        text += f"next comes {title[second]} with {figure(values[second])}."
+    else:
+        text = f"vebi has {figure(values[OURS])}."
+    others = [row for row in rows if row["method"] != OURS]
+    level = [title[row["method"]] for row in others if _holds_one(*row["ratio_interval"])]
+    if level:
+        text += f" The interval of the ratio holds 1 for {listed(level)}: these pictures do not tell which is ahead."
+    return text
+
+
+def _holds_one(low: float | None, high: float | None) -> bool:
+    return low is not None and high is not None and low <= 1 <= high
+
+
+def _other_scores(rows: Sequence[Row], title: Mapping[str, str]) -> list[str]:
+    lines, first = [], []
+    for name, score in scores(rows).items():
+        if name == MAIN:
+            continue
+        values = {row["method"]: column(row, name) for row in rows}
+        above = _above(values)
+        if not above:
+            first.append(score)
+            continue
+        ahead = listed([f"{title[m]} ({figure(values[m])})" for m in above], NAMED)
+        by = f"By {score}" + (f" (chance {CHANCE:.0f})" if name == GRID else "")
+        lines.append(f"{by}, {ahead} {'is' if len(above) == 1 else 'are'} ahead of vebi ({figure(values[OURS])}).")
+    if first:
+        lines.insert(0, f"By {listed(first)} no method is ahead of vebi.")
+    return lines
+
+
+def _other_choices(rows: Sequence[Row], title: Mapping[str, str]) -> list[str]:
+    passed = []
+    for row in rows:
+        above = above_ours(row, rows[0])
+        if above:
+            ours = figure(row["auc_iou"].get(OURS, rows[0]["auc_iou"][OURS]))
+            which = listed([f"{title.get(m, m)} ({figure(v)})" for m, v in above.items()])
+            choice = ": ".join(part for part in (row["choice"], row["setting"]) if part)
+            passed.append(f"{which} against vebi’s {ours} ({choice})")
+    return [f"Where one choice is made differently, others are ahead: {'; '.join(passed)}."] if passed else []
+
+
+def _above(values: Mapping[str, float | None]) -> list[str]:
+    """The methods with a higher value than vebi as far as a table shows it, the highest first."""
+    higher = [m for m, v in values.items() if v is not None and round(v, 1) > round(values[OURS], 1)]
+    return sorted(higher, key=lambda m: -values[m])
+
+
+def _ordinal(place: int) -> str:
+    ending = "th" if place % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"{place}{ending}"

@@ -1,0 +1,35 @@
+"""Squares with masks, a toy model that was interpreted on them, and a contest on tiny flowers."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vebi.benchmark.truth import find_truth
+from vebi.classifier import Classifier, Preprocess
+from vebi.fitting import interpret
+from vebi.images import open_images
+from vebi.masks import find_masks
+
+
+@pytest.fixture(scope="session")
+def masks(squares, tmp_path_factory):
+    """Where the squares are, by the names of the pictures."""
+    folder = tmp_path_factory.mktemp("masks")
+    for path in sorted(squares.rglob("*.png")):
+        far = np.abs(np.asarray(Image.open(path), float) - 225).max(axis=2) > 60
+        (folder / path.parent.name).mkdir(exist_ok=True)
+        Image.fromarray((255 * far).astype(np.uint8)).save(folder / path.parent.name / path.name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def interpreted(toy_module, squares):
+    toy = Classifier(toy_module, Preprocess(32, toy_module.mean, toy_module.std), toy_module.class_names)
+    return interpret(toy, squares, mu=1.0)
+
+
+@pytest.fixture(scope="session")
+def truth(interpreted, squares, masks):
+    """Four pictures of each of the three classes."""
+    images = open_images(squares, interpreted.classes)
+    return find_truth(interpreted.classifier, images, find_masks(images, masks), 4)

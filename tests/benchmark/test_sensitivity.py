@@ -1,0 +1,92 @@
+import pytest
+
+from vebi.benchmark.methods import built_in
+from vebi.benchmark.scoring import score
+from vebi.benchmark.sensitivity import GRIDS, mean_over_folds, measure
+from vebi.explanation import CombinedMaps
+from vebi.fitting import interpret
+from vebi.images import open_images
+
+
+@pytest.fixture(scope="module")
+def measured(interpreted, squares, truth, tmp_path_factory):
+    run = tmp_path_factory.mktemp("sensitivity") / "run"
+    found = interpret(interpreted.classifier, squares, mu=1.0, out=run)
+    rows = measure(found, open_images(squares, found.classes), truth, run, run.with_name("kept.json"))
+    return found, run, {(row["choice"], row["setting"]): row["auc_iou"] for row in rows}
+
+
+def test_the_first_row_is_the_table(measured, truth):
+    found, _, rows = measured
+    made = {m.name: m.make(found) for m in built_in() if m.of_the_seed}
+    assert set(rows["as in the table", ""]) == set(made)
+    for name, value in rows["as in the table", ""].items():
+        assert value == pytest.approx(100 * score(made[name], truth)["raw.auc_iou"].mean(), rel=1e-4)
+
+
+def test_every_choice_of_the_paper_is_there(measured):
+    _, _, rows = measured
+    choices = {choice for choice, _ in rows}
+    assert choices == {
+        "as in the table", "thresholds", "interpolation", "layer of Grad-CAM", "descriptor", "weights", "labels", "mu",
+        "features", "combination", "stride fix",
+    }  # fmt: skip
+    assert {s for c, s in rows if c == "mu"} == {"2", "5", "10", "20", "50"}  # 1 is the fit's own
+    assert {s for c, s in rows if c == "features"} == {"1", "2", "5", "10"}
+    assert {s for c, s in rows if c == "thresholds"} == set(GRIDS)
+    assert set(rows["layer of Grad-CAM", "relu1"]) == {
+        "grad-cam", "guided-grad-cam", "grad-cam++", "guided-grad-cam++",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "row, options",
+    [
+        (("mu", "10"), {"mu": 10.0}),
+        (("weights", "signed"), {"signed": True}),
+        (("labels", "true"), {"labels": "true"}),
+        (("descriptor", "plain l2 norms"), {"energy": "l2"}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::vebi.errors.VebiWarning")
+def test_another_fit_is_the_fit_with_that_option(measured, squares, truth, row, options):
+    found, _, rows = measured
+    again = interpret(found.classifier, squares, **({"mu": 1.0} | options))
+    expected = 100 * score(CombinedMaps(again), truth)["raw.auc_iou"].mean()
+    assert rows[row]["vebi"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_grid_without_zero_leaves_the_whole_picture_out(measured, truth):
+    """At t = 0 every map marks the whole picture: 101 grid = (100 times the other + the mask's share) / 101."""
+    _, _, rows = measured
+    share = 100 * float(truth.masks.float().mean())
+    for name, value in rows["as in the table", ""].items():
+        assert value == pytest.approx(
+            (100 * rows["thresholds", "101 thresholds without 0"][name] + share) / 101, rel=1e-4
+        )
+
+
+def test_the_table_of_the_run_is_used_again(measured):
+    _, run, _ = measured
+    assert [p.name for p in run.parent.iterdir() if p.is_dir()].count("run-table-l2") == 1
+    assert not (run.parent / "run-table-squared").exists()
+
+
+def test_rows_are_kept_and_read_again(measured, squares, truth, monkeypatch):
+    found, run, rows = measured
+    kept = run.with_name("kept.json")
+    monkeypatch.setattr("vebi.benchmark.sensitivity._score", None)  # nothing may be scored
+    images = open_images(squares, found.classes)
+    again = measure(found, images, truth, run, kept)
+    assert {(row["choice"], row["setting"]): row["auc_iou"] for row in again} == rows
+    with pytest.raises(TypeError):  # other pictures are
+        measure(found, images, truth.some(range(6)), run, kept)
+    kept.write_text("{")
+    with pytest.raises(TypeError):
+        measure(found, images, truth, run, kept)
+
+
+def test_means_over_folds():
+    one = [{"choice": "mu", "setting": "2", "auc_iou": {"vebi": 40.0}}]
+    other = [{"choice": "mu", "setting": "2", "auc_iou": {"vebi": 50.0}}]
+    assert mean_over_folds([one, other]) == [{"choice": "mu", "setting": "2", "auc_iou": {"vebi": 45.0}}]

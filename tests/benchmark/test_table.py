@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from vebi.benchmark.contest import Contest
+from vebi.benchmark.methods import Method
+from vebi.benchmark.table import make_curves, make_rows
+from vebi.evaluation.metrics import METRICS
+
+VEBI, OTHER = Method("vebi", "vebi", lambda i: None, True), Method("grad-cam", "Grad-CAM", lambda i: None, True)
+
+
+def contest(ours, theirs, aim=None):
+    """A fold in which every metric has the same scores."""
+
+    def scores(values):
+        found = {f"{form}.{m.name}": np.array(values) for form in ("raw", "transformed") for m in METRICS}
+        found |= {"raw.curve": np.linspace(1, 0, 101), "transformed.curve": np.zeros(101)}
+        return found if aim is None else found | {"grid_pointing": np.array(aim)}
+
+    return Contest({"vebi": scores(ours), "grad-cam": scores(theirs)}, len(ours), len(aim or []), True, 1.0, 0.1, {})
+
+
+def test_rows_by_hand():
+    folds = [contest([0.4, 0.6], [0.2, 0.3], [0.5, 0.7]), contest([0.7, 0.7], [0.3, 0.4], [0.3])]
+    ours, theirs = make_rows("single-6c", folds, [VEBI, OTHER], "raw")
+    assert ours["auc_iou"] == pytest.approx([50, 70]) and ours["mean"] == pytest.approx(60)
+    assert ours["std"] == pytest.approx(np.sqrt(200))
+    assert theirs["auc_iou"] == pytest.approx([25, 35]) and theirs["ratio_of_vebi_to_it"] == pytest.approx(2)
+    low, high = theirs["ratio_interval"]
+    assert low < 2 < high
+    assert (ours["ratio_of_vebi_to_it"], ours["ratio_interval"], ours["p"]) == (1, [1, 1], None)
+    assert theirs["p"] == pytest.approx(0.125)  # four of four pairs: 2 / 2^4
+    assert theirs["grid_pointing"] == pytest.approx(45)  # mean of 60 and 30
+    assert theirs["published"] == [17.5, 0.25] and ours["published"] == [22.5, 0.82]
+    assert theirs["best_iou"] == pytest.approx(30)
+
+
+def test_one_fold_has_no_deviation_and_few_classes_no_mosaics():
+    (row, _) = make_rows("mine", [contest([0.4, 0.6], [0.2, 0.3])], [VEBI, OTHER], "transformed")
+    assert (row["std"], row["grid_pointing"], row["published"]) == (None, None, None)
+
+
+def test_a_fold_without_mosaics_does_not_count_for_them():
+    folds = [contest([0.4, 0.6], [0.2, 0.3]), contest([0.7, 0.7], [0.3, 0.4], [0.3])]
+    assert make_rows("mine", folds, [OTHER, VEBI], "raw")[0]["grid_pointing"] == pytest.approx(30)
+
+
+def test_a_ratio_to_nothing_is_none():
+    row = make_rows("mine", [contest([0.4, 0.6], [0.0, 0.0])], [VEBI, OTHER], "raw")[1]
+    assert row["ratio_of_vebi_to_it"] is None and row["ratio_interval"] == [None, None]
+
+
+def test_curves_are_means_over_folds():
+    folds = [contest([0.4], [0.2]), contest([0.7], [0.3])]
+    assert make_curves(folds, [VEBI], "raw") == {"vebi": pytest.approx((100 * np.linspace(1, 0, 101)).tolist())}

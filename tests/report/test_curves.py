@@ -1,0 +1,63 @@
+"""A chart puts every value where it belongs, and tells its lines apart without colour."""
+
+import re
+
+import html5lib
+import pytest
+
+from vebi.report.curves import STROKES, Line, ceiling, line_chart
+
+
+def polylines(chart):
+    return [
+        [tuple(map(float, point.split(","))) for point in points.split()]
+        for points in re.findall(r'polyline points="([^"]+)"', chart)
+    ]
+
+
+def numbers(chart):
+    found = re.findall(r'class="name" x="([\d.]+)%" y="([\d.]+)%" dy="[^"]+">(\d)<', chart)
+    return {int(name): (float(x), float(y)) for x, y, name in found}
+
+
+def test_points_lie_where_the_values_say():
+    assert Line(1, (0, 20, 40)).points(40) == [(0, 100), (50, 50), (100, 0)]
+    chart = line_chart([Line(1, (0, 20, 40)), Line(2, (40, 30, 10))], 40, "x")
+    second, first = polylines(chart)
+    assert first == [(0, 100), (50, 50), (100, 0)] and second == [(0, 0), (50, 25), (100, 75)]
+
+
+def test_both_axes_are_marked():
+    chart = line_chart([Line(1, (0, 60))], 60, "x")
+    for tick in ("0.0", "0.2", "0.4", "0.6", "0.8", "1.0", ">0<", ">20<", ">40<", ">60<"):
+        assert tick in chart
+    assert re.search(r'y="66\.67%"[^>]*>20<', chart) and re.search(r'y="0\.00%"[^>]*>60<', chart)
+
+
+def test_numbers_stand_on_their_lines_and_apart():
+    lines = [Line(1, range(101)), Line(2, [value / 2 for value in range(101)]), Line(3, [v / 2 for v in range(101)])]
+    places = numbers(line_chart(lines, 100, "x"))
+    assert places[1][1] == pytest.approx(100 - places[1][0])
+    assert places[2][1] == pytest.approx(100 - places[2][0] / 2)
+    assert places[1][0] > 90  # where the two are farthest apart
+    (a, b), (c, d) = places[2], places[3]  # the same line twice
+    assert abs(a - c) > 7 or abs(b - d) > 9
+    assert numbers(line_chart([Line(1, (5, 5))], 10, "x")) == {1: (0, 50)}  # no point in the middle
+
+
+def test_lines_differ_without_colour():
+    strokes = [Line(k + 1, ()).stroke for k in range(len(STROKES))]
+    assert len(set(strokes)) == len(strokes) == 7 and Line(8, ()).stroke == strokes[0]
+    assert float(re.search(r'width="(\d+)"', strokes[0])[1]) > float(re.search(r'width="(\d+)"', strokes[1])[1])
+
+
+def test_what_is_described_is_text():
+    chart = line_chart([Line(1, (0, 1))], 10, 'a "<b>" & c')
+    tree = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(
+        f"<!DOCTYPE html><html><head><title>x</title></head><body>{chart}</body></html>"
+    )
+    assert [e.get("aria-label") for e in tree.iter() if e.get("aria-label")] == ['a "<b>" & c']
+
+
+def test_the_scale_ends_above_the_highest_value():
+    assert [ceiling(values, 10) for values in ((), (0,), (10,), (10.1, 3), (46.3,))] == [10, 10, 10, 20, 50]
