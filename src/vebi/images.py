@@ -139,9 +139,10 @@ class Subset:
     images: Images
     indices: Sequence[int]
 
-    @property
+    @cached_property
     def ids(self) -> Sequence[str]:
-        return [self.images.ids[i] for i in self.indices]
+        names = self.images.ids
+        return [names[i] for i in self.indices]
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -19,12 +19,13 @@ from vebi.fitting import StageProgress, interpret, of_stage
 from vebi.flowers import generate
 from vebi.flowers.training import split, train
 from vebi.flowers.variants import VARIANTS
-from vebi.images import Subset, evenly, open_images
+from vebi.images import Images, Subset, evenly, open_images
+from vebi.interpretation import Interpretation
 from vebi.loading import load_classifier
 from vebi.masks import find_masks
 from vebi.report.contest import Examples
 
-NAME = "table1"
+NAME, NETWORK = "table1", "network.safetensors"
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,11 @@ def table1(
     out.mkdir(parents=True, exist_ok=True)
     steps = _Steps(plan, progress)
     parts = {variant: _variant(out / variant, variant, plan, methods, batch_size, steps) for variant in VARIANTS}
-    command = {FULL: "vebi bench table1", QUICK: "vebi bench table1 --quick"}.get(plan)
-    return write_result(out, NAME, parts, methods, ({"command": command} if command else {}) | {"plan": asdict(plan)})
+    settings = {"plan": asdict(plan)}
+    if plan in (FULL, QUICK):
+        words = ["vebi bench table1", *(["--quick"] if plan == QUICK else []), *(f"--method {spec}" for spec in own)]
+        settings = {"command": " ".join(words)} | settings
+    return write_result(out, NAME, parts, methods, settings)
 
 
 class _Steps:
@@ -94,70 +98,74 @@ class _Steps:
 
 
 def _variant(folder: Path, variant: str, plan: Plan, methods: Sequence[Method], batch_size: int, steps: _Steps) -> Part:
+    """Renders one data set and holds all methods against it, fold by fold."""
+    flowers = folder / "flowers"
     data = generate(
-        folder / "flowers",
+        flowers,
         variant=variant,
         images_per_class=plan.images_per_class,
         seed=plan.seed,
         progress=of_stage(steps.told, f"render {variant}"),
     )
-    contests: list[Contest] = []
-    varied: list[list[dict]] = []
-    examples: Examples | None = None
-    networks = []
+    folds = []
     for fold in range(plan.folds):
         place = folder / f"fold{fold}"
-        checkpoint = place / "network.safetensors"
-        training = train(
-            folder / "flowers",
-            checkpoint,
-            epochs=plan.epochs,
-            fold=fold,
-            seed=plan.seed,
-            progress=of_stage(steps.told, f"train fold {fold}"),
-        )
+        told = of_stage(steps.told, f"train fold {fold}")
+        training = train(flowers, place / NETWORK, epochs=plan.epochs, fold=fold, seed=plan.seed, progress=told)
         steps.done(variant, steps.TRAIN)
-        classifier = load_classifier(checkpoint)
-        images = open_images(folder / "flowers", classifier.class_names)
+        classifier = load_classifier(place / NETWORK)
+        images = open_images(flowers, classifier.class_names)
         learnt, held_out = (Subset(images, part) for part in split(images, fold))
         found = interpret(classifier, learnt, mu=plan.mu, out=place / "run", batch_size=batch_size, progress=steps.told)
         steps.done(variant, steps.FIT)
-        truth = find_truth(
-            classifier,
-            held_out,
-            find_masks(held_out),
-            plan.scored,
-            batch_size=batch_size,
-            progress=of_stage(steps.told, "pictures"),
-        )
-        contests.append(
-            hold(
-                found,
-                truth,
-                methods,
-                place / "scores",
-                mosaics=plan.mosaics,
-                seed=plan.seed,
-                batch_size=batch_size,
-                progress=steps.told,
-            )
-        )
-        varied.append(
-            measure(
-                found,
-                learnt,
-                _thinned(truth, plan.varied),
-                place / "run",
-                place / "sensitivity.json",
-                batch_size=batch_size,
-                progress=of_stage(steps.told, "sensitivity"),
-            )
-        )
-        examples = examples or find_examples(found, truth, methods)
-        networks.append({"accuracy": training.accuracy, "model": found.provenance["settings"]["model"]["sha256"]})
+        folds.append(_fold(place, found, learnt, held_out, plan, methods, batch_size, steps.told, training.accuracy))
         steps.done(variant, steps.SCORE)
-    note = {"data_sha256": data["sha256"], "networks": networks, "seed": data["seed"]}
-    return Part(contests, examples, mean_over_folds(varied), note)
+    note = {"data_sha256": data["sha256"], "networks": [fold.network for fold in folds], "seed": data["seed"]}
+    sensitivity = mean_over_folds([fold.varied for fold in folds])
+    return Part([fold.contest for fold in folds], folds[0].examples, sensitivity, note)
+
+
+@dataclass(frozen=True)
+class _Fold:
+    contest: Contest
+    varied: list[dict[str, Any]]
+    examples: Examples
+    network: dict[str, Any]
+
+
+def _fold(
+    place: Path,
+    found: Interpretation,
+    learnt: Images,
+    held_out: Images,
+    plan: Plan,
+    methods: Sequence[Method],
+    batch_size: int,
+    progress: StageProgress | None,
+    accuracy: float,
+) -> _Fold:
+    """All methods on the pictures held out."""
+    truth = find_truth(
+        found.require_classifier(),
+        held_out,
+        find_masks(held_out),
+        plan.scored,
+        batch_size=batch_size,
+        progress=of_stage(progress, "pictures"),
+    )
+    options = {"mosaics": plan.mosaics, "seed": plan.seed, "batch_size": batch_size, "progress": progress}
+    contest = hold(found, truth, methods, place / "scores", **options)
+    varied = measure(
+        found,
+        learnt,
+        _thinned(truth, plan.varied),
+        place / "run",
+        place / "sensitivity.json",
+        batch_size=batch_size,
+        progress=of_stage(progress, "sensitivity"),
+    )
+    network = {"accuracy": accuracy, "model": found.provenance["settings"]["model"]["sha256"]}
+    return _Fold(contest, varied, find_examples(found, truth, methods), network)
 
 
 def _thinned(truth: Truth, per_class: int) -> Truth:
