@@ -1,5 +1,8 @@
 """What class activation maps share: the layer they look at, its activations and their gradient, the way up."""
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -12,6 +15,31 @@ from vebi.maps import forward_graph
 from vebi.taps import Layer, choose_layers, list_layers
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+
+
+@dataclass(frozen=True)
+class Cam(ABC):
+    """A class activation map: the positive part of what ``weigh`` makes of a layer, enlarged to the pictures.
+
+    ``layer``: see ``find_layer``. ``interpolation`` enlarges the map: nearest, bilinear or bicubic.
+    """
+
+    classifier: Classifier = field(repr=False)
+    layer: str | None = None
+    interpolation: str = "bilinear"
+
+    def __post_init__(self):
+        check_interpolation(self.interpolation)
+        object.__setattr__(self, "layer", find_layer(self.classifier, self.layer))
+
+    def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
+        activation, gradient = evidence(self.classifier, images, targets, self.layer)
+        return enlarge(self.weigh(activation, gradient).clamp(min=0), images, self.interpolation)
+
+    @staticmethod
+    @abstractmethod
+    def weigh(activation: Float[Tensor, "n k u v"], gradient: Float[Tensor, "n k u v"]) -> Float[Tensor, "n u v"]:
+        """One map of a layer's activations and the derivatives of the class score with respect to them."""
 
 
 def find_layer(classifier: Classifier, name: str | None = None) -> str:

@@ -6,8 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vebi.backward import check_rule
-from vebi.baselines.grad_cam import GradCam
-from vebi.baselines.grad_cam_plus_plus import GradCamPlusPlus
+from vebi.baselines.cam import Cam
 from vebi.baselines.guided_backprop import GuidedBackprop
 
 
@@ -18,7 +17,7 @@ class GuidedCam:
     ``stride_fix``: see ``backward``; None is the method as published.
     """
 
-    cam: GradCam | GradCamPlusPlus
+    cam: Cam
     stride_fix: str | None = None
 
     def __post_init__(self):
