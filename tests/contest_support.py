@@ -22,6 +22,7 @@ def row(variant, method, title, folds, *, paper=True, published=None, others=50.
         "ratio_interval": [50 / mean - 0.05, 50 / mean + 0.05],
         "p": None if method == "vebi" else p,
         "grid_pointing": pointing,
+        "grid_pointing_ratio": None if pointing is None else [40 / pointing, 40 / pointing - 0.1, 40 / pointing + 0.1],
         "of_the_seed": paper,
         "own": own,
         "published": published,
@@ -75,6 +76,7 @@ def rerun():
         "settings": {
             "plan": {"images_per_class": 120, "folds": 2, "varied": 2, "mu": 5.0, "seed": 7},
             "thresholds": 101,
+            "methods": {"vebi": "CombinedMaps()"},
             "data": {v: note(2, seed=7) for v in variants},
             "versions": {"python": "3.11.7", "vebi": "0.1.0"},
             "created": "2026-01-02T03:04:05+00:00",
@@ -90,7 +92,7 @@ def own(name="birds"):
     found = copy.deepcopy(rerun())
     singles = rows(name, False, ((50,), (40,), (20,), (55,)))
     for some in singles:
-        some["grid_pointing"] = None
+        some["grid_pointing"] = some["grid_pointing_ratio"] = None
     singles.append(row(name, "my-own", "my own", (45,), paper=False, pointing=None))
     return found | {
         "rows": singles,

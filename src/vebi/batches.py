@@ -42,9 +42,7 @@ def batches(
     ``prepare`` turns a loaded picture and its id into a C x H x W float tensor. With ``strict`` the first picture that
     cannot be decoded is raised as an ImageError.
     """
-    if batch_size < 1:
-        raise UsageError(f"batch_size is {batch_size}, but at least one picture must pass at a time")
-
+    check_batch_size(batch_size)
     groups = [indices[i : i + batch_size] for i in range(0, len(indices), batch_size)]
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         ahead = [_Loading(pool, images, group, prepare) for group in groups[:1]]
@@ -56,6 +54,11 @@ def batches(
         finally:  # a consumer that stops early does not wait for pictures that nobody wants
             for loading in ahead:
                 loading.cancel()
+
+
+def check_batch_size(batch_size: int) -> None:
+    if batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}, but at least one picture must pass at a time")
 
 
 class _Loading:

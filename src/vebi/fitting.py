@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from vebi import lasso, provenance, runs
-from vebi.batches import skipped_note
+from vebi.batches import check_batch_size, skipped_note
 from vebi.classifier import Classifier, evaluating
 from vebi.descriptors import SHARD, Descriptor, DescriptorTable, Progress, tabulate
 from vebi.errors import InputError, ModelError, UsageError, VebiWarning
@@ -61,8 +61,7 @@ def interpret(
         raise UsageError(f"labels is {labels!r}: choose predicted or true")
     if energy not in ("squared", "l2"):
         raise UsageError(f"energy is {energy!r}: choose squared or l2")
-    if batch_size < 1:
-        raise UsageError(f"batch_size is {batch_size}, but at least one picture must pass at a time")
+    check_batch_size(batch_size)
     images = open_images(data, classifier.class_names)
     if classifier.class_names is None:
         classifier = named(classifier, images)

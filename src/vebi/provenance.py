@@ -1,8 +1,11 @@
 """What a result was made with."""
 
+import hashlib
 import platform
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 PACKAGES = (
     "vebi",
@@ -15,6 +18,8 @@ PACKAGES = (
     "torchvision",
     "timm",
     "mitsuba",
+    "captum",
+    "grad-cam",
 )
 
 
@@ -27,6 +32,15 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+@cache
+def source() -> str:
+    """sha256 of vebi's own code, by which a result is told from one of another state of it."""
+    root, digest = Path(__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def now() -> str:

@@ -74,10 +74,9 @@ def no_activation():
         (branched(lambda maps: torch.cat(maps, 1), 8), "2"),  # neither 2.one nor 2.other
         (branched(sum, 4), "2"),
         (Upside(), "act"),
-        (no_activation(), "1"),
         (Tokens(), "act"),
     ],
-    ids=["vgg", "function", "concatenated", "added", "gate", "no activation function", "tokens"],
+    ids=["vgg", "function", "concatenated", "added", "gate", "tokens"],
 )
 def test_the_layer_that_is_found(net, layer):
     assert find_layer(classifier_of(net)) == layer
@@ -133,7 +132,10 @@ def test_one_position_is_not_enough():
 
 def test_no_maps():
     net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 4), nn.ReLU(), nn.Linear(4, 2))
-    with pytest.raises(UsageError, match="no layer with N x C x H x W maps"):
+    with pytest.raises(UsageError, match="no activation function with N x C x H x W maps"):
+        find_layer(classifier_of(no_activation()))
+    assert find_layer(classifier_of(no_activation()), "0") == "0"
+    with pytest.raises(UsageError, match="no activation function with N x C x H x W maps"):
         find_layer(classifier_of(net))
 
 

@@ -60,7 +60,7 @@ def tiny(weights):
 
 def test_in_numbers():
     """Where a derivative g is not zero, alpha is 1 / (2 + g sum A)."""
-    cam = GradCamPlusPlus(tiny([2.0, -1, 0, 3, 1, 0, 0, 0]))
+    cam = GradCamPlusPlus(tiny([2.0, -1, 0, 3, 1, 0, 0, 0]), layer="0")
     red, green = torch.tensor([[1.0, 2], [0, 3]]), torch.tensor([[4.0, 0], [0, 0]])
     maps = cam(torch.stack([red, green, red])[None], torch.tensor([0]))
     first = 2 / (2 + 2 * 6) + 3 / (2 + 3 * 6)
@@ -79,7 +79,7 @@ def test_where_derivatives_are_zero(plain, pictures, targets):
 
 def test_where_the_denominator_is_zero():
     """Of a layer with negative activations: g sum A is -2. Nothing is infinite, and other channels count as ever."""
-    cam = GradCamPlusPlus(tiny([1.0, 1, 1, 1, 1, 0, 0, 0]))
+    cam = GradCamPlusPlus(tiny([1.0, 1, 1, 1, 1, 0, 0, 0]), layer="0")
     red, green = torch.tensor([[-2.0, 0], [0, 0]]), torch.tensor([[4.0, 0], [0, 1]])
     maps = cam(torch.stack([red, green, red])[None], torch.tensor([0]))
     torch.testing.assert_close(maps, green[None] / (2 + 5))

@@ -57,6 +57,14 @@ def test_defaults(found, pictures, targets):
     assert ((0 <= maps) & (maps <= 1)).all() and (maps.amax(dim=(1, 2)) == 1).all()
 
 
+def test_the_weighted_mean(found, pictures, targets):
+    """Between one map alone and the maximum; of one feature it is that feature's map."""
+    mean, most = (UpsampledActivations(found, reduction=name)(pictures, targets) for name in ("mean", "max"))
+    assert (mean <= most + 1e-6).all() and not torch.allclose(mean, most)
+    one = [UpsampledActivations(found, 1, reduction=name)(pictures, targets) for name in ("mean", "max")]
+    same(*one)
+
+
 def test_no_feature_speaks_for_the_class(found, pictures, targets):
     weights = found.weights.copy()
     weights[1] *= -1

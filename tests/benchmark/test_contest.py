@@ -3,10 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from vebi.benchmark.contest import hold
 from vebi.benchmark.methods import Method, all_methods, built_in, own_method
-from vebi.errors import ModelError, UsageError
+from vebi.errors import ModelError, UsageError, VebiWarning
 
 
 class Counting:
@@ -65,6 +66,30 @@ def test_damaged_scores_are_made_again(interpreted, truth, tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     hold(interpreted, truth, [method], tmp_path, mosaics=0)
     assert counting.pictures == 24
+    save_file({"raw.auc_iou": np.zeros(12)}, path)  # whole, but not ours
+    hold(interpreted, truth, [method], tmp_path, mosaics=0)
+    assert counting.pictures == 36
+
+
+def test_scores_of_other_code_are_made_again(interpreted, truth, tmp_path, monkeypatch):
+    counting = Counting()
+    method = Method("counting", "counting", lambda i: counting)
+    hold(interpreted, truth, [method], tmp_path, mosaics=0)
+    monkeypatch.setattr("vebi.provenance.source", lambda: "another state")
+    hold(interpreted, truth, [method], tmp_path, mosaics=0)
+    assert counting.pictures == 24
+
+
+def test_what_the_network_has_no_place_for_is_left_out_with_a_note(interpreted, truth, tmp_path):
+    def nowhere(interpretation):
+        raise UsageError("there is no such layer")
+
+    fine = Method("fine", "fine", lambda i: Counting())
+    with pytest.warns(VebiWarning, match="grad-cam is left out: there is no such layer"):
+        found = hold(interpreted, truth, [fine, Method("grad-cam", "Grad-CAM", nowhere)], tmp_path, mosaics=0)
+    assert list(found.scores) == ["fine"]
+    with pytest.raises(UsageError, match="no such layer"):
+        hold(interpreted, truth, [fine, Method("grad-cam", "", nowhere, needed=True)], tmp_path, mosaics=0)
 
 
 def test_an_error_says_whose_it_is_and_keeps_what_was_scored(interpreted, truth, tmp_path):
@@ -106,7 +131,7 @@ def test_a_method_of_a_users_file(interpreted, tmp_path):
     with pytest.raises(ModelError, match="stopped with ValueError: no"):
         own_method(f"{file}:raises").make(interpreted)
     with pytest.raises(ModelError, match="does not exist"):
-        own_method(f"{tmp_path}/none.py:f").make(interpreted)
+        own_method(f"{tmp_path}/none.py:f")
     with pytest.raises(UsageError, match="give FILE.py:FUNCTION"):
         own_method("captum")
     file.write_text("def grad_cam(classifier):\n    pass\n")

@@ -77,6 +77,11 @@ def test_mosaics_are_twice_as_large_or_scaled_down(four):
     assert seen == [(8, 3, 12, 12), (8, 3, 6, 6)]
 
 
+def test_pictures_of_odd_size_cannot_be_halved(four):
+    odd = replace(four, masks=torch.ones(8, 7, 7, dtype=torch.bool))
+    assert draw_mosaics(odd, 3, seed=0, whole=False) == [] and len(draw_mosaics(odd, 3, seed=0, whole=True)) == 3
+
+
 def test_a_network_that_takes_one_size_only_is_known(four, toy):
     assert takes_larger(four.classifier) and takes_larger(toy)
     fixed = Classifier(nn.Sequential(nn.Flatten(), nn.Linear(108, 4)), four.classifier.preprocess)

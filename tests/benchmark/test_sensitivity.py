@@ -89,4 +89,6 @@ def test_rows_are_kept_and_read_again(measured, squares, truth, monkeypatch):
 def test_means_over_folds():
     one = [{"choice": "mu", "setting": "2", "auc_iou": {"vebi": 40.0}}]
     other = [{"choice": "mu", "setting": "2", "auc_iou": {"vebi": 50.0}}]
-    assert mean_over_folds([one, other]) == [{"choice": "mu", "setting": "2", "auc_iou": {"vebi": 45.0}}]
+    assert mean_over_folds([one, other]) == [
+        {"choice": "mu", "setting": "2", "auc_iou": {"vebi": 45.0}, "folds": {"vebi": [40.0, 50.0]}}
+    ]

@@ -3,7 +3,7 @@ import pytest
 
 from vebi.benchmark.contest import Contest
 from vebi.benchmark.methods import Method
-from vebi.benchmark.table import make_curves, make_rows
+from vebi.benchmark.table import PUBLISHED, make_curves, make_rows
 from vebi.evaluation.metrics import METRICS
 
 VEBI, OTHER = Method("vebi", "vebi", lambda i: None, True), Method("grad-cam", "Grad-CAM", lambda i: None, True)
@@ -22,7 +22,7 @@ def contest(ours, theirs, aim=None):
 
 def test_rows_by_hand():
     folds = [contest([0.4, 0.6], [0.2, 0.3], [0.5, 0.7]), contest([0.7, 0.7], [0.3, 0.4], [0.3])]
-    ours, theirs = make_rows("single-6c", folds, [VEBI, OTHER], "raw")
+    ours, theirs = make_rows("single-6c", folds, [VEBI, OTHER], "raw", PUBLISHED["single-6c"])
     assert ours["auc_iou"] == pytest.approx([50, 70]) and ours["mean"] == pytest.approx(60)
     assert ours["std"] == pytest.approx(np.sqrt(200))
     assert theirs["auc_iou"] == pytest.approx([25, 35]) and theirs["ratio_of_vebi_to_it"] == pytest.approx(2)
@@ -45,9 +45,20 @@ def test_a_fold_without_mosaics_does_not_count_for_them():
     assert make_rows("mine", folds, [OTHER, VEBI], "raw")[0]["grid_pointing"] == pytest.approx(30)
 
 
-def test_a_ratio_to_nothing_is_none():
-    row = make_rows("mine", [contest([0.4, 0.6], [0.0, 0.0])], [VEBI, OTHER], "raw")[1]
-    assert row["ratio_of_vebi_to_it"] is None and row["ratio_interval"] == [None, None]
+def test_aims_have_a_ratio_with_an_interval_too():
+    folds = [contest([0.4], [0.2], [0.5, 0.7]), contest([0.4], [0.2], [0.3])]
+    ours, theirs = make_rows("mine", folds, [VEBI, OTHER], "raw")
+    assert ours["grid_pointing_ratio"] == theirs["grid_pointing_ratio"] == [1, 1, 1]  # the same scores
+    nothing = [contest([0.4], [0.2], [0.5])]
+    nothing[0].scores["grad-cam"]["grid_pointing"] = np.zeros(1)
+    assert make_rows("mine", nothing, [VEBI, OTHER], "raw")[1]["grid_pointing_ratio"] == [None] * 3
+
+
+def test_a_method_that_was_left_out_has_no_row():
+    absent = Method("layer-cam", "LayerCAM", lambda i: None)
+    folds = [contest([0.4], [0.2])]
+    assert [r["method"] for r in make_rows("mine", folds, [VEBI, absent, OTHER], "raw")] == ["vebi", "grad-cam"]
+    assert set(make_curves(folds, [VEBI, absent], "raw")) == {"vebi"}
 
 
 def test_curves_are_means_over_folds():

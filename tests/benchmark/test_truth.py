@@ -13,7 +13,7 @@ from vebi.masks import find_masks
 
 
 def test_classes_get_equally_many_pictures_spread_evenly(truth, squares):
-    assert truth.targets.tolist() == [0] * 4 + [1] * 4 + [2] * 4 and truth.right.all()
+    assert truth.targets.tolist() == [0] * 4 + [1] * 4 + [2] * 4 and truth.right.all() and truth.labelled
     assert truth.pictures.ids[:4] == ["blue/00.png", "blue/08.png", "blue/15.png", "blue/23.png"]
 
 
@@ -44,7 +44,7 @@ def test_a_label_wins_over_a_prediction_and_a_flat_folder_asks_for_the_predictio
     shutil.copy(squares / "green" / "00.png", tmp_path / "00.png")
     loose = open_images([tmp_path / "00.png"], interpreted.classes)
     found = find_truth(classifier, loose, mask_of, 3)
-    assert found.targets.tolist() == [1] and found.right.all()
+    assert found.targets.tolist() == [1] and found.right.all() and not found.labelled
 
 
 def test_what_cannot_be_scored_is_left_out_and_counted(interpreted, squares, masks, tmp_path):

@@ -103,7 +103,7 @@ def test_options_can_be_kept_in_a_file(with_masks):
         (2, ("--cam-layer", "nonsense"), "no layer is called 'nonsense'"),
         (2, ("--cam-layer", "linear"), "names no single layer with maps"),
         (2, ("--per-class", 0), "per_class is 0"),
-        (2, ("--mosaics", -1), "mosaics is -1"),
+        (2, ("--mosaics", -1), "mosaics -1: score at least"),
         (2, ("--mu", 0), "mu is 0"),
         (2, ("--seed", -1), "--seed is -1"),
         (3, ("--data", "nowhere"), "nowhere does not exist"),

@@ -68,3 +68,15 @@ def test_no_progress_off_a_terminal(monkeypatch):
     with console.progress() as update:
         update("descriptors", 1, 3)
     assert sys.stderr.getvalue() == ""
+
+
+def test_a_stage_that_begins_again_counts_from_the_start(monkeypatch):
+    """Stages come once a fold: the second time must not look finished."""
+    seen = []
+    monkeypatch.setattr("rich.progress.Progress.reset", lambda self, task: seen.append(task))
+    with console.progress() as update:
+        for done in (1, 2, 3):
+            update("score", done, 3)
+        assert seen == []
+        update("score", 1, 3)
+    assert len(seen) == 1

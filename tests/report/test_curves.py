@@ -47,7 +47,7 @@ def test_numbers_stand_on_their_lines_and_apart():
 
 def test_lines_differ_without_colour():
     strokes = [Line(k + 1, ()).stroke for k in range(len(STROKES))]
-    assert len(set(strokes)) == len(strokes) == 7 and Line(8, ()).stroke == strokes[0]
+    assert len(set(strokes)) == len(strokes) == 7 and Line(8, ()).stroke == strokes[1]
     assert float(re.search(r'width="(\d+)"', strokes[0])[1]) > float(re.search(r'width="(\d+)"', strokes[1])[1])
 
 

@@ -68,7 +68,7 @@ def test_the_main_table_has_both_data_sets_and_the_published_figures():
 
 def test_every_score_with_chance_and_the_best_in_bold():
     detail = tables(in_markdown(rerun()))[1]
-    titles = ["method", *(metric.title for metric in METRICS), "grid pointing", "p"]
+    titles = ["method", *(metric.title for metric in METRICS), "grid pointing", "p (area under the IoU curve)"]
     assert detail[0] == titles
     assert line_of(detail, "vebi") == ["vebi", "**50.0**", *["80.0"] * 5, "40.0", ""]
     assert line_of(detail, "Grad-CAM (first)")[-2:] == ["**64.3**", "< 0.001"]
@@ -95,8 +95,8 @@ def test_other_choices_leave_blank_what_they_do_not_touch_and_mark_what_passes_v
     assert varied[2:] == [
         ["as in the table", "49.0", "39.0"],
         ["layer of Grad-CAM: relu1", "·", "**61.2**"],
-        ["mu: 1", "30.0", "·"],
-        ["mu: 2", "31.0", "·"],
+        ["mu: 1", "30.0 ▼", "·"],
+        ["mu: 2", "31.0 ▼", "·"],
     ]
     assert "its features (5): the larger" in text and CHOICES["thresholds"] not in text
     assert "up to 2 pictures a class and fold" in text
@@ -110,7 +110,8 @@ def test_where_vebi_is_behind_is_said():
     assert "The interval of the ratio holds 1 for gradient" in text  # 50 / 48 and 0.05 on both sides
     assert "By best IoU, Grad-CAM with the stride fix (90.0) is ahead of vebi (80.0)." in text
     assert "By grid pointing (chance 25), Grad-CAM (first) (64.3) is ahead of vebi (40.0)." in text
-    assert "others are ahead: Grad-CAM (first) (61.2) against vebi’s 49.0 (layer of Grad-CAM: relu1)." in text
+    assert "others are ahead: Grad-CAM (first) (61.2) against vebi’s 49.0 (layer of Grad-CAM: relu1); " in text
+    assert "Grad-CAM (first) (39.0) against vebi’s 30.0 (mu: 1)" in text  # which the choice does not touch
 
 
 def test_pictures_of_ones_own_have_no_columns_without_content():

@@ -47,9 +47,8 @@ def find_layer(classifier: Classifier, name: str | None = None) -> str:
 
     Found is the last layer with as many positions as the last activation function that still has more than one. That
     is the last convolutional layer of Selvaraju et al. (2017), behind its activation function and in front of any
-    pooling, and where branches end there, what a module makes of them. Without such an activation function it is the
-    last layer that has more than one position.
-    Raises UsageError where there is none, or where the one named is none.
+    pooling, and where branches end there, what a module makes of them.
+    Raises UsageError where there is no such activation function, or where the layer named has no maps.
     """
     if name is not None:
         chosen = choose_layers(classifier, name)
@@ -58,11 +57,13 @@ def find_layer(classifier: Classifier, name: str | None = None) -> str:
         return chosen[0].name
     # pictures are square, so what is not holds something else, as tokens or channels in another place
     layers = [layer for layer in list_layers(classifier) if _is_map(layer) and layer.height == layer.width]
-    if not layers:
-        raise UsageError("the network has no layer with N x C x H x W maps: a class activation map needs one")
-    last = next((layer for layer in reversed(layers) if layer.default), layers[-1])
-    size = (last.height, last.width)
-    return next(layer.name for layer in reversed(layers) if (layer.height, layer.width) == size)
+    last = next((layer for layer in reversed(layers) if layer.default), None)
+    if last is None:
+        raise UsageError(
+            "the network has no activation function with N x C x H x W maps, of which a class activation map is made: "
+            "name a layer, `vebi layers` lists them"
+        )
+    return next(layer.name for layer in reversed(layers) if layer.height == last.height)
 
 
 def _is_map(layer: Layer) -> bool:

@@ -1,4 +1,4 @@
-"""Upsampled activations of the selected features ("Upsam. Act." of Oramas, Wang and Tuytelaars, ICLR 2019, table 1)."""
+"""Upsampled activations of the selected features, "Upsam. Act." (Oramas et al., BNAIC 2019, table 1)."""
 
 from dataclasses import dataclass, field
 
@@ -21,6 +21,7 @@ class UpsampledActivations:
     interpretation: Interpretation = field(repr=False)
     features: int = 3
     interpolation: str = "bilinear"
+    reduction: str = "max"
 
     def __post_init__(self):
         check_interpolation(self.interpolation)
@@ -32,7 +33,7 @@ class UpsampledActivations:
         maps = [
             [self._map(recorder.kept[f.layer][n], f.channel, inputs) for f, _ in chosen[n]] for n in range(len(inputs))
         ]
-        return combine_all(maps, chosen, inputs)
+        return combine_all(maps, chosen, inputs, self.reduction)
 
     def _map(self, activation: Tensor, channel: int, inputs: Tensor):
         plane = activation[channel] if activation.ndim == 3 else activation[channel, None, None]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from vebi.benchmark.contest import bind, named
 from vebi.benchmark.methods import Method
 from vebi.benchmark.scoring import positive_maps
 from vebi.benchmark.truth import Truth
@@ -23,10 +24,14 @@ def find_examples(interpretation: Interpretation, truth: Truth, methods: Sequenc
         for members in [np.flatnonzero(truth.targets == c)]
     ]
     inputs, targets = truth.inputs(chosen), torch.from_numpy(truth.targets[chosen]).to(truth.classifier.device)
+    maps = {}
+    for method, explainer in bind(interpretation, methods).items():
+        with named(method):
+            maps[method.name] = positive_maps(explainer, inputs.clone(), targets).numpy()
     picture = truth.classifier.preprocess.picture
     return Examples(
         np.stack([picture(x) for x in inputs]),
         truth.masks[chosen].numpy(),
         tuple(interpretation.classes[c] for c in truth.targets[chosen]),
-        {m.name: positive_maps(m.make(interpretation), inputs, targets).numpy() for m in methods},
+        maps,
     )

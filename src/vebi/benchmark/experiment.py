@@ -8,22 +8,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vebi.batches import check_batch_size
 from vebi.benchmark.contest import Contest, hold
 from vebi.benchmark.examples import find_examples
 from vebi.benchmark.methods import Method, all_methods
 from vebi.benchmark.result import Part, write_result
 from vebi.benchmark.sensitivity import mean_over_folds, measure
+from vebi.benchmark.table import PUBLISHED
 from vebi.benchmark.truth import Truth, find_truth
 from vebi.errors import UsageError
 from vebi.fitting import StageProgress, interpret, of_stage
 from vebi.flowers import generate
 from vebi.flowers.training import split, train
-from vebi.flowers.variants import VARIANTS
+from vebi.flowers.variants import VARIANTS, classes
 from vebi.images import Images, Subset, evenly, open_images
 from vebi.interpretation import Interpretation
-from vebi.loading import load_classifier
+from vebi.loading import find_device, load_classifier
 from vebi.masks import find_masks
-from vebi.report.contest import Examples
 
 NAME, NETWORK = "table1", "network.safetensors"
 
@@ -58,20 +59,30 @@ def table1(
     *,
     own: Sequence[str] = (),
     batch_size: int = 32,
+    device: str = "cpu",
     progress: StageProgress | None = None,
 ) -> dict[str, Any]:
     """Runs or completes the experiment in ``out`` and returns the contents of its ``table1.json``.
 
-    ``own`` names methods of the user's (``FILE.py:FUNCTION``, see ``own_method``). ``progress`` is called with (stage,
-    done, all); the stage ``everything`` counts the steps of the whole in about equal times.
+    ``own`` names methods of the user's (``FILE.py:FUNCTION``, see ``own_method``). Networks are trained on the
+    processor; fits and maps are made on ``device`` (see ``find_device``). ``progress`` is called with (stage, done,
+    all); the stage ``everything`` counts the steps of the whole in about equal times.
     """
     methods = all_methods(own)
+    find_device(device)  # what cannot be is told before anything is rendered
+    check_batch_size(batch_size)
     out.mkdir(parents=True, exist_ok=True)
     steps = _Steps(plan, progress)
-    parts = {variant: _variant(out / variant, variant, plan, methods, batch_size, steps) for variant in VARIANTS}
+    parts = {
+        variant: _variant(out / variant, variant, plan, methods, batch_size, device, steps) for variant in VARIANTS
+    }
     settings = {"plan": asdict(plan)}
     if plan in (FULL, QUICK):
-        words = ["vebi bench table1", *(["--quick"] if plan == QUICK else []), *(f"--method {spec}" for spec in own)]
+        words = [
+            "vebi bench table1",
+            *(["--quick"] if plan == QUICK else []),
+            *(f"--method {Path(spec).name}" for spec in own),
+        ]
         settings = {"command": " ".join(words)} | settings
     return write_result(out, NAME, parts, methods, settings)
 
@@ -85,11 +96,11 @@ class _Steps:
         self.told = told
         self._all = sum(map(self.weight, VARIANTS)) * plan.folds * (self.TRAIN + self.FIT + self.SCORE)
         self._done = 0
-        self.done("", 0)
+        self.done(next(iter(VARIANTS)), 0)
 
     @staticmethod
     def weight(variant: str) -> int:
-        return 2 if variant.startswith("double") else 1
+        return len(classes(variant))
 
     def done(self, variant: str, share: int) -> None:
         self._done += share * self.weight(variant)
@@ -97,7 +108,9 @@ class _Steps:
             self.told("everything", self._done, self._all)
 
 
-def _variant(folder: Path, variant: str, plan: Plan, methods: Sequence[Method], batch_size: int, steps: _Steps) -> Part:
+def _variant(
+    folder: Path, variant: str, plan: Plan, methods: Sequence[Method], batch_size: int, device: str, steps: _Steps
+) -> Part:
     """Renders one data set and holds all methods against it, fold by fold."""
     flowers = folder / "flowers"
     data = generate(
@@ -107,29 +120,37 @@ def _variant(folder: Path, variant: str, plan: Plan, methods: Sequence[Method], 
         seed=plan.seed,
         progress=of_stage(steps.told, f"render {variant}"),
     )
-    folds = []
+    folds, examples = [], None
     for fold in range(plan.folds):
         place = folder / f"fold{fold}"
         told = of_stage(steps.told, f"train fold {fold}")
         training = train(flowers, place / NETWORK, epochs=plan.epochs, fold=fold, seed=plan.seed, progress=told)
         steps.done(variant, steps.TRAIN)
-        classifier = load_classifier(place / NETWORK)
+        classifier = load_classifier(place / NETWORK, device=device)
         images = open_images(flowers, classifier.class_names)
         learnt, held_out = (Subset(images, part) for part in split(images, fold))
         found = interpret(classifier, learnt, mu=plan.mu, out=place / "run", batch_size=batch_size, progress=steps.told)
         steps.done(variant, steps.FIT)
-        folds.append(_fold(place, found, learnt, held_out, plan, methods, batch_size, steps.told, training.accuracy))
+        truth = find_truth(
+            classifier,
+            held_out,
+            find_masks(held_out),
+            plan.scored,
+            batch_size=batch_size,
+            progress=of_stage(steps.told, "pictures"),
+        )
+        folds.append(_fold(place, found, learnt, truth, plan, methods, batch_size, steps.told, training.accuracy))
+        examples = examples or find_examples(found, truth, folds[0].contest.of(methods))
         steps.done(variant, steps.SCORE)
     note = {"data_sha256": data["sha256"], "networks": [fold.network for fold in folds], "seed": data["seed"]}
     sensitivity = mean_over_folds([fold.varied for fold in folds])
-    return Part([fold.contest for fold in folds], folds[0].examples, sensitivity, note)
+    return Part([fold.contest for fold in folds], examples, sensitivity, note, PUBLISHED[variant])
 
 
 @dataclass(frozen=True)
 class _Fold:
     contest: Contest
     varied: list[dict[str, Any]]
-    examples: Examples
     network: dict[str, Any]
 
 
@@ -137,22 +158,14 @@ def _fold(
     place: Path,
     found: Interpretation,
     learnt: Images,
-    held_out: Images,
+    truth: Truth,
     plan: Plan,
     methods: Sequence[Method],
     batch_size: int,
     progress: StageProgress | None,
     accuracy: float,
 ) -> _Fold:
-    """All methods on the pictures held out."""
-    truth = find_truth(
-        found.require_classifier(),
-        held_out,
-        find_masks(held_out),
-        plan.scored,
-        batch_size=batch_size,
-        progress=of_stage(progress, "pictures"),
-    )
+    """All methods on the pictures held out, and the sensitivity table of some of them."""
     options = {"mosaics": plan.mosaics, "seed": plan.seed, "batch_size": batch_size, "progress": progress}
     contest = hold(found, truth, methods, place / "scores", **options)
     varied = measure(
@@ -165,7 +178,7 @@ def _fold(
         progress=of_stage(progress, "sensitivity"),
     )
     network = {"accuracy": accuracy, "model": found.provenance["settings"]["model"]["sha256"]}
-    return _Fold(contest, varied, find_examples(found, truth, methods), network)
+    return _Fold(contest, varied, network)
 
 
 def _thinned(truth: Truth, per_class: int) -> Truth:

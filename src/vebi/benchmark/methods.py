@@ -18,7 +18,7 @@ from vebi.baselines.input_x_gradient import InputXGradient
 from vebi.baselines.layer_cam import LayerCam
 from vebi.baselines.upsampled_activations import UpsampledActivations
 from vebi.classifier import Classifier
-from vebi.errors import UsageError
+from vebi.errors import ModelError, UsageError
 from vebi.explanation import CombinedMaps, Settings
 from vebi.interpretation import Interpretation
 from vebi.loading import call_function
@@ -30,8 +30,9 @@ OURS = "vebi"
 class Method:
     """A row of the table.
 
-    ``make`` binds it to the model of an interpretation. ``of_the_seed``: it is in table 1 of Oramas, Wang and
-    Tuytelaars. ``key`` is a hash of the file of a user's method, whose scores may change with it.
+    ``make`` binds it to the model of an interpretation; where it cannot, the method is left out unless it is
+    ``needed``. ``of_the_seed``: it is in table 1 of Oramas, Wang and
+    Tuytelaars. ``key`` names and hashes the file of a user's method, whose scores may change with it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Method:
     make: Callable[[Interpretation], Explainer] = field(repr=False)
     of_the_seed: bool = False
     key: str = ""
+    needed: bool = False
 
 
 def built_in(cam_layer: str | None = None) -> tuple[Method, ...]:
@@ -52,7 +54,7 @@ def built_in(cam_layer: str | None = None) -> tuple[Method, ...]:
         return lambda i: GuidedCam(cam(i), stride_fix)
 
     return (
-        Method(OURS, "vebi", CombinedMaps, True),
+        Method(OURS, "vebi", CombinedMaps, True, needed=True),
         Method("vebi-without-stride-fix", "vebi without the stride fix", _without_fix),
         Method("upsampled-activations", "upsampled activations", UpsampledActivations, True),
         Method("guided-backprop", "guided backprop (Deconv+GB)", partial(_of_classifier, GuidedBackprop), True),
@@ -67,7 +69,7 @@ def built_in(cam_layer: str | None = None) -> tuple[Method, ...]:
             "deconvnet with the stride fix",
             partial(_of_classifier, partial(Deconvnet, stride_fix="centred")),
         ),
-        Method("grad-cam", "Grad-CAM", grad_cam, True),
+        Method("grad-cam", "Grad-CAM", grad_cam, True, needed=cam_layer is not None),
         Method("guided-grad-cam", "Guided Grad-CAM", guided(grad_cam), True),
         Method("guided-grad-cam-stride-fix", "Guided Grad-CAM with the stride fix", guided(grad_cam, "centred")),
         Method("grad-cam++", "Grad-CAM++", plus_plus, True),
@@ -90,8 +92,9 @@ def _without_fix(interpretation: Interpretation) -> Explainer:
 def own_method(spec: str) -> Method:
     """A user's method: ``FILE.py:FUNCTION``, a function that takes the Classifier and returns an Explainer.
 
-    It is called after the function. The file is executed, so it must be yours. Raises UsageError for another spec;
-    making it raises ModelError where the file, the function or what it returns cannot be used.
+    It is called after the function. The file is executed, so it must be yours. Raises UsageError for another spec,
+    ModelError where there is no such file; making it raises them where the function cannot be used, or gives something
+    else.
     """
     place, _, function = spec.rpartition(":")
     if not place.endswith(".py") or not function:
@@ -106,13 +109,16 @@ def own_method(spec: str) -> Method:
         return found
 
     file = Path(place)
-    key = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
-    return Method(function.replace("_", "-"), function.replace("_", " "), make, key=key)
+    if not file.is_file():
+        raise ModelError(f"{place} does not exist: give the path of a Python file and a function in it")
+    key = f"{file.name}:{function}, sha256 {hashlib.sha256(file.read_bytes()).hexdigest()}"
+    return Method(function.replace("_", "-"), function.replace("_", " "), make, key=key, needed=True)
 
 
-def all_methods(own: Sequence[str] = (), cam_layer: str | None = None) -> tuple[Method, ...]:
-    """The built-in methods and a user's. Raises UsageError where two have one name."""
-    found = built_in(cam_layer) + tuple(own_method(spec) for spec in own)
+def all_methods(own: Sequence[str | Method] = (), cam_layer: str | None = None) -> tuple[Method, ...]:
+    """The built-in methods and a user's, given as for ``own_method`` or made in Python. Raises UsageError where two
+    have one name."""
+    found = built_in(cam_layer) + tuple(own_method(x) if isinstance(x, str) else x for x in own)
     names = [method.name for method in found]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:

@@ -23,8 +23,9 @@ SIDE = 2
 CELLS = SIDE * SIDE
 
 
-def draw_mosaics(truth: Truth, count: int, seed: int) -> list[tuple[int, ...]]:
-    """Up to ``count`` times four of the pictures that are predicted right, of four classes; none where there are fewer.
+def draw_mosaics(truth: Truth, count: int, seed: int, whole: bool = True) -> list[tuple[int, ...]]:
+    """Up to ``count`` times four of the pictures that are predicted right, of four classes; none where there are fewer,
+    or where pictures must be halved (not ``whole``) and cannot be.
 
     Every picture is drawn as often as any other of its class, as far as that can be.
     """
@@ -32,7 +33,8 @@ def draw_mosaics(truth: Truth, count: int, seed: int) -> list[tuple[int, ...]]:
     members = {
         int(c): np.flatnonzero(truth.right & (truth.targets == c)) for c in np.unique(truth.targets[truth.right])
     }
-    if len(members) < CELLS:
+    halved = not whole and any(side % SIDE for side in truth.masks.shape[1:])
+    if len(members) < CELLS or halved:
         return []
     decks = {c: iter(np.resize(rng.permutation(some), count)) for c, some in members.items()}
     drawn = []

@@ -10,8 +10,9 @@ import numpy as np
 from vebi import provenance
 from vebi.benchmark.contest import Contest
 from vebi.benchmark.methods import Method
-from vebi.benchmark.scoring import FORMS, THRESHOLDS
+from vebi.benchmark.scoring import FORMS
 from vebi.benchmark.table import make_curves, make_rows
+from vebi.evaluation.iou import STEPS
 from vebi.report.contest import Examples, write_contest
 from vebi.report.markdown import in_markdown
 from vebi.storage import whole, write_json
@@ -19,20 +20,23 @@ from vebi.storage import whole, write_json
 
 @dataclass(frozen=True)
 class Part:
-    """What was found on one data set: a contest a fold, pictures to look at, the sensitivity table, and where it all
-    comes from."""
+    """What was found on one data set: a contest a fold, pictures to look at, the sensitivity table, where it all comes
+    from, and published figures (mean and deviation by method) to stand beside it."""
 
     folds: list[Contest]
     examples: Examples
     sensitivity: list[dict[str, Any]]
     note: dict[str, Any]
+    published: Mapping[str, Sequence[float]] | None = None
 
 
 def write_result(
     out: Path, name: str, parts: Mapping[str, Part], methods: Sequence[Method], settings: dict[str, Any]
 ) -> dict[str, Any]:
     """Writes ``NAME.json``, ``NAME.md`` and ``report.html`` into ``out`` and returns the contents of the first."""
-    rows = {form: [r for v, p in parts.items() for r in make_rows(v, p.folds, methods, form)] for form in FORMS}
+    rows = {
+        form: [r for v, p in parts.items() for r in make_rows(v, p.folds, methods, form, p.published)] for form in FORMS
+    }
     found = {
         "rows": rows["raw"],
         "transformed_rows": rows["transformed"],
@@ -40,10 +44,11 @@ def write_result(
         "sensitivity": {v: p.sensitivity for v, p in parts.items() if p.sensitivity},
         "settings": settings
         | {
-            "thresholds": THRESHOLDS,
+            "thresholds": STEPS,
             "data": {v: p.note | _counts(p.folds) for v, p in parts.items()},
             "methods": next(iter(parts.values())).folds[0].made,
             "versions": provenance.versions(),
+            "code_sha256": provenance.source(),
             "created": provenance.now(),
         },
     }

@@ -12,12 +12,11 @@ from vebi.baselines.explainer import Explainer
 from vebi.benchmark.truth import Truth
 from vebi.descriptors import Progress
 from vebi.errors import ModelError
-from vebi.evaluation.iou import iou_curve
+from vebi.evaluation.iou import STEPS, iou_curve
 from vebi.evaluation.metrics import METRICS
 
 #: Maps as they are, and after one transform that is the same for every method.
 FORMS = ("raw", "transformed")
-THRESHOLDS = 101
 CURVE = "curve"
 
 
@@ -29,8 +28,8 @@ def score(
     The positive part of a map counts, min-max scaled where a metric needs values in [0, 1].
     """
     found = {f"{form}.{metric.name}": np.zeros(len(truth)) for form in FORMS for metric in METRICS}
-    curves = {form: np.zeros(THRESHOLDS) for form in FORMS}
-    thresholds = torch.linspace(0, 1, THRESHOLDS)
+    curves = {form: np.zeros(STEPS) for form in FORMS}
+    thresholds = torch.linspace(0, 1, STEPS)
     for here, inputs, targets in truth.batches(batch_size):
         maps, masks = positive_maps(explainer, inputs, targets), truth.masks[here]
         for form, values in zip(FORMS, (maps, _transformed(maps)), strict=True):

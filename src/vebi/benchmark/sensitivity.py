@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from vebi import heatmap, lasso
+from vebi import heatmap, lasso, provenance
 from vebi.baselines.explainer import Explainer
 from vebi.baselines.grad_cam import GradCam
 from vebi.baselines.grad_cam_plus_plus import GradCamPlusPlus
@@ -23,7 +22,7 @@ from vebi.benchmark.methods import OURS
 from vebi.benchmark.scoring import positive_maps
 from vebi.benchmark.truth import Truth
 from vebi.descriptors import Descriptor, DescriptorTable, Progress, tabulate
-from vebi.evaluation.iou import iou_curve
+from vebi.evaluation.iou import STEPS, iou_curve
 from vebi.explanation import CombinedMaps, Settings
 from vebi.fitting import LABELS
 from vebi.images import Images
@@ -66,7 +65,7 @@ def measure(
     ``learnt`` and ``run`` are the pictures and the run folder of the interpretation, whose table is used again. The
     rows are kept in the file ``kept`` and read from there where they are of the same model, pictures and features.
     """
-    key = f"{version('vebi')} {interpretation.fingerprint()} {truth.fingerprint()}"
+    key = f"{provenance.source()} {interpretation.fingerprint()} {truth.fingerprint()}"
     with suppress(OSError, ValueError, TypeError, KeyError):
         held = json.loads(kept.read_text())
         if held["key"] == key:
@@ -75,7 +74,7 @@ def measure(
     found = list(_variations(interpretation, learnt, run, batch_size))
     for k, variation in enumerate(found):
         explainers = variation.make()
-        grids = {"": torch.linspace(0, 1, 101)} | {name: GRIDS[name] for name in variation.thresholds}
+        grids = {"": torch.linspace(0, 1, STEPS)} | {name: GRIDS[name] for name in variation.thresholds}
         scores = {name: _score(e, truth, grids, batch_size) for name, e in explainers.items()}
         for grid in grids:
             choice, setting = ("thresholds", grid) if grid else (variation.choice, variation.setting)
@@ -123,7 +122,7 @@ def _variations(i: Interpretation, learnt: Images, run: Path, batch_size: int) -
     for count in FEATURES:
         if count != Settings().features:
             yield Variation("features", str(count), partial(_of_features, i, count))
-    yield Variation("combination", "weighted mean", lambda: {OURS: CombinedMaps(i, reduction="mean")})
+    yield Variation("combination", "weighted mean", lambda: _averaged(i))
     yield Variation("stride fix", "nearest", lambda: {OURS: CombinedMaps(i, Settings(stride_fix="nearest"))})
     yield Variation("stride fix", "none", lambda: {OURS: CombinedMaps(i, Settings(stride_fix=None))})
 
@@ -132,6 +131,13 @@ def _of_features(i: Interpretation, count: int = Settings().features) -> dict[st
     return {
         OURS: CombinedMaps(i, Settings(features=count)),
         "upsampled-activations": UpsampledActivations(i, features=count),
+    }
+
+
+def _averaged(i: Interpretation) -> dict[str, Explainer]:
+    return {
+        OURS: CombinedMaps(i, reduction="mean"),
+        "upsampled-activations": UpsampledActivations(i, reduction="mean"),
     }
 
 
@@ -182,12 +188,13 @@ def _refit(
 
 
 def mean_over_folds(folds: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The same rows with the means of several folds."""
+    """The same rows with the means of several folds, and what these were (``folds``)."""
     return [
         {
             "choice": rows[0]["choice"],
             "setting": rows[0]["setting"],
             "auc_iou": {n: float(np.mean([row["auc_iou"][n] for row in rows])) for n in rows[0]["auc_iou"]},
+            "folds": {n: [row["auc_iou"][n] for row in rows] for n in rows[0]["auc_iou"]},
         }
         for rows in zip(*folds, strict=True)
     ]

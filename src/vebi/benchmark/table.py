@@ -1,6 +1,6 @@
 """Scores -> rows: means over folds, ratios with intervals, paired tests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,13 +36,20 @@ PUBLISHED = {
 MAIN = METRICS[0].name
 
 
-def make_rows(variant: str, folds: Sequence[Contest], methods: Sequence[Method], form: str) -> list[dict[str, Any]]:
-    """A row a method, with scores in percent; ``form`` is ``raw`` or ``transformed``.
+def make_rows(
+    variant: str,
+    folds: Sequence[Contest],
+    methods: Sequence[Method],
+    form: str,
+    published: Mapping[str, Sequence[float]] | None = None,
+) -> list[dict[str, Any]]:
+    """A row a method that took part, with scores in percent; ``form`` is ``raw`` or ``transformed``.
 
     ``auc_iou`` one mean a fold; ``mean`` and ``std`` (of a sample, None for one fold) over folds;
-    ``ratio_of_vebi_to_it`` with its 95 % ``ratio_interval`` (see ``statistics``), None where the method has no score at
-    all; ``p`` of the paired test against vebi, Holm-adjusted over the methods of the table; the other metrics as means
-    over folds. ``grid_pointing`` is of maps as they are, and None where no mosaics could be made.
+    ``ratio_of_vebi_to_it`` with its 95 % ``ratio_interval`` (see ``statistics``); ``p`` of the paired test against
+    vebi, Holm-adjusted over the methods of the table; the other metrics as means over folds. ``grid_pointing`` is of
+    maps as they are, with the same ratio and interval (``grid_pointing_ratio``); both None where there are no mosaics.
+    ``published``: mean and deviation by method.
     """
 
     def values(name: str, metric: str) -> list[np.ndarray]:
@@ -51,10 +58,10 @@ def make_rows(variant: str, folds: Sequence[Contest], methods: Sequence[Method],
     def aims(name: str) -> list[np.ndarray]:
         return [fold.scores[name][MOSAICS] for fold in folds if fold.mosaics]
 
-    ours = values(OURS, f"{form}.{MAIN}")
+    ours, our_aims = values(OURS, f"{form}.{MAIN}"), aims(OURS)
     rows = []
-    for method in methods:
-        theirs = values(method.name, f"{form}.{MAIN}")
+    for method in folds[0].of(methods):
+        theirs, their_aims = values(method.name, f"{form}.{MAIN}"), aims(method.name)
         means = 100 * fold_means(theirs)
         ratio, low, high = ratio_interval(ours, theirs)
         rows.append(
@@ -65,13 +72,14 @@ def make_rows(variant: str, folds: Sequence[Contest], methods: Sequence[Method],
                 MAIN: means.tolist(),
                 "mean": float(means.mean()),
                 "std": float(means.std(ddof=1)) if len(means) > 1 else None,
-                "ratio_of_vebi_to_it": _finite(ratio),
-                "ratio_interval": [_finite(low), _finite(high)],
+                "ratio_of_vebi_to_it": ratio,
+                "ratio_interval": [low, high],
                 "p": None if method.name == OURS else paired_p(ours, theirs),
-                "grid_pointing": _percent(with_mosaics) if (with_mosaics := aims(method.name)) else None,
+                "grid_pointing": _percent(their_aims) if our_aims else None,
+                "grid_pointing_ratio": list(map(_finite, ratio_interval(our_aims, their_aims))) if our_aims else None,
                 "of_the_seed": method.of_the_seed,
                 "own": bool(method.key),
-                "published": PUBLISHED.get(variant, {}).get(method.name),
+                "published": (published or {}).get(method.name),
             }
             | {m.name: _percent(values(method.name, f"{form}.{m.name}")) for m in METRICS[1:]}
         )
@@ -85,7 +93,7 @@ def make_curves(folds: Sequence[Contest], methods: Sequence[Method], form: str) 
     """The IoU at every threshold, mean over folds, in percent, a list a method."""
     return {
         m.name: (100 * np.mean([fold.scores[m.name][f"{form}.{CURVE}"] for fold in folds], axis=0)).tolist()
-        for m in methods
+        for m in folds[0].of(methods)
     }
 
 

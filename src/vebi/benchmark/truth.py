@@ -3,7 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -21,13 +21,15 @@ from vebi.masks import Mask, cut_mask
 @dataclass(frozen=True)
 class Truth:
     """Pictures with masks: ``targets`` are the classes asked for, the true ones where they are known, else the
-    predicted ones; ``right`` says which are predicted as asked for; ``masks`` n x h x w at the network's resolution."""
+    predicted ones; ``right`` says which are predicted as asked for; ``masks`` n x h x w at the network's resolution,
+    all held in memory. ``labelled``: whether any true class is known."""
 
     classifier: Classifier = field(repr=False)
     pictures: Images = field(repr=False)
     targets: Int[np.ndarray, " n"] = field(repr=False)
     right: Bool[np.ndarray, " n"] = field(repr=False)
     masks: Bool[Tensor, "n h w"] = field(repr=False)
+    labelled: bool = True
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -49,8 +51,12 @@ class Truth:
     def some(self, indices: Sequence[int]) -> "Truth":
         """The same of some of the pictures."""
         places = list(indices)
-        return Truth(
-            self.classifier, Subset(self.pictures, places), self.targets[places], self.right[places], self.masks[places]
+        return replace(
+            self,
+            pictures=Subset(self.pictures, places),
+            targets=self.targets[places],
+            right=self.right[places],
+            masks=self.masks[places],
         )
 
     def fingerprint(self) -> str:
@@ -104,17 +110,18 @@ def find_truth(
         raise InputError(f"none of {len(indices)} pictures can be scored ({reason}): give pictures with masks")
     chosen, labels, guesses = map(np.array, zip(*kept, strict=True))
     targets = np.where(labels == UNKNOWN, guesses, labels)
-    return Truth(
-        classifier, Subset(images, chosen.tolist()), targets, guesses == targets, torch.from_numpy(np.stack(truth))
-    )
+    pictures, found = Subset(images, chosen.tolist()), torch.from_numpy(np.stack(truth))
+    return Truth(classifier, pictures, targets, guesses == targets, found, bool((labels != UNKNOWN).any()))
 
 
 def _spread(images: Images, per_class: int) -> list[int]:
-    """Up to so many pictures of every label, in the order of the collection."""
+    """Up to so many pictures of every label, in the order of the collection; of those without one as many as of all
+    classes together."""
     members: dict[int, list[int]] = {}
     for index, label in enumerate(_labels(images)):
         members.setdefault(label, []).append(index)
-    return sorted(index for some in members.values() for index in evenly(some, per_class))
+    most = {label: per_class * (max(1, len(images.class_names)) if label == UNKNOWN else 1) for label in members}
+    return sorted(index for label, some in members.items() for index in evenly(some, most[label]))
 
 
 def _labels(images: Images) -> Sequence[int]:

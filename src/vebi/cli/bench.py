@@ -13,6 +13,7 @@ from vebi.cli.options import (
     Device,
     Interpolation,
     Json,
+    Layers,
     Mean,
     Resize,
     Seed,
@@ -49,6 +50,7 @@ def table1(
     ] = False,
     method: Methods = None,
     batch_size: BatchSize = 32,
+    device: Device = "auto",
     as_json: Json = False,
     config: Config = None,
 ) -> None:
@@ -62,7 +64,12 @@ def table1(
 
         with console.progress() as progress:
             found = run(
-                out, QUICK if quick else FULL, own=tuple(method or ()), batch_size=batch_size, progress=progress
+                out,
+                QUICK if quick else FULL,
+                own=tuple(method or ()),
+                batch_size=batch_size,
+                device=device,
+                progress=progress,
             )
         _tell(found, out, as_json)
 
@@ -88,6 +95,7 @@ def run_own(
     mosaics: Annotated[int, typer.Option(help="Mosaics of four classes; 0 for none.")] = 50,
     seed: Seed = 0,
     method: Methods = None,
+    layer: Layers = None,
     cam_layer: Annotated[
         str | None, typer.Option(metavar="NAME", help="The layer of Grad-CAM and its kin; by default it is found.")
     ] = None,
@@ -128,6 +136,7 @@ def run_own(
                 out,
                 masks=masks,
                 learnt=fit_on,
+                layers=layer,
                 mu=mu,
                 per_class=per_class,
                 mosaics=mosaics,

@@ -7,6 +7,9 @@ from torch import Tensor
 from vebi.errors import UsageError
 from vebi.evaluation.metric import check
 
+#: Thresholds, evenly spread on [0, 1].
+STEPS = 101
+
 
 def iou_curve(
     maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"], thresholds: Float[Tensor, " t"]
@@ -31,7 +34,7 @@ def iou_curve(
     return common / (at_least(torch.ones_like(masks)) + size[:, None] - common)
 
 
-def auc_iou(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"], steps: int = 101) -> Float[Tensor, " n"]:
+def auc_iou(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"], steps: int = STEPS) -> Float[Tensor, " n"]:
     """Area under the IoU curve of every map: the mean over ``steps`` thresholds evenly spread on [0, 1]. In [0, 1].
 
     Higher is better. Maps in [0, 1]; raises UsageError as ``iou_curve`` does.
@@ -39,7 +42,7 @@ def auc_iou(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"], steps: i
     return iou_curve(maps, masks, _spread(steps, maps)).mean(dim=1)
 
 
-def best_iou(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"], steps: int = 101) -> Float[Tensor, " n"]:
+def best_iou(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"], steps: int = STEPS) -> Float[Tensor, " n"]:
     """The largest IoU over the thresholds of ``auc_iou``: how well a map does where somebody picks the threshold for
     every image with the mask in hand. In [0, 1], higher is better.
 

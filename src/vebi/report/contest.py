@@ -69,6 +69,7 @@ def render(found: dict[str, Any], examples: Mapping[str, Examples]) -> str:
         sensitivity={v: _choices(found["sensitivity"][v], rows[v]) for v in found["sensitivity"]},
         other_choices=reading.other_choices(found),
         choices=reading.choices(found),
+        p_title=reading.P_TITLE,
         terms=reading.terms(found),
         made=reading.made(found),
     )
@@ -117,7 +118,7 @@ def _board(
                 "best": row["method"] in best,
                 "before": None if before is None else before[row["method"]],
                 "published": reading.published(row) if known else "",
-                "ratio": reading.ratio(row),
+                "ratio": reading.ratio(row, name),
                 "dot": place(value),
                 "whisker": (place(value - std), place(value + std)) if std else None,
                 "known": place(known[0]) if known else None,
@@ -138,7 +139,6 @@ def _board(
         "ticks": [(place(tick), str(tick)) for tick in range(0, top + 1, step)],
         "published": any(line["published"] for line in lines),
         "before": before is not None,
-        "ratio": name == MAIN,
     }
 
 
@@ -183,7 +183,7 @@ def _choices(varied: Sequence[dict[str, Any]], rows: Sequence[Row]) -> dict[str,
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in varied:
         above = reading.above_ours(row, varied[0])
-        cells = [(reading.figure(row["auc_iou"].get(m)), m in above) for m in methods]
+        cells = [(reading.choice(row, m, above), m in above and m in row["auc_iou"]) for m in methods]
         groups.setdefault(row["choice"], []).append({"setting": row["setting"], "cells": cells})
     return {"titles": list(methods.values()), "groups": groups}
 

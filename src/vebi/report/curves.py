@@ -28,12 +28,12 @@ class Line:
 
     @property
     def colour(self) -> str:
-        return STROKES[(self.number - 1) % len(STROKES)][0]
+        return _stroke(self.number)[0]
 
     @property
     def stroke(self) -> Markup:
         """Attributes of whatever is drawn for the line."""
-        _, dashes, width = STROKES[(self.number - 1) % len(STROKES)]
+        _, dashes, width = _stroke(self.number)
         dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
         return Markup(f'fill="none" stroke="{self.colour}" stroke-width="{width}"{dashed}')
 
@@ -41,6 +41,11 @@ class Line:
         """In percent of the chart, from its upper left corner."""
         last = len(self.values) - 1
         return [(100 * k / last, 100 - 100 * value / top) for k, value in enumerate(self.values)]
+
+
+def _stroke(number: int) -> tuple[str, str, int]:
+    """The first is the first line's alone; beyond the last the others come again."""
+    return STROKES[0] if number == 1 else STROKES[1 + (number - 2) % (len(STROKES) - 1)]
 
 
 def ceiling(values: Sequence[float], step: int = 10) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vebi.report import reading
-from vebi.report.reading import CHANCE, GRID, WHOLE, Row
+from vebi.report.reading import CHANCE, GRID, P_TITLE, WHOLE, Row
 
 Cells = Sequence[Sequence[str]]
 
@@ -92,7 +92,7 @@ def _detail(found: Mapping[str, Any], variant: str, rows: Sequence[Row]) -> str:
 
     covered = reading.figure(_whole(found, variant))
     reference = [reading.figure(CHANCE) if name == GRID else covered for name in titles]
-    return table(["method", *titles.values(), "p"], [*_grouped(rows, cells), [f"*{WHOLE}*", *reference, ""]])
+    return table(["method", *titles.values(), P_TITLE], [*_grouped(rows, cells), [f"*{WHOLE}*", *reference, ""]])
 
 
 def _grouped(rows: Sequence[Row], cells: Callable[[Row], list[str]]) -> list[list[str]]:
@@ -113,7 +113,7 @@ def _sensitivity(found: Mapping[str, Any], variants: Mapping[str, Sequence[Row]]
     parts = [
         "## Other choices",
         f"{reading.other_choices(found)} A dot stands where a choice does not touch a method; "
-        "bold is what passes vebi under the same choice (where it does not touch vebi: vebi in the first row).",
+        "bold is what passes vebi, ▼ a vebi that is passed; what a choice does not touch is as in the first row.",
     ]
     parts += _each(found["sensitivity"], lambda v, varied: _choices(varied, variants[v]))
     return [*parts, _items([f"{name}: {text}." for name, text in reading.choices(found)])]
@@ -124,7 +124,7 @@ def _choices(varied: Sequence[dict[str, Any]], rows: Sequence[Row]) -> str:
     lines = []
     for row in varied:
         above = reading.above_ours(row, varied[0])
-        values = [_bold(reading.figure(row["auc_iou"].get(m)), m in above) or "·" for m in title]
+        values = [_bold(reading.choice(row, m, above), m in above) or "·" for m in title]
         lines.append([escaped(f"{row['choice']}: {row['setting']}" if row["setting"] else row["choice"]), *values])
     return table(["choice", *map(escaped, title.values())], lines)
 

@@ -13,6 +13,7 @@ OURS, MAIN, GRID = "vebi", METRICS[0].name, "grid_pointing"
 CHANCE = 25.0  # of four pictures in a mosaic one is asked for
 NAMED = 3  # methods in a sentence; the tables hold all
 WHOLE = "marking the whole picture"
+P_TITLE = "p (area under the IoU curve)"
 #: Columns of scores -> titles, in the order of a table.
 TITLES = {metric.name: metric.title for metric in METRICS} | {GRID: "grid pointing"}
 #: Columns of scores -> what they measure, said after their title and a colon.
@@ -30,7 +31,10 @@ MEANINGS = {
     "turn, and the share of the map’s sum that lies in the picture of that class counts. A map that does not follow "
     "the class scores 25",
 }
-DEVIATION = "the mean over folds, and the standard deviation of the folds’ means"
+DEVIATION = (
+    "the mean over folds, and the standard deviation of the folds’ means. The networks of all folds start from the "
+    "same seed, so it says little about other trainings"
+)
 RATIO = (
     "vebi’s score divided by the method’s, so that above 1 vebi is ahead, with a 95 % interval: pictures are drawn "
     "again and again with replacement, the same ones for both methods. Networks are not trained again, so the "
@@ -42,8 +46,8 @@ P = (
     "given, too"
 )
 COVERED = (
-    "what a map that is the same everywhere scores: the share of a picture that its mask covers. A map below that says "
-    "less than no map"
+    "for comparison, what a map that is 1 everywhere would score if it were taken as it is: the share of a picture "
+    "that its mask covers"
 )
 #: What is changed in the table of other choices -> what it is, and how it stands in the other tables.
 CHOICES = {
@@ -65,8 +69,9 @@ TRANSFORM = (
 )
 PAPER = "Oramas, Wang and Tuytelaars, “Visual Explanation by Interpretation”, ICLR 2019 (arXiv 1712.06302)"
 NOT_COMPARABLE = (
-    "Published: table 1 of Oramas, Wang and Tuytelaars (2019), on their own pictures and networks. The pictures and "
-    "networks here were made anew after their description, so the two columns are not comparable one to one."
+    "Published: table 1 of Oramas, Wang and Tuytelaars, “Interpreting and Explaining Deep Models Visually” (BNAIC "
+    "2019), on their own pictures and networks. The pictures here follow their an8Flower protocol and are rendered by "
+    "vebi, the networks are vebi’s own, so the two columns are not comparable one to one."
 )
 PLAN = {
     "images_per_class": "pictures made a class",
@@ -78,6 +83,7 @@ PLAN = {
     "mu": "mu of the fit",
     "seed": "seed",
     "cam_layer": "layer of Grad-CAM and its kin",
+    "fit_on": "pictures of the fit",
 }
 
 
@@ -97,12 +103,13 @@ def published(row: Row) -> str:
     return spread(*row["published"]) if row["published"] else ""
 
 
-def ratio(row: Row) -> str:
-    """``1.15 (1.08 to 1.23)``, empty for vebi itself."""
+def ratio(row: Row, name: str = MAIN) -> str:
+    """``1.15 (1.08 to 1.23)`` of the score or of grid pointing, empty for vebi itself."""
     if row["method"] == OURS:
         return ""
-    low, high = (figure(end, 2) for end in row["ratio_interval"])
-    return figure(row["ratio_of_vebi_to_it"], 2) + (f" ({low} to {high})" if low and high else "")
+    values = row["grid_pointing_ratio"] if name == GRID else [row["ratio_of_vebi_to_it"], *row["ratio_interval"]]
+    middle, low, high = (figure(value, 2) for value in values or (None,) * 3)
+    return middle + (f" ({low} to {high})" if low and high else "")
 
 
 def chance(p: float | None) -> str:
@@ -167,7 +174,7 @@ def measured(found: Mapping[str, Any]) -> str:
     return (
         f"{methods} methods that mark in a picture why a network decides as it does are held against masks of the "
         f"pixels that make the class: the mean area under the IoU curve over {found['settings']['thresholds']} "
-        "thresholds, in percent. A map that matches its mask at every threshold has 100."
+        "thresholds, in percent. A map that matches its mask at every threshold above 0 has nearly 100."
     )
 
 
@@ -176,14 +183,19 @@ def material(found: Mapping[str, Any]) -> dict[str, str]:
     told = {}
     for variant, data in found["settings"]["data"].items():
         pictures, folds = sum(data["pictures"]), data["folds"]
-        right = sum(n * share for n, share in zip(data["pictures"], data["predicted_right"], strict=True)) / pictures
         text = plural(pictures, "picture")
+        if data["predicted_right"][0] is None:
+            right = ""
+        else:
+            share = sum(n * r for n, r in zip(data["pictures"], data["predicted_right"], strict=True)) / pictures
+            right = f"right on {percent(share)} of"
         if "fitted_on_the_same_pictures" in data:
-            text += f"; one network, right on {percent(right)} of them; vebi’s features were chosen "
+            text += f"; one network, {f'{right} them' if right else 'asked for the class that it predicts'}; "
+            text += "vebi’s features were chosen "
             text += "from the same pictures" if data["fitted_on_the_same_pictures"] else "from other pictures"
         else:
             text += f" in {plural(folds, 'fold')}; for each fold a network that was not trained on it, "
-            text += f"right on {percent(right)} of the pictures"
+            text += f"{right} the pictures"
         told[variant] = text
     return told
 
@@ -202,7 +214,7 @@ def terms(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     told = [(title, MEANINGS[name]) for name, title in scores(found["rows"]).items()]
     if any(row["std"] is not None for row in found["rows"]):
         told.append(("mean ± deviation", DEVIATION))
-    return [*told, ("vebi / it", RATIO), ("p", P), (WHOLE, COVERED)]
+    return [*told, ("vebi / it", RATIO), (P_TITLE, P), (WHOLE, COVERED)]
 
 
 def mosaics(found: Mapping[str, Any]) -> str:
@@ -236,8 +248,12 @@ def made(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     told.append(("thresholds of the IoU curve", str(settings["thresholds"])))
     for variant, data in settings["data"].items():
         told.append((f"pictures of {variant}", f"sha256 {data['data_sha256']}"))
-        networks = [f"{n['model']} (right on {percent(n['accuracy'])})" for n in data["networks"]]
+        networks = [
+            n["model"] + ("" if n["accuracy"] is None else f" (right on {percent(n['accuracy'])})")
+            for n in data["networks"]
+        ]
         told.append((f"networks of {variant}", f"sha256 {', '.join(networks)}"))
+    told += [(f"method {name}", text) for name, text in settings["methods"].items()]
     told.append(("versions", ", ".join(f"{name} {version}" for name, version in settings["versions"].items())))
     return [*told, ("made", settings["created"]), ("the paper", PAPER)]
 
@@ -259,11 +275,17 @@ def findings(found: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def above_ours(row: Row, reference: Row) -> dict[str, float]:
-    """Of a row of other choices the methods that pass vebi, the highest first: vebi under the same choice, or where the
-    choice does not touch it as in ``reference``, the first row."""
-    values = row["auc_iou"]
-    ours = values.get(OURS, reference["auc_iou"][OURS])
-    return dict(sorted(((m, v) for m, v in values.items() if v > ours), key=lambda pair: -pair[1]))
+    """Of a row of other choices the methods that pass vebi, the highest first; what the choice does not touch is as in
+    ``reference``, the first row."""
+    values = reference["auc_iou"] | row["auc_iou"]
+    return dict(sorted(((m, v) for m, v in values.items() if v > values[OURS]), key=lambda pair: -pair[1]))
+
+
+def choice(row: Row, method: str, above: Mapping[str, float]) -> str:
+    """A method's value in a row of other choices, empty where the choice does not touch it; vebi's with ▼ where others
+    are above it."""
+    text = figure(row["auc_iou"].get(method))
+    return f"{text} ▼" if text and method == OURS and above else text
 
 
 def _standing(rows: Sequence[Row], title: Mapping[str, str]) -> str:
@@ -281,14 +303,10 @@ def _standing(rows: Sequence[Row], title: Mapping[str, str]) -> str:
     else:
         text = f"vebi has {figure(values[OURS])}."
     others = [row for row in rows if row["method"] != OURS]
-    level = [title[row["method"]] for row in others if _holds_one(*row["ratio_interval"])]
+    level = [title[row["method"]] for row in others if row["ratio_interval"][0] <= 1 <= row["ratio_interval"][1]]
     if level:
         text += f" The interval of the ratio holds 1 for {listed(level)}: these pictures do not tell which is ahead."
     return text
-
-
-def _holds_one(low: float | None, high: float | None) -> bool:
-    return low is not None and high is not None and low <= 1 <= high
 
 
 def _other_scores(rows: Sequence[Row], title: Mapping[str, str]) -> list[str]:
@@ -315,15 +333,15 @@ def _other_choices(rows: Sequence[Row], title: Mapping[str, str]) -> list[str]:
         above = above_ours(row, rows[0])
         if above:
             ours = figure(row["auc_iou"].get(OURS, rows[0]["auc_iou"][OURS]))
-            which = listed([f"{title.get(m, m)} ({figure(v)})" for m, v in above.items()])
-            choice = ": ".join(part for part in (row["choice"], row["setting"]) if part)
-            passed.append(f"{which} against vebi’s {ours} ({choice})")
+            which = listed([f"{title.get(m, m)} ({figure(v)})" for m, v in above.items()], NAMED)
+            change = ": ".join(part for part in (row["choice"], row["setting"]) if part)
+            passed.append(f"{which} against vebi’s {ours} ({change})")
     return [f"Where one choice is made differently, others are ahead: {'; '.join(passed)}."] if passed else []
 
 
 def _above(values: Mapping[str, float | None]) -> list[str]:
-    """The methods with a higher value than vebi as far as a table shows it, the highest first."""
-    higher = [m for m, v in values.items() if v is not None and round(v, 1) > round(values[OURS], 1)]
+    """The methods with a higher value than vebi, the highest first."""
+    higher = [m for m, v in values.items() if v is not None and v > values[OURS]]
     return sorted(higher, key=lambda m: -values[m])
 
 
