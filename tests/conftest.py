@@ -18,8 +18,8 @@ CHECKED = (
     "benchmark.contest benchmark.examples benchmark.mosaics benchmark.scoring benchmark.sensitivity benchmark.table "
     "benchmark.truth classifier decoding descriptors evaluation.grid evaluation.grid_pointing evaluation.iou "
     "evaluation.metric evaluation.metrics evaluation.pointing evaluation.precision evaluation.relevance "
-    "evaluation.statistics exemplars explanation fitting flowernet heatmap images interpretation lasso loading maps "
-    "masks receptive report.contest runs taps"
+    "evaluation.statistics exemplars explanation fitting flowernet heatmap images interpretation lasso.certificate "
+    "lasso.path lasso.solution lasso.sums loading maps masks receptive report.contest runs taps"
 )
 install_import_hook([f"vebi.{name}" for name in CHECKED.split()], "support.typecheck")
 

@@ -201,6 +201,12 @@ def test_a_damaged_shard_is_named(toy, squares, tmp_path, damage):
             read()
 
 
+def test_a_shard_with_a_class_that_the_model_does_not_have(toy, squares, tmp_path):
+    made = table(toy, squares, tmp_path, shard_size=40)
+    with pytest.raises(RunError, match="shard-00001.* holds a class beyond the 2 of the model"):
+        made.sums(2)
+
+
 def test_pictures_that_cannot_be_decoded_have_no_row(toy, squares, tmp_path):
     paths = sorted(squares.rglob("*.png"))[:6]
     for i in (0, 2, 3):

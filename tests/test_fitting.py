@@ -207,7 +207,7 @@ def test_a_bound_that_does_not_bind_and_a_gap(toy, squares, monkeypatch):
     with pytest.warns(VebiWarning, match="mu = 1000 does not bind where") as caught:
         found = interpret(toy, squares, mu=1000)
     assert len(caught) == 1 and found.provenance["complete"] == [False] * 3 and (found.gaps <= 1e-6).all()
-    broken = [lasso.Solution(np.full(20, 0.01), 2e-5, True)] * 3
+    broken = [lasso.Solution(np.full(20, 0.01), 2e-5, 1e-4, True, 3)] * 3
     monkeypatch.setattr(lasso, "solve_all", lambda *_, **__: broken)
     with pytest.warns(VebiWarning, match="solutions that are off, .*2.0e-05") as caught:
         assert (interpret(toy, squares, mu=MU).gaps == 2e-5).all()

@@ -24,6 +24,7 @@ from vebi.batches import Batch, batches
 from vebi.classifier import Classifier, evaluating
 from vebi.errors import ModelError, RunError
 from vebi.images import Images
+from vebi.lasso.sums import Sums, sum_up
 from vebi.storage import write_arrays
 from vebi.taps import Feature, Layer, Recorder
 
@@ -84,15 +85,6 @@ def describe(
 
 
 @dataclass(frozen=True)
-class Sums:
-    """What the mu-Lasso needs of a table, float64: G = X'X (p x p), B = X'L (p x c), e = the diagonal of L'L (c)."""
-
-    gram: Float[np.ndarray, "p p"]
-    b: Float[np.ndarray, "p c"]
-    e: Float[np.ndarray, " c"]
-
-
-@dataclass(frozen=True)
 class DescriptorTable:
     """A folder of shards: descriptors (images x features), labels, predictions and image ids, in image order.
 
@@ -128,15 +120,18 @@ class DescriptorTable:
 
         A picture without a true class counts in G alone.
         """
-        p = len(self.features)
-        gram, b, e = np.zeros((p, p)), np.zeros((p, classes)), np.zeros(classes)
-        for shard in self:
-            x = shard["descriptors"].astype(np.float64)
-            one_hot = (shard[labels][:, None] == np.arange(classes)).astype(np.float64)
-            gram += x.T @ x
-            b += x.T @ one_hot
-            e += one_hot.sum(axis=0)
-        return Sums(gram, b, e)
+        columns = np.arange(classes)
+
+        def parts() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+            for path, shard in zip(self._paths(), self, strict=True):
+                if max(shard["predictions"].max(initial=0), shard["labels"].max(initial=0)) >= classes:
+                    raise RunError(
+                        f"{path} is damaged, it holds a class beyond the {classes} of the model: "
+                        f"delete it and run the same command again"
+                    )
+                yield path.stem, shard["descriptors"], shard[labels][:, None] == columns
+
+        return sum_up(parts(), len(self.features), classes)
 
 
 def shard_name(k: int) -> str:

@@ -12,7 +12,6 @@ PACKAGES = (
     "torch",
     "numpy",
     "scipy",
-    "scikit-learn",
     "pillow",
     "safetensors",
     "torchvision",

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from vebi.errors import UsageError
-from vebi.lasso import TOLERANCE, check_mu, duality_gap, solve, solve_all
+from vebi.lasso import TOLERANCE, certify, check_mu, duality_gap, solve, solve_all
 
 
 def problem(seed, n=60, p=12, classes=3):
@@ -195,3 +195,49 @@ def test_mu_that_cannot_be(mu):
         solve(np.eye(2), np.ones(2), 1.0, mu)
     with pytest.raises(UsageError, match="above 0"):
         check_mu(mu)
+
+
+@settings(max_examples=80, deadline=None)
+@given(seed=st.integers(0, 10_000), mu=st.floats(0.05, 8), signed=st.booleans(), power=st.integers(-6, 6))
+def test_laws(seed, mu, signed, power):
+    """Permuting columns permutes weights; scaling X and L together changes nothing; more room never fits worse."""
+    x, one_hot = problem(seed, n=50, p=15)
+    labels = one_hot[:, 0]
+    found = solve(*sums(x, labels), mu, signed=signed)
+    order = np.random.default_rng(seed).permutation(15)
+    permuted = solve(*sums(x[:, order], labels), mu, signed=signed)
+    np.testing.assert_allclose(permuted.weights, found.weights[order], atol=1e-7)
+    scale = 10.0**power
+    scaled = solve(*sums(scale * x, scale * labels), mu, signed=signed)
+    np.testing.assert_allclose(scaled.weights, found.weights, atol=1e-7)
+    assert scaled.gap <= 1e-9 and found.violation <= 1e-9
+    wider = solve(*sums(x, labels), 1.5 * mu, signed=signed)
+    assert objective(x, labels, wider.weights) <= objective(x, labels, found.weights) + 1e-9
+
+
+def test_violation_of_the_conditions():
+    """By hand: at w = 0 with mu open the largest correlation is the violation; moved off the solution it grows."""
+    gram, b = np.eye(3), np.array([3.0, 2.0, -1.0])
+    best = solve(gram, b, 20.0, 2.0)
+    assert best.violation <= 1e-12
+    assert certify(np.zeros(3), gram, b, 20.0, 2.0).violation == pytest.approx(1)
+    off = certify(np.array([1.7, 0.3, 0.0]), gram, b, 20.0, 2.0)  # g = -1.3, -1.7: the second should be the first's
+    assert off.violation == pytest.approx(0.4 / 3)
+
+
+def test_progress_counts_classes():
+    x, one_hot = problem(0)
+    told = []
+    solve_all(x.T @ x, x.T @ one_hot, one_hot.sum(0), 1.0, progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_a_class_with_one_image_and_fewer_images_than_features(images):
+    rng = np.random.default_rng(0)
+    x = rng.random((6, 30))
+    labels = np.zeros(6)
+    labels[:images] = 1
+    for signed in (False, True):
+        found = solve(*sums(x, labels), 10.0, signed=signed)
+        assert found.gap <= 1e-9 and (found.weights != 0).any()

@@ -1,0 +1,227 @@
+"""The mu-Lasso solver beside others: seconds a class, certificates, knots, memory.
+
+    python benchmarks/lasso.py [--size 928|4096|19456] [--mu 10] [--json]      needs vebi[bench]
+
+All solve the same problems on the same Gram matrix, which is computed once and listed by itself: synthetic
+descriptors, as real ones not negative, correlated and normalised by layer. The gap is the duality gap relative to e/2,
+computed from G, b and e. scikit-learn's path is allowed to use up its Gram matrix; to copy one for it is not counted.
+spgl1 and celer cannot take a Gram matrix; they work on the table itself, on a few classes.
+"""
+
+import argparse
+import json
+import resource
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vebi.lasso import certify, solve, solve_all
+from vebi.lasso.sums import sum_up
+
+#: features: (pictures, classes)
+SIZES = {928: (4_800, 6), 4_096: (20_000, 100), 19_456: (50_000, 1_000)}
+LAYER = 256
+CHUNK = 2_000
+FACTORS = 48
+#: The largest size of which the table is kept for rivals that need it.
+WITH_TABLE = 4_096
+
+
+@dataclass(frozen=True)
+class Problem:
+    """``table`` and ``labels`` are there for rivals that cannot take a Gram matrix, None where it would not fit."""
+
+    gram: np.ndarray
+    b: np.ndarray
+    e: np.ndarray
+    mu: float
+    table: np.ndarray | None
+    labels: np.ndarray | None
+
+
+def chunks(features: int, pictures: int, classes: int, seed: int = 0) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """(name, descriptors, one-hot labels): channels that answer to shared factors, some of them to a class.
+
+    A factor is a pattern that several channels see; a class has a profile of factors, a picture a noisy one of its
+    class. Channels are squares of what is left above a threshold (a ReLU's energy), divided by the sum of their layer;
+    the row is scaled to length 1.
+    """
+    rng = np.random.default_rng(seed)
+    profile = rng.gamma(0.5, size=(classes, FACTORS * max(1, classes // 25)))
+    loading = rng.gamma(0.3, size=(profile.shape[1], features)) * (rng.random((profile.shape[1], features)) < 0.1)
+    threshold = np.quantile(profile[rng.integers(classes, size=200)] @ loading, 0.4, axis=0)
+    for k, start in enumerate(range(0, pictures, CHUNK)):
+        count = min(CHUNK, pictures - start)
+        labels = rng.integers(classes, size=count)
+        mixed = profile[labels] * rng.gamma(2.0, 0.5, size=(count, profile.shape[1]))
+        seen = mixed @ loading * rng.lognormal(0, 0.3, size=(count, features)) - threshold
+        energy = np.square(np.maximum(seen, 0))
+        for layer in range(0, features, LAYER):
+            part = energy[:, layer : layer + LAYER]
+            part /= np.maximum(part.sum(axis=1, keepdims=True), 1e-12)
+        energy /= np.maximum(np.linalg.norm(energy, axis=1, keepdims=True), 1e-12)
+        yield f"chunk-{k}", energy, np.eye(classes)[labels]
+
+
+def make(size: int, mu: float) -> tuple[Problem, float]:
+    """A problem, and the seconds that its sums took without making the descriptors."""
+    pictures, classes = SIZES[size]
+    kept, waited = [], 0.0
+
+    def told() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        nonlocal waited
+        made = chunks(size, pictures, classes)
+        while True:
+            started = time.perf_counter()
+            chunk = next(made, None)
+            waited += time.perf_counter() - started
+            if chunk is None:
+                return
+            if size <= WITH_TABLE:
+                kept.append(chunk[1:])
+            yield chunk
+
+    started = time.perf_counter()
+    sums = sum_up(told(), size, classes)
+    seconds = time.perf_counter() - started - waited
+    table, labels = (np.concatenate(part) for part in zip(*kept, strict=True)) if kept else (None, None)
+    return Problem(sums.gram, sums.b, sums.e, mu, table, labels), seconds
+
+
+#: What a solver gives for one class: weights, and knots where it has a path.
+Found = tuple[np.ndarray, int | None]
+
+
+def vebi(problem: Problem, j: int, _: float) -> Found:
+    solution = solve(problem.gram, problem.b[:, j].copy(), float(problem.e[j]), problem.mu)
+    return solution.weights, solution.knots
+
+
+def sklearn_lars(problem: Problem, j: int, penalty: float) -> Found:
+    """The path from scikit-learn, told by lambda where ||w||_1 is mu."""
+    from sklearn.linear_model import lars_path_gram
+
+    _, _, knots = lars_path_gram(
+        Xy=problem.b[:, j].copy(),
+        Gram=problem.gram,
+        n_samples=1,
+        method="lasso",
+        positive=True,
+        alpha_min=penalty,
+        copy_Gram=False,
+        max_iter=100_000,
+    )
+    return knots[:, -1], knots.shape[1] - 1
+
+
+def spgl1(problem: Problem, j: int, _: float) -> Found:
+    from spgl1 import norm_l1nn_dual, norm_l1nn_primal, norm_l1nn_project
+    from spgl1 import spgl1 as solver
+
+    w, *_ = solver(
+        problem.table,
+        problem.labels[:, j],
+        tau=problem.mu,
+        opt_tol=1e-6,
+        iter_lim=20_000,
+        project=norm_l1nn_project,
+        primal_norm=norm_l1nn_primal,
+        dual_norm=norm_l1nn_dual,
+    )
+    return w, None
+
+
+def celer(problem: Problem, j: int, penalty: float) -> Found:
+    from celer import Lasso
+
+    model = Lasso(alpha=penalty / len(problem.table), positive=True, fit_intercept=False, tol=1e-10, max_iter=1000)
+    return model.fit(problem.table, problem.labels[:, j]).coef_, None
+
+
+def measure(size: int, mu: float) -> list[dict]:
+    problem, seconds = make(size, mu)
+    classes = problem.b.shape[1]
+    rows = [{"size": size, "solver": "sums (once)", "classes": classes, "seconds": seconds, "peak_mib": peak()}]
+    started = time.perf_counter()
+    solved = solve_all(problem.gram, problem.b, problem.e, mu)
+    rows.append(row(problem, "vebi, all classes at once", time.perf_counter() - started, range(classes), [
+        (solution.weights, solution.knots) for solution in solved
+    ]))  # fmt: skip
+    penalties = [float((problem.b[:, j] - problem.gram @ s.weights).max()) for j, s in enumerate(solved)]
+    for solver, few in (
+        (vebi, 20),
+        (sklearn_lars, 20),
+        *(((spgl1, 2), (celer, 4)) if problem.table is not None else ()),
+    ):
+        some = range(min(classes, few))
+        warm(solver)
+        solver_seconds, found = 0.0, []
+        for j in some:
+            own = replace(problem, gram=problem.gram.copy()) if solver is sklearn_lars else problem
+            started = time.perf_counter()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # rivals warn of steps that they cut short; the gap tells
+                found.append(solver(own, j, penalties[j]))
+            solver_seconds += time.perf_counter() - started
+        rows.append(row(problem, solver.__name__.replace("_", "-"), solver_seconds, some, found))
+    return rows
+
+
+def warm(solver: Callable[[Problem, int, float], Found]) -> None:
+    """Imports what a solver needs, and lets it compile, on a problem of no size."""
+    small = Problem(np.eye(3), np.ones((3, 1)), np.full(1, 3.0), 1.0, np.eye(3), np.ones((3, 1)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        solver(small, 0, 0.5)
+
+
+def row(problem: Problem, solver: str, seconds: float, some: Sequence[int], found: Sequence[Found]) -> dict:
+    gaps = []
+    for j, (w, _) in zip(some, found, strict=True):
+        w = np.maximum(w, 0) * min(1.0, problem.mu / max(np.maximum(w, 0).sum(), 1e-300))  # feasible to the last digit
+        gaps.append(certify(w, problem.gram, problem.b[:, j], float(problem.e[j]), problem.mu).gap)
+    knots = [k for _, k in found if k is not None]
+    return {
+        "size": len(problem.gram),
+        "solver": solver,
+        "classes": len(some),
+        "seconds_per_class": seconds / len(some),
+        "max_relative_gap": max(gaps),
+        "median_knots": float(np.median(knots)) if knots else None,
+        "median_nonzeros": float(np.median([(w != 0).sum() for w, _ in found])),
+        "peak_mib": peak(),
+    }
+
+
+def peak() -> float:
+    """The peak memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, choices=SIZES, default=928)
+    parser.add_argument("--mu", type=float, default=10.0)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    rows = measure(options.size, options.mu)
+    if options.json:
+        print(json.dumps({"rows": rows}))
+        return
+    for r in rows:
+        if "seconds" in r:
+            print(f"{r['solver']:26} {r['seconds']:9.2f} s, peak {r['peak_mib']:.0f} MiB")
+            continue
+        knots = "" if r["median_knots"] is None else f"{r['median_knots']:.0f}"
+        print(
+            f"{r['solver']:26} {r['seconds_per_class']:9.4f} s a class ({r['classes']})  "
+            f"gap {r['max_relative_gap']:8.1e}  knots {knots:>5}  selected {r['median_nonzeros']:.0f}  "
+            f"peak {r['peak_mib']:.0f} MiB"
+        )
+
+
+if __name__ == "__main__":
+    main()

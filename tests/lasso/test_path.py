@@ -1,0 +1,143 @@
+"""The path against its defining conditions at every knot, and against scikit-learn's."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import nnls
+from sklearn.linear_model import lars_path_gram
+
+from vebi.lasso import follow
+
+
+def table(seed, n, p, kind="plain"):
+    """Non-negative rows of length 1 and a class that depends on a few columns; ``kind`` makes the columns awkward."""
+    rng = np.random.default_rng(seed)
+    x = rng.random((n, p)) ** 2
+    half = p // 2
+    if kind == "equal":
+        x[:, half : 2 * half] = x[:, :half]
+    elif kind == "nearly equal":
+        x[:, half : 2 * half] = x[:, :half] + 1e-6 * rng.standard_normal((n, half))
+    elif kind == "correlated":
+        x = x @ rng.random((p, p))
+    elif kind == "zero and combined":
+        x[:, ::3] = 0
+        x[:, 1] = x[:, 2] + x[:, 4]
+    labels = (x[:, 2] + 0.3 * rng.random(n) > np.median(x[:, 2])).astype(float)
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-300), labels
+
+
+KINDS = ("plain", "equal", "nearly equal", "correlated", "zero and combined")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 10_000), st.integers(5, 50), st.integers(5, 40), st.sampled_from(KINDS), st.booleans())
+def test_every_knot_is_a_solution(seed, n, p, kind, signed):
+    """c = b - Gw is lambda sign(w) where w is not 0, and nowhere beyond; the norm grows and lambda falls."""
+    x, labels = table(seed, n, p, kind)
+    gram, b = x.T @ x, x.T @ labels
+    before = None
+    for k, knot in enumerate(follow(gram, b, 10.0, signed=signed)):
+        w = np.zeros(p)
+        w[knot.columns] = knot.weights
+        c, scale = b - gram @ w, np.abs(b).max(initial=0)
+        assert (np.abs(c) if signed else c).max() <= knot.penalty + 1e-7 * scale
+        held = np.flatnonzero(w)
+        np.testing.assert_allclose(c[held], knot.penalty * np.sign(w[held]), atol=1e-7 * scale)
+        assert signed or (w >= -1e-12).all()
+        assert knot.norm == pytest.approx(np.abs(w).sum(), abs=1e-9) and knot.norm <= 10 * (1 + 1e-9)
+        if before is not None:
+            assert knot.norm >= before.norm - 1e-9 and knot.penalty <= before.penalty
+        before = knot
+        assert k < 50 * p
+    assert knot.norm == pytest.approx(10.0) or knot.penalty <= 1e-9 * scale
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("seed", range(100))
+def test_the_knots_are_scikit_learns(seed, signed):
+    """200 random problems, n above p, where its path does not stray; a silent column lets its non-negative path end."""
+    rng = np.random.default_rng(seed)
+    p = int(rng.integers(3, 25))
+    x, labels = table(seed, 3 * p + 10, p)
+    gram, b = x.T @ x, x.T @ labels
+    padded = np.pad(gram, (0, 1)), np.append(b, 0.0)
+    penalties, _, theirs = lars_path_gram(
+        Xy=padded[1], Gram=padded[0], n_samples=1, method="lasso", positive=not signed, alpha_min=0.0, max_iter=1000
+    )
+    knots = list(follow(gram, b, signed=signed))
+    ours = np.zeros((p, len(knots)))
+    for k, knot in enumerate(knots):
+        ours[knot.columns, k] = knot.weights
+    # between knots both are linear in lambda: hold them against each other at the knots of both
+    for penalty in np.concatenate([penalties, [knot.penalty for knot in knots]]):
+        mine = [np.interp(-penalty, [-k.penalty for k in knots], row) for row in ours]
+        other = [np.interp(-penalty, -penalties, row) for row in theirs[:-1]]
+        np.testing.assert_allclose(mine, other, atol=1e-6 * max(1, np.abs(theirs).max()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_end_of_the_path_is_least_squares(kind):
+    x, labels = table(3, 60, 12, kind)
+    gram, b = x.T @ x, x.T @ labels
+    for signed in (False, True):
+        *_, knot = follow(gram, b, signed=signed)
+        w = np.zeros(12)
+        w[knot.columns] = knot.weights
+        best = np.linalg.lstsq(x, labels)[0] if signed else nnls(x, labels)[0]
+        assert np.linalg.norm(x @ w - labels) == pytest.approx(np.linalg.norm(x @ best - labels), abs=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e6, 1e12])
+def test_scales(scale):
+    """X and L scaled together scale lambda and leave the weights."""
+    x, labels = table(1, 40, 10)
+    for signed in (False, True):
+        plain = list(follow(x.T @ x, x.T @ labels, 3.0, signed=signed))
+        scaled = list(follow(scale**2 * x.T @ x, scale**2 * x.T @ labels, 3.0, signed=signed))
+        assert len(plain) == len(scaled)
+        for one, other in zip(plain, scaled, strict=True):
+            np.testing.assert_array_equal(one.columns, other.columns)
+            np.testing.assert_allclose(other.weights, one.weights, rtol=1e-6, atol=1e-9)
+            assert other.penalty == pytest.approx(scale**2 * one.penalty, rel=1e-6)
+
+
+def test_only_the_rows_that_are_needed_are_read():
+    x, labels = table(1, 60, 30)
+    gram, b = x.T @ x, x.T @ labels
+    read = set()
+
+    class Watched(np.ndarray):
+        def __getitem__(self, row):
+            read.add(int(row))
+            return gram[row]
+
+    *_, knot = follow(gram.view(Watched), b, 1.0)
+    assert set(knot.columns.tolist()) <= read and len(read) < 15
+
+
+def test_by_hand():
+    """Orthonormal columns: they enter in the order of |b|, and lambda falls to |b| of the next."""
+    knots = list(follow(np.eye(3), np.array([3.0, 2.0, -1.0]), signed=True))
+    assert [k.penalty for k in knots] == pytest.approx([3, 2, 1, 0])
+    assert [k.norm for k in knots] == pytest.approx([0, 1, 3, 6])
+    assert knots[-1].columns.tolist() == [0, 1, 2] and knots[-1].weights.tolist() == pytest.approx([3, 2, -1])
+    positive = list(follow(np.eye(3), np.array([3.0, 2.0, -1.0])))
+    assert [k.norm for k in positive] == pytest.approx([0, 1, 5])
+
+
+def test_a_column_can_leave():
+    """Signed, a weight that first helps and then is replaced: the path passes through 0 and goes on without it."""
+    for seed in range(200):
+        x, labels = table(seed, 30, 12, "correlated")
+        held = [set(k.columns.tolist()) for k in follow(x.T @ x, x.T @ labels, signed=True)]
+        if any(before - after for before, after in zip(held, held[1:], strict=False)):
+            return
+    pytest.fail("no column has left in 200 problems")
+
+
+def test_nothing_to_follow():
+    assert [k.norm for k in follow(np.eye(2), np.array([-1.0, -2.0]))] == [0.0]
+    assert [k.norm for k in follow(np.zeros((2, 2)), np.zeros(2), signed=True)] == [0.0]
+    assert [k.norm for k in follow(np.zeros((0, 0)), np.zeros(0))] == [0.0]

@@ -1,0 +1,74 @@
+"""Sums that merge: any split, any order, any shard once."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vebi.errors import UsageError
+from vebi.lasso import solve_all
+from vebi.lasso.sums import merge, sum_up
+
+
+def table(seed, n=40, p=7, classes=3):
+    rng = np.random.default_rng(seed)
+    return rng.random((n, p)).astype(np.float32), np.eye(classes)[rng.integers(classes, size=n)]
+
+
+def summed(x, labels, cuts, names=None):
+    parts = list(zip(np.split(x, cuts), np.split(labels, cuts), strict=True))
+    names = names or [f"shard-{k}" for k in range(len(parts))]
+    return sum_up(((name, *part) for name, part in zip(names, parts, strict=True)), x.shape[1], labels.shape[1])
+
+
+def test_the_sums_written_out():
+    x, labels = table(0)
+    found = summed(x, labels, [11, 12, 30])
+    wide = x.astype(np.float64)
+    np.testing.assert_allclose(found.gram, wide.T @ wide, rtol=1e-13)
+    assert (found.gram == found.gram.T).all() and found.gram.dtype == np.float64
+    np.testing.assert_allclose(found.b, wide.T @ labels, rtol=1e-13)
+    assert found.e.tolist() == labels.sum(axis=0).tolist() and found.rows == 40
+    assert found.shards == {"shard-0", "shard-1", "shard-2", "shard-3"}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1000), st.lists(st.integers(0, 40), max_size=4), st.randoms())
+def test_merging_in_any_order_gives_the_same_solutions(seed, cuts, random):
+    x, labels = table(seed)
+    cuts = sorted(cuts)
+    whole = summed(x, labels, [])
+    parts = [
+        sum_up([(f"part-{k}", *part)], 7, 3)
+        for k, part in enumerate(zip(np.split(x, cuts), np.split(labels, cuts), strict=True))
+    ]
+    random.shuffle(parts)
+    merged = merge(parts)
+    assert merged.rows == 40 and len(merged.shards) == len(cuts) + 1
+    np.testing.assert_allclose(merged.gram, whole.gram, rtol=1e-12)
+    one, other = (solve_all(s.gram, s.b, s.e, 1.0) for s in (whole, merged))
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(a.weights, b.weights, atol=1e-8)
+
+
+def test_many_features_are_mirrored_block_by_block():
+    x, labels = table(1, n=3, p=2100)
+    wide = x.astype(np.float64)
+    np.testing.assert_allclose(summed(x, labels, [1]).gram, wide.T @ wide, rtol=1e-13)
+
+
+def test_a_shard_twice_is_refused():
+    x, labels = table(0)
+    with pytest.raises(UsageError, match="the shard 'a' is given twice"):
+        summed(x, labels, [10, 20], ["a", "b", "a"])
+    one = summed(x, labels, [], ["a"])
+    with pytest.raises(UsageError, match="the shard 'a' is given twice"):
+        merge([one, summed(x, labels, [20], ["b", "a"])])
+
+
+def test_other_tables_do_not_merge():
+    x, labels = table(0)
+    with pytest.raises(UsageError, match="cannot be merged"):
+        merge([summed(x, labels, []), summed(x[:, :5], labels, [])])
+    with pytest.raises(UsageError, match="cannot be merged"):
+        merge([])
