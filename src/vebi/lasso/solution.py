@@ -16,8 +16,7 @@ from itertools import islice
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import LinAlgError
-from scipy.linalg import solve as solve_linear
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from vebi.lasso.certificate import TOLERANCE, certify, check_mu
 from vebi.lasso.path import Knot, follow
@@ -107,7 +106,7 @@ def _polished(gram: np.ndarray, b: np.ndarray, mu: float, knot: Knot) -> Float[n
     kept = np.flatnonzero(w)
     signs = np.sign(w[kept])
     try:
-        free, along = solve_linear(gram[np.ix_(kept, kept)], np.stack([b[kept], signs], axis=1), assume_a="pos").T
+        free, along = cho_solve(cho_factor(gram[np.ix_(kept, kept)]), np.stack([b[kept], signs], axis=1)).T
     except (LinAlgError, ValueError):
         return w
     penalty = max(0.0, float(signs @ free - mu) / float(signs @ along))
