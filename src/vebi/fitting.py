@@ -155,20 +155,16 @@ def _from_table(
         + _doubt(truth, predictions)
         + _notes(classes, sums.e, solutions, settings["labels"], settings["mu"])
     )
-    weights = np.stack([solution.weights for solution in solutions])
-    columns = np.flatnonzero(np.abs(weights).sum(axis=0) > 0)
+    chosen = selected(table, solutions)
     return Interpretation(
         classes=classes,
-        features=tuple(table.features[c] for c in columns),
-        columns=tuple(int(c) for c in columns),
-        weights=weights[:, columns],
+        **chosen,
         mu=settings["mu"],
-        gaps=np.array([solution.gap for solution in solutions]),
         layers=tuple((name, channels) for name, channels in settings["layers"]),
         descriptor=Descriptor(settings["energy"], settings["unit_norm"]),
         exemplars=tuple(
             find_exemplars(
-                classifier, images, table, columns.tolist(), batch_size=settings["batch_size"], progress=progress
+                classifier, images, table, chosen["columns"], batch_size=settings["batch_size"], progress=progress
             )
         ),
         provenance={
@@ -179,18 +175,31 @@ def _from_table(
             "complete": [solution.complete for solution in solutions],
             "skipped": dict(skipped),
             "notes": notes,
-            "agreement": _agreement(table, columns, weights[:, columns]),
+            "agreement": _agreement(table, chosen["columns"], chosen["weights"]),
             "accuracy": float((truth == predictions).mean()) if len(truth) else None,
         },
         classifier=classifier,
     )
 
 
-def _agreement(table: DescriptorTable, columns: np.ndarray, weights: np.ndarray) -> float:
+def selected(table: DescriptorTable, solutions: Sequence[lasso.Solution]) -> dict[str, Any]:
+    """What solutions, one a class, make of an interpretation: ``features`` and ``columns`` that any class selects, with
+    ``weights`` (classes x features) and ``gaps``."""
+    weights = np.stack([solution.weights for solution in solutions])
+    columns = np.flatnonzero(np.abs(weights).sum(axis=0) > 0)
+    return {
+        "features": tuple(table.features[c] for c in columns),
+        "columns": tuple(int(c) for c in columns),
+        "weights": weights[:, columns],
+        "gaps": np.array([solution.gap for solution in solutions]),
+    }
+
+
+def _agreement(table: DescriptorTable, columns: Sequence[int], weights: np.ndarray) -> float:
     """The share of pictures for which the class with the largest x'w is the one that the network predicts."""
     same = total = 0
     for shard in table:
-        guessed = (shard["descriptors"][:, columns] @ weights.T).argmax(axis=1)
+        guessed = (shard["descriptors"][:, list(columns)] @ weights.T).argmax(axis=1)
         same += int((guessed == shard["predictions"]).sum())
         total += len(guessed)
     return same / total

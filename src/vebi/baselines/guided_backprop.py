@@ -1,30 +1,12 @@
 """Guided backpropagation, "Deconv+GB" (Springenberg et al., "Striving for simplicity", 2015, section 3.4)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from jaxtyping import Float, Int
-from torch import Tensor
-
-from vebi import heatmap
-from vebi.backward import check_rule
-from vebi.baselines.explainer import score_gradient
-from vebi.classifier import Classifier
+from vebi.baselines.explainer import LedBack
 
 
 @dataclass(frozen=True)
-class GuidedBackprop:
-    """The class score led back under the guided rule, as a map by the same reduction as vebi's own (``from_gradient``).
+class GuidedBackprop(LedBack):
+    """The class score led back under the guided rule."""
 
-    ``stride_fix``: see ``backward``; None is the method as published.
-    """
-
-    classifier: Classifier = field(repr=False)
-    stride_fix: str | None = None
-
-    def __post_init__(self):
-        check_rule("guided", self.stride_fix)
-
-    def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
-        return heatmap.from_gradient(
-            score_gradient(self.classifier, images, targets, rule="guided", stride_fix=self.stride_fix)
-        )
+    rule = "guided"

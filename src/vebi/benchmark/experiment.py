@@ -120,7 +120,7 @@ def _variant(
         seed=plan.seed,
         progress=of_stage(steps.told, f"render {variant}"),
     )
-    folds, examples = [], None
+    contests, varied, networks, examples = [], [], [], None
     for fold in range(plan.folds):
         place = folder / f"fold{fold}"
         told = of_stage(steps.told, f"train fold {fold}")
@@ -139,19 +139,14 @@ def _variant(
             batch_size=batch_size,
             progress=of_stage(steps.told, "pictures"),
         )
-        folds.append(_fold(place, found, learnt, truth, plan, methods, batch_size, steps.told, training.accuracy))
-        examples = examples or find_examples(found, truth, folds[0].contest.of(methods))
+        contest, some = _fold(place, found, learnt, truth, plan, methods, batch_size, steps.told)
+        contests.append(contest)
+        varied.append(some)
+        networks.append({"accuracy": training.accuracy, "model": found.provenance["settings"]["model"]["sha256"]})
+        examples = examples or find_examples(found, truth, contest.of(methods))
         steps.done(variant, steps.SCORE)
-    note = {"data_sha256": data["sha256"], "networks": [fold.network for fold in folds], "seed": data["seed"]}
-    sensitivity = mean_over_folds([fold.varied for fold in folds])
-    return Part([fold.contest for fold in folds], examples, sensitivity, note, PUBLISHED[variant])
-
-
-@dataclass(frozen=True)
-class _Fold:
-    contest: Contest
-    varied: list[dict[str, Any]]
-    network: dict[str, Any]
+    note = {"data_sha256": data["sha256"], "networks": networks, "seed": data["seed"]}
+    return Part(contests, examples, mean_over_folds(varied), note, PUBLISHED[variant])
 
 
 def _fold(
@@ -163,8 +158,7 @@ def _fold(
     methods: Sequence[Method],
     batch_size: int,
     progress: StageProgress | None,
-    accuracy: float,
-) -> _Fold:
+) -> tuple[Contest, list[dict[str, Any]]]:
     """All methods on the pictures held out, and the sensitivity table of some of them."""
     options = {"mosaics": plan.mosaics, "seed": plan.seed, "batch_size": batch_size, "progress": progress}
     contest = hold(found, truth, methods, place / "scores", **options)
@@ -177,8 +171,7 @@ def _fold(
         batch_size=batch_size,
         progress=of_stage(progress, "sensitivity"),
     )
-    network = {"accuracy": accuracy, "model": found.provenance["settings"]["model"]["sha256"]}
-    return _Fold(contest, varied, network)
+    return contest, varied
 
 
 def _thinned(truth: Truth, per_class: int) -> Truth:

@@ -24,7 +24,7 @@ from vebi.benchmark.truth import Truth
 from vebi.descriptors import Descriptor, DescriptorTable, Progress, tabulate
 from vebi.evaluation.iou import STEPS, iou_curve
 from vebi.explanation import CombinedMaps, Settings
-from vebi.fitting import LABELS
+from vebi.fitting import LABELS, selected
 from vebi.images import Images
 from vebi.interpretation import Interpretation
 from vebi.storage import write_json
@@ -173,18 +173,7 @@ def _refit(
     sums = table.sums(len(i.classes), LABELS[labels])
     mu = i.mu if mu is None else mu
     solutions = lasso.solve_all(sums.gram, sums.b, sums.e, mu, signed=signed)
-    weights = np.stack([solution.weights for solution in solutions])
-    columns = np.flatnonzero(np.abs(weights).sum(axis=0) > 0)
-    return replace(
-        i,
-        features=tuple(table.features[c] for c in columns),
-        columns=tuple(int(c) for c in columns),
-        weights=weights[:, columns],
-        mu=mu,
-        gaps=np.array([solution.gap for solution in solutions]),
-        descriptor=descriptor,
-        exemplars=(),
-    )
+    return replace(i, **selected(table, solutions), mu=mu, descriptor=descriptor, exemplars=())
 
 
 def mean_over_folds(folds: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:

@@ -161,8 +161,8 @@ def _reaching(
         if dropped[1] == sign:  # it has just left at lambda and moves away from it
             near[dropped[0]] = False
         steps[near] = np.minimum(steps[near], np.maximum(penalty - sign * c[near], 0) / approach[near])
-    best = int(np.argmin(steps)) if len(steps) else -1
-    return (float(steps[best]), best) if len(steps) and np.isfinite(steps[best]) else (np.inf, -1)
+    best = int(np.argmin(steps))
+    return (float(steps[best]), best) if np.isfinite(steps[best]) else (np.inf, -1)
 
 
 def _vanishing(active: _Active, grow: np.ndarray) -> tuple[float, int]:
