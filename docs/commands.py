@@ -10,8 +10,8 @@ from vebi.cli.main import main
 
 PAGE = Path(__file__).with_name("commands.md")
 COMMANDS = (
-    "layers", "audit", "fit", "explain", "report", "flowers", "train", "demo", "bench", "bench table1", "bench run",
-    "doctor",
+    "layers", "audit", "fit", "path", "explain", "report", "flowers", "train", "demo", "bench", "bench table1",
+    "bench run", "doctor",
 )  # fmt: skip
 INTRODUCTION = """# The commands
 

@@ -58,6 +58,23 @@ def same_shards(one: Path, other: Path) -> None:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
+def no_path(classes: int):
+    """Of an interpretation that was made by hand: nothing is known along mu."""
+    from vebi.selection import MuPath
+
+    nothing = np.full((5, 1), np.nan)
+    return MuPath(
+        mus=np.ones(1),
+        explained=np.full((5, 1, classes), np.nan),
+        agreement=nothing,
+        owners=np.zeros(0, np.int64),
+        columns=np.zeros(0, np.int64),
+        enters=np.zeros(0),
+        weights=np.zeros((0, 1)),
+        ends=np.zeros(classes),
+    )
+
+
 def import_torchvision():
     """torchvision, for its models. A wheel that was built for another torch lacks its C++ operators and does not even
     import; the models use none of them, so to declare two is enough."""

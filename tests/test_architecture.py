@@ -20,7 +20,7 @@ ROWS = [
     "fitting explanation baselines dissection evaluation flowers engines",
     "interpretation",
     "runs",
-    "audit maps",
+    "audit maps selection",
     "exemplars descriptors receptive taps backward loading",
     "batches classifier",
     "images flowernet",

@@ -163,7 +163,7 @@ def test_shards_of_a_fit_that_goes_on(files, damaged):
     path = files / "run" / "table" / "shard-00000.safetensors"
     classifier = load_classifier(f"{files}/network.py:ToyNet", files / "w.safetensors")
     result = files / "run" / "interpretation.json"
-    kept = result.read_bytes()
+    kept = {file: file.read_bytes() for file in (result, result.with_suffix(".safetensors"))}
     result.unlink()
     try:
         with changed(path, damaged(path.read_bytes())), told_or_right(), warnings.catch_warnings():
@@ -171,7 +171,8 @@ def test_shards_of_a_fit_that_goes_on(files, damaged):
             found = interpret(classifier, files / "pictures", mu=1, batch_size=12, out=files / "run")
             assert found.weights.shape == (3, len(found.features)) and np.isfinite(found.weights).all()
     finally:
-        result.write_bytes(kept)
+        for file, content in kept.items():
+            file.write_bytes(content)
 
 
 # --- weights --------------------------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ def test_round_trip_of_arrays_in_any_memory_order(found, tmp_path):
 
 
 def test_round_trip_without_any_feature(found, tmp_path):
-    empty = replace(found, features=(), columns=(), exemplars=(), weights=np.zeros((3, 0)))
+    empty = replace(found, features=(), columns=(), exemplars=(), weights=np.zeros((3, 0)), stability=None)
     empty.save(tmp_path)
     assert_equal(load(tmp_path), empty)
 
@@ -75,7 +75,9 @@ def test_a_feature_that_never_fires_has_no_crops(found, tmp_path):
     shown = (
         Exemplar(Feature("a", 0), 0, (), None, {}, np.zeros((5, 6, 3), np.uint8), np.zeros((0, 5, 6, 3), np.uint8)),
     )
-    one = replace(found, features=(Feature("a", 0),), columns=(0,), exemplars=shown, weights=np.ones((3, 1)))
+    one = replace(
+        found, features=(Feature("a", 0),), columns=(0,), exemplars=shown, weights=np.ones((3, 1)), stability=None
+    )
     one.save(tmp_path)
     assert_equal(load(tmp_path), one)
 
@@ -85,7 +87,9 @@ def test_features_of_every_name_get_a_picture_of_their_own(found, tmp_path):
     features = tuple(Feature(name, 7) for name in names)
     exemplars = tuple(replace(found.exemplars[0], feature=f) for f in features)
     n = len(names)
-    many = replace(found, features=features, columns=tuple(range(n)), exemplars=exemplars, weights=np.ones((3, n)))
+    many = replace(
+        found, features=features, columns=tuple(range(n)), exemplars=exemplars, weights=np.ones((3, n)), stability=None
+    )
     many.save(tmp_path)
     assert len(list((tmp_path / "features").iterdir())) == n
 

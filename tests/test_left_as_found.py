@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from support import no_path
 from torch import nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
@@ -120,6 +121,8 @@ def study():
         layers=LAYERS,
         descriptor=Descriptor(),
         exemplars=(),
+        path=no_path(3),
+        stability=None,
         provenance={},
         classifier=classifier,
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from support import import_torchvision
+from support import import_torchvision, no_path
 from torch import nn
 
 from vebi.classifier import Classifier, Preprocess
@@ -137,6 +137,8 @@ def interpretation(classifier, layers):
         layers=tuple(layers),
         descriptor=Descriptor(),
         exemplars=(),
+        path=no_path(6),
+        stability=None,
         provenance={},
         classifier=classifier,
     )

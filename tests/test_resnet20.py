@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from support import no_path
 
 from vebi.classifier import Classifier, Preprocess
 from vebi.descriptors import Descriptor
@@ -159,6 +160,8 @@ def study(request, tmp_path_factory):
         layers=layers,
         descriptor=Descriptor(),
         exemplars=(),
+        path=no_path(10),
+        stability=None,
         provenance={},
         classifier=classifier,
     )

@@ -24,7 +24,7 @@ from vebi.batches import Batch, batches
 from vebi.classifier import Classifier, evaluating
 from vebi.errors import ModelError, RunError
 from vebi.images import Images
-from vebi.lasso.sums import Sums, sum_up
+from vebi.lasso.sums import Sums, sum_up, sum_up_parts
 from vebi.storage import write_arrays
 from vebi.taps import Feature, Layer, Recorder
 
@@ -122,16 +122,38 @@ class DescriptorTable:
         """
         columns = np.arange(classes)
 
-        def parts() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-            for path, shard in zip(self._paths(), self, strict=True):
+        def rows() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+            for name, shard in zip(self._names(), self, strict=True):
                 if max(shard["predictions"].max(initial=0), shard["labels"].max(initial=0)) >= classes:
                     raise RunError(
-                        f"{path} is damaged, it holds a class beyond the {classes} of the model: "
-                        f"delete it and run the same command again"
+                        f"{self.folder / name}.safetensors is damaged, it holds a class beyond the {classes} of the "
+                        f"model: delete it and run the same command again"
                     )
-                yield path.stem, shard["descriptors"], shard[labels][:, None] == columns
+                yield name, shard["descriptors"], shard[labels][:, None] == columns
 
-        return sum_up(parts(), len(self.features), classes)
+        return sum_up(rows(), len(self.features), classes)
+
+    def part_sums(
+        self,
+        of: Int[np.ndarray, " n"],
+        columns: Int[np.ndarray, " k"],
+        classes: Sequence[int],
+        labels: str = "predictions",
+    ) -> list[Sums]:
+        """The sums over some ``columns`` and ``classes`` of every part of the table; ``of`` is each picture's part."""
+        targets, parts = np.asarray(classes), int(of.max(initial=-1)) + 1
+
+        def rows() -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+            start = 0
+            for name, shard in zip(self._names(), self, strict=True):
+                stop = start + len(shard[labels])
+                yield name, shard["descriptors"][:, columns], shard[labels][:, None] == targets, of[start:stop]
+                start = stop
+
+        return sum_up_parts(rows(), len(columns), len(targets), parts)
+
+    def _names(self) -> list[str]:
+        return [path.stem for path in self._paths()]
 
 
 def shard_name(k: int) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,18 @@ from vebi.classifier import Classifier
 from vebi.descriptors import Descriptor
 from vebi.errors import RunError, UsageError
 from vebi.exemplars import Exemplar, sheet
+from vebi.selection import MuPath, Stability
 from vebi.taps import Feature
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """How often a class selects a feature again: the share of half samples in which it does (``share``), or selects
+    one of its ``stand_ins`` instead (``joint``): the features correlated with it above 0.95, the closest first."""
+
+    share: float
+    joint: float
+    stand_ins: tuple[tuple[Feature, float], ...]
 
 
 @dataclass(frozen=True)
@@ -25,8 +36,9 @@ class Interpretation:
 
     ``weights`` classes x features, float64, of the ``features`` that any class selected; ``columns`` are their places
     in a descriptor of ``layers`` ((name, channels), in order); ``gaps`` one relative duality gap a class;
-    ``exemplars`` one a feature. ``provenance`` says how it came about. ``classifier`` is the model it is bound to; it
-    is not saved.
+    ``exemplars`` one a feature. ``path`` says what any other ``mu`` would have selected, ``stability`` how often the
+    same features are selected again; it is None where nobody asked. ``provenance`` says how it came about.
+    ``classifier`` is the model it is bound to; it is not saved.
     """
 
     classes: tuple[str, ...]
@@ -38,6 +50,8 @@ class Interpretation:
     layers: tuple[tuple[str, int], ...] = field(repr=False)
     descriptor: Descriptor
     exemplars: tuple[Exemplar, ...] = field(repr=False)
+    path: MuPath = field(repr=False)
+    stability: Stability | None = field(repr=False)
     provenance: dict[str, Any] = field(repr=False)
     classifier: Classifier | None = field(default=None, repr=False)
 
@@ -53,6 +67,24 @@ class Interpretation:
         if feature not in self.features:
             raise UsageError(f"no class selected the feature {feature}: see Interpretation.features")
         return self.exemplars[self.features.index(feature)]
+
+    def repetition(self, name: str, feature: Feature) -> Repetition | None:
+        """How often a class selects a feature again; None where nobody looked. Raises UsageError for a feature that no
+        class selected."""
+        self.exemplar(feature)
+        if self.stability is None:
+            return None
+        place = self.classes.index(name), self.features.index(feature)
+        stand_ins = tuple((self.feature(column), share) for column, share in self.stability.stand_ins[place[1]])
+        return Repetition(float(self.stability.shares[place]), float(self.stability.joint[place]), stand_ins)
+
+    def feature(self, column: int) -> Feature:
+        """The feature in a column of the descriptor."""
+        for name, channels in self.layers:
+            if column < channels:
+                return Feature(name, column)
+            column -= channels
+        raise UsageError(f"the descriptor has no such column: there are {sum(n for _, n in self.layers)}")
 
     def require_classifier(self) -> Classifier:
         if self.classifier is None:
@@ -74,6 +106,11 @@ class Interpretation:
 def write(found: Interpretation, folder: Path) -> None:
     """The result into a folder that was claimed; ``interpretation.json`` comes last: where it is, all is."""
     arrays = {"weights": found.weights, "gaps": found.gaps}
+    arrays |= {f"path.{part.name}": getattr(found.path, part.name) for part in fields(MuPath)}
+    stability = None
+    if found.stability is not None:
+        arrays |= {"stability.shares": found.stability.shares, "stability.joint": found.stability.joint}
+        stability = {"halves": found.stability.halves, "stand_ins": found.stability.stand_ins}
     (folder / "features").mkdir(exist_ok=True)
     for k, exemplar in enumerate(found.exemplars):
         arrays[f"average.{k}"] = exemplar.average
@@ -102,6 +139,7 @@ def write(found: Interpretation, folder: Path) -> None:
             "mu": found.mu,
             "layers": found.layers,
             "descriptor": {"energy": found.descriptor.energy, "unit_norm": found.descriptor.unit_norm},
+            "stability": stability,
             "provenance": found.provenance,
         },
     )
@@ -141,6 +179,8 @@ def load(folder: str | os.PathLike, classifier: Classifier | None = None) -> Int
                 )
                 for k, f in enumerate(held["features"])
             ),
+            path=MuPath(**{part.name: arrays[f"path.{part.name}"] for part in fields(MuPath)}),
+            stability=_stability(held["stability"], arrays),
             provenance=held["provenance"],
             classifier=classifier,
         )
@@ -155,6 +195,13 @@ def load(folder: str | os.PathLike, classifier: Classifier | None = None) -> Int
     return found
 
 
+def _stability(held: dict[str, Any] | None, arrays: dict[str, np.ndarray]) -> Stability | None:
+    if held is None:
+        return None
+    stand_ins = tuple(tuple((column, share) for column, share in some) for some in held["stand_ins"])
+    return Stability(held["halves"], arrays["stability.shares"], arrays["stability.joint"], stand_ins)
+
+
 def _check(found: Interpretation) -> None:
     """Raises ValueError or the like where the parts do not belong together: a file can be intact and yet not be what
     was written, and no wrong number may come out of it."""
@@ -164,12 +211,14 @@ def _check(found: Interpretation) -> None:
         "classes": classes == len(set(found.classes)) > 1 and list(found.classes) == made["settings"]["classes"],
         "layers": all(isinstance(name, str) and _is_count(count) for name, count in found.layers),
         "columns": features == len(set(found.columns)) and all(_is_count(k) and k < channels for k in found.columns),
-        "features": found.classifier is None or found.features == tuple(_feature(found, k) for k in found.columns),
+        "features": found.classifier is None or found.features == tuple(map(found.feature, found.columns)),
         "mu": _is_number(found.mu) and found.mu > 0,
         "weights": _is_array(found.weights, np.float64, (classes, features)) and np.isfinite(found.weights).all(),
         "gaps": _is_array(found.gaps, np.float64, (classes,)) and np.isfinite(found.gaps).all(),
         "descriptor": found.descriptor.energy in ("squared", "l2") and isinstance(found.descriptor.unit_norm, bool),
         "exemplars": all(map(_is_sound, found.exemplars)),
+        "path": _is_sound_path(found.path, classes, channels),
+        "stability": found.stability is None or _is_sound_stability(found.stability, (classes, features), channels),
         "accuracy": made["accuracy"] is None or _is_number(made["accuracy"]),
         "pictures": list(made["images_per_class"]) == list(found.classes) and isinstance(made["skipped"], dict),
         "notes": all(isinstance(note, str) for note in made["notes"]),
@@ -180,13 +229,37 @@ def _check(found: Interpretation) -> None:
         raise ValueError(f"{', '.join(wrong)} cannot be")
 
 
-def _feature(found: Interpretation, column: int) -> Feature | None:
-    """The feature in a column of the descriptor."""
-    for name, channels in found.layers:
-        if column < channels:
-            return Feature(name, column)
-        column -= channels
-    return None
+def _is_sound_path(path: MuPath, classes: int, channels: int) -> bool:
+    bounds, rows = len(path.mus), len(path.owners)
+    explained, agreement = path.explained, path.agreement
+    return (
+        _is_array(path.mus, np.float64, (bounds,))
+        and bounds > 0
+        and bool((path.mus > 0).all() and (np.diff(path.mus) > 0).all())
+        and _is_array(explained, np.float64, (len(agreement), bounds, classes))
+        and not np.isinf(explained).any()
+        and _is_array(agreement, np.float64, (len(agreement), bounds))
+        and not np.isinf(agreement).any()
+        and _is_array(path.owners, np.int64, (rows,))
+        and bool(np.isin(path.owners, range(classes)).all())
+        and _is_array(path.columns, np.int64, (rows,))
+        and bool(np.isin(path.columns, range(channels)).all())
+        and _is_array(path.enters, np.float64, (rows,))
+        and _is_array(path.weights, np.float64, (rows, bounds))
+        and bool(np.isfinite(path.enters).all() and np.isfinite(path.weights).all())
+        and _is_array(path.ends, np.float64, (classes,))
+        and not np.isnan(path.ends).any()
+    )
+
+
+def _is_sound_stability(stability: Stability, shape: tuple[int, int], channels: int) -> bool:
+    shares = (stability.shares, stability.joint)
+    return (
+        _is_count(stability.halves)
+        and all(_is_array(some, np.float64, shape) and ((some >= 0) & (some <= 1)).all() for some in shares)
+        and len(stability.stand_ins) == shape[1]
+        and all(_is_count(c) and c < channels and _is_number(r) for some in stability.stand_ins for c, r in some)
+    )
 
 
 def _is_sound(exemplar: Exemplar) -> bool:

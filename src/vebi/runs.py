@@ -14,7 +14,7 @@ from vebi.errors import RunError, UsageError
 from vebi.loading import load_classifier
 from vebi.storage import PARTIAL, write_json
 
-FORMAT = "vebi-run-2"
+FORMAT = "vebi-run-3"
 SETTINGS = "run.json"
 RESULT = "interpretation.json"
 #: What does not change a result, and may therefore differ when a run goes on.
@@ -57,6 +57,13 @@ def make_folder(folder: Path) -> None:
         reason = error.strerror
     if reason:
         raise RunError(f"{folder} cannot be used as a folder to write into ({reason}): choose another")
+
+
+def make_place(path: Path) -> None:
+    """Makes the folder that a file goes into. Raises UsageError where the file itself is a folder."""
+    make_folder(path.parent)
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: give the name of a file in it")
 
 
 def find_classifier(

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from baselines.nets import Plain, classifier_of
-from support import SIZE, import_torchvision
+from support import SIZE, import_torchvision, no_path
 
 from vebi.baselines.grad_cam import GradCam
 from vebi.descriptors import Descriptor
@@ -61,6 +61,8 @@ def found(toy):
         layers=layers,
         descriptor=Descriptor(),
         exemplars=(),
+        path=no_path(3),
+        stability=None,
         provenance={},
         classifier=replace(toy, module=net),
     )

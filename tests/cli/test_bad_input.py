@@ -169,6 +169,7 @@ LINES = [
     (("explain", "run", "--out", "new"), 2, "missing argument"),
     (("explain", "run", "pictures"), 2, "missing option '--out'"),
     (("report",), 2, "missing argument"),
+    (("path",), 2, "missing argument"),
     (("train", "pictures"), 2, "missing option '--out'"),
     (("flowers",), 2, "missing argument"),
     ((*LAYERS, "extra"), 2, "unexpected extra argument"),
@@ -184,7 +185,7 @@ OPTIONS = [
     ((*FIT, "--mu", -1), 2, "mu is -1.0"),
     ((*FIT, "--mu", "nan"), 2, "mu is nan"),
     ((*FIT, "--mu", "inf"), 2, "mu is inf"),
-    ((*FIT, "--mu", "five"), 2, "'--mu': it should be a valid number, given: five; see `vebi fit --help`"),
+    ((*FIT, "--mu", "five"), 2, "'--mu': it should be a number above 0, or auto, given: five; see `vebi fit --help`"),
     ((*FIT, "--batch-size", 0), 2, "batch_size is 0"),
     ((*FIT, "--batch-size", 1.5), 2, "it should be a valid integer, given: 1.5"),
     ((*FIT, "--labels", "both"), 2, "labels is 'both'"),
@@ -363,6 +364,11 @@ RUNS = [
     (report("run", "--masks", "black-masks"), 3, "all 72 masks are empty"),
     (report("run", "--masks", "broken-masks"), 3, "broken-masks/blue/00.png is not a picture that can be decoded"),
     (("report", "run", "--out", "pictures", *RUN_OF), 2, "pictures is a folder"),
+    (("path", "run", "--out", "pictures"), 2, "pictures is a folder"),
+    (("path", "run", "--out", "notes.txt/path.svg"), 3, "notes.txt cannot be used as a folder"),
+    (("path", "run", "--class", "pink", "--out", "new/path.svg"), 2, "there is no class 'pink'"),
+    (("path", "pictures", "--out", "new/path.svg"), 3, "pictures is no run folder"),
+    (("path", "cut-result", "--out", "new/path.svg"), 3, "interpretation.json is damaged"),
     (("report", "run", "--out", "notes.txt/new.html", *RUN_OF), 3, "notes.txt cannot be used as a folder"),
 ]
 

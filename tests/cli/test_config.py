@@ -122,7 +122,7 @@ def test_values_of_the_file_are_checked_as_if_typed():
     for text, sentence in [
         ("[fit]\nmu = 0", "mu is 0.0"),
         ("[fit]\nmu = nan", "mu is nan"),
-        ("[fit]\nmu = [1, 2]", "it should be a valid number, given: 1,2 (in the file of --config)"),
+        ("[fit]\nmu = [1, 2]", "it should be a number above 0, or auto, given: 1,2 (in the file of --config)"),
         ("[fit]\nmu = true", "mu in [fit] of vebi.toml is True, but text, a number or a list of them is needed"),
         ("[fit]\nbatch_size = 0", "batch_size is 0"),
         ("[fit]\nlabels = 3", "labels is '3'"),

@@ -10,6 +10,7 @@ import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -112,6 +113,8 @@ def test_fit():
     for held in found["classes"].values():
         assert held["features"] and held["gap"] <= 1e-6
         assert all(-1 <= feature["consistency"] <= 1 for feature in held["features"])
+        assert all(0 <= f["stability"] <= f["stability_with_stand_ins"] <= 1 for f in held["features"])
+        assert all(0.95 < other["correlation"] <= 1 for f in held["features"] for other in f["stand_ins"])
     assert told(*FIT, "--out", "run") == found  # the same settings find the same result
     again = vebi(*FIT, "--out", "run")
     assert "relu" in again.out
@@ -171,6 +174,46 @@ def test_a_finished_run_is_left_alone_by_other_settings():
     before = Path("run/interpretation.json").read_bytes()
     assert "run holds a run with mu 1.0, not 2.0" in fails(3, *FIT, "--out", "run", "--mu", "2")
     assert Path("run/interpretation.json").read_bytes() == before
+
+
+def test_fit_with_a_chosen_mu():
+    line = (*FIT[: FIT.index("--mu")], "--mu", "auto", "--out", "auto")
+    found = told(*line)
+    assert found["mu"] == told("path", "auto")["recommended_mu"] == told("path", "auto")["mu"]
+    assert told("path", "auto")["chosen"] == "auto"
+    said = vebi(*line).err
+    assert f"mu = {found['mu']:g}: the smallest within one standard error of the best on held-out pictures" in said
+
+
+def test_fit_without_stability():
+    found = told(*FIT, "--out", "run", "--no-stability")
+    for held in found["classes"].values():
+        assert all(f["stability"] is f["stability_with_stand_ins"] is f["stand_ins"] is None for f in held["features"])
+    assert "holds a run with stability false, not true" in fails(3, *FIT, "--out", "run")
+
+
+# --- path -----------------------------------------------------------------------------------------------------------
+
+
+def test_path():
+    fitted = told(*FIT, "--out", "run")
+    found = told("path", "run", "--out", "new/path.svg")
+    assert found["mu"] == 1 and found["chosen"] == "given" and found["folds"] == 5 and found["run"] == "run"
+    here = found["mus"].index(1)
+    assert list(found["classes"]) == ["blue", "green", "red"]
+    for name, held in found["classes"].items():
+        at_mu = {f["feature"]: f["weights"][here] for f in held["features"] if f["weights"][here]}
+        assert at_mu == pytest.approx({f["feature"]: f["weight"] for f in fitted["classes"][name]["features"]})
+        assert held["counts"][here] == len(at_mu)
+        assert [f["enters"] for f in held["features"]] == sorted(f["enters"] for f in held["features"])
+    for column in (found["explained_variance"], found["agreement"]):
+        assert len(column["mean"]) == len(column["standard_error"]) == len(found["mus"])
+    drawn = ElementTree.parse("new/path.svg").getroot()
+    words = " ".join(drawn.itertext())
+    assert drawn.tag.endswith("svg") and "mu = 1" in words and "red: share of the weight" in words
+    said = vebi("path", "run", "--class", "red")
+    assert "this run" in said.out and "red" in said.out and "blue" not in said.out and said.err == "look at path.svg\n"
+    assert "blue" not in Path("path.svg").read_text()
 
 
 # --- explain --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.optimize import nnls
 from sklearn.linear_model import lars_path_gram
 
-from vebi.lasso import follow
+from vebi.lasso import follow, solve
+from vebi.lasso.path import between, trace
 
 
 def table(seed, n, p, kind="plain"):
@@ -141,3 +142,24 @@ def test_nothing_to_follow():
     assert [k.norm for k in follow(np.eye(2), np.array([-1.0, -2.0]))] == [0.0]
     assert [k.norm for k in follow(np.zeros((2, 2)), np.zeros(2), signed=True)] == [0.0]
     assert [k.norm for k in follow(np.zeros((0, 0)), np.zeros(0))] == [0.0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(KINDS), st.booleans(), st.lists(st.floats(0, 8), min_size=1, max_size=6))
+def test_between_knots_are_the_solutions(seed, kind, signed, mus):
+    x, labels = table(seed, 40, 15, kind)
+    gram, b, mus = x.T @ x, x.T @ labels, np.array(mus)
+    found = between(trace(gram, b, signed=signed), mus, 15)
+    for w, mu in zip(found, mus, strict=True):
+        assert np.abs(w).sum() <= mu * (1 + 1e-9)
+        if mu > 0:
+            best = solve(gram, b, float(labels @ labels), float(mu), signed=signed).weights
+            off = [np.square(x @ v - labels).sum() for v in (w, best)]
+            assert off[0] == pytest.approx(off[1], abs=1e-8)
+
+
+def test_a_path_can_be_cut_short():
+    x, labels = table(0, 60, 20)
+    whole, short = (trace(x.T @ x, x.T @ labels, most=most) for most in (None, 5))
+    assert len(short) == 5 < len(whole)
+    assert all((a.weights == b.weights).all() for a, b in zip(short, whole, strict=False))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vebi.errors import UsageError
 from vebi.lasso import solve_all
-from vebi.lasso.sums import merge, sum_up
+from vebi.lasso.sums import ROWS, merge, sum_up, sum_up_parts
 
 
 def table(seed, n=40, p=7, classes=3):
@@ -28,6 +28,7 @@ def test_the_sums_written_out():
     np.testing.assert_allclose(found.gram, wide.T @ wide, rtol=1e-13)
     assert (found.gram == found.gram.T).all() and found.gram.dtype == np.float64
     np.testing.assert_allclose(found.b, wide.T @ labels, rtol=1e-13)
+    np.testing.assert_allclose(found.x, wide.sum(axis=0), rtol=1e-13)
     assert found.e.tolist() == labels.sum(axis=0).tolist() and found.rows == 40
     assert found.shards == {"shard-0", "shard-1", "shard-2", "shard-3"}
 
@@ -72,3 +73,26 @@ def test_other_tables_do_not_merge():
         merge([summed(x, labels, []), summed(x[:, :5], labels, [])])
     with pytest.raises(UsageError, match="cannot be merged"):
         merge([])
+
+
+@pytest.mark.parametrize("n", [40, 5 * ROWS])
+def test_parts_in_one_pass_are_the_sums_of_their_rows(n):
+    x, labels = table(2, n)
+    of = np.random.default_rng(0).integers(0, 4, n)
+    of[of == 2] = 3  # a part without a row
+    cuts = [7, n // 2]
+    shards = zip("abc", np.split(x, cuts), np.split(labels, cuts), np.split(of, cuts), strict=True)
+    parts = sum_up_parts(shards, 7, 3, 5)
+    assert [part.rows for part in parts] == [(of == k).sum() for k in range(5)] and parts[2].rows == parts[4].rows == 0
+    for k, part in enumerate(parts):
+        rows = x[of == k].astype(np.float64)
+        np.testing.assert_allclose(part.gram, rows.T @ rows, rtol=1e-12)
+        np.testing.assert_allclose(part.b, rows.T @ labels[of == k], rtol=1e-12)
+        np.testing.assert_allclose(part.x, rows.sum(axis=0), rtol=1e-12)
+        assert part.e.tolist() == labels[of == k].sum(axis=0).tolist()
+    whole, merged = summed(x, labels, []), merge(parts)
+    np.testing.assert_allclose(merged.gram, whole.gram, rtol=1e-12)
+    assert merged.rows == n
+    shards = zip("aba", np.split(x, cuts), np.split(labels, cuts), np.split(of, cuts), strict=True)
+    with pytest.raises(UsageError, match="the shard 'a' is given twice"):
+        sum_up_parts(shards, 7, 3, 5)

@@ -42,7 +42,9 @@ def test_numbers_stand_on_their_lines_and_apart():
     assert places[1][0] > 90  # where the two are farthest apart
     (a, b), (c, d) = places[2], places[3]  # the same line twice
     assert abs(a - c) > 7 or abs(b - d) > 9
-    assert numbers(line_chart([Line(1, (5, 5))], 10, "x")) == {1: (0, 50)}  # no point in the middle
+    short = numbers(line_chart([Line(1, (5, 5)), Line(2, (1, 0))], 10, "x"))
+    assert short == {1: (100, 50), 2: (100, 100)}  # no point in the middle
+    assert numbers(line_chart([Line(1, (5, 5))], 10, "x")) == {}  # alone it needs no name
 
 
 def test_lines_differ_without_colour():

@@ -39,6 +39,7 @@ for command in (
     study.layers,
     study.audit,
     study.fit,
+    study.path,
     study.explain,
     study.report,
     flowers.flowers,

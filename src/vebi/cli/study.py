@@ -1,7 +1,7 @@
 """Commands on a model: its layers, what it has learned, why it decides as it does, and all of it on one page."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -133,13 +133,28 @@ def _field(size: tuple[int, int], whole: int) -> str:
     return "whole picture" if size == (whole, whole) else f"{size[0]} x {size[1]} px"
 
 
+def _mu(text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter("it should be a number above 0, or auto") from None
+
+
 def fit(
     spec: Spec,
     data: Annotated[Path, typer.Argument(help="The pictures that trained the model, one folder a class.")],
     out: Annotated[Path, typer.Option(help="The run folder; one that was stopped is resumed.")],
     mu: Annotated[
-        float, typer.Option(help="Bound on the l1 norm of a class's weights; more selects more features.")
-    ] = 10.0,
+        str,
+        typer.Option(
+            callback=_mu,
+            metavar="NUMBER|auto",
+            help="Bound on the l1 norm of a class's weights, more selects more features; auto is the smallest within "
+            "one standard error of the best on held-out fifths.",
+        ),
+    ] = "10",
     weights: Weights = None,
     mean: Mean = None,
     std: Std = None,
@@ -152,6 +167,9 @@ def fit(
     labels: Annotated[str, typer.Option(help="predicted or true classes.")] = "predicted",
     energy: Annotated[str, typer.Option(help="squared sums squares of activations, l2 takes their norm.")] = "squared",
     no_unit_norm: Annotated[bool, typer.Option("--no-unit-norm", help="Do not scale descriptors to length 1.")] = False,
+    no_stability: Annotated[
+        bool, typer.Option("--no-stability", help="Do not select again on 50 half samples.")
+    ] = False,
     batch_size: BatchSize = 32,
     device: Device = "auto",
     strict: Strict = False,
@@ -186,6 +204,7 @@ def fit(
                 layers=layer,
                 energy=energy,
                 unit_norm=not no_unit_norm,
+                stability=not no_stability,
                 batch_size=batch_size,
                 strict=strict,
                 out=out,
@@ -203,14 +222,7 @@ def fit(
                     "classes": {
                         name: {
                             "gap": float(gap),
-                            "features": [
-                                {
-                                    "feature": str(feature),
-                                    "weight": weight,
-                                    "consistency": found.exemplar(feature).consistency,
-                                }
-                                for feature, weight in found.selected(name)
-                            ],
+                            "features": [_in_words(found, name, *pair) for pair in found.selected(name)],
                         }
                         for name, gap in zip(found.classes, found.gaps, strict=True)
                     },
@@ -219,11 +231,83 @@ def fit(
         else:
             rows = [[name, "  ".join(f"{f} {w:.2f}" for f, w in found.selected(name))] for name in found.classes]
             console.table(["class", "features and weights"], rows)
+            if mu == "auto":
+                console.say(
+                    f"mu = {found.mu:g}: the smallest within one standard error of the best on held-out pictures"
+                )
             if found.provenance["accuracy"] is not None:
                 console.say(
                     f"the model is right on {found.provenance['accuracy']:.1%} of these pictures, "
                     f"which it sees as {classifier.preprocess}"
                 )
+
+
+def _in_words(found: Any, name: str, feature: Any, weight: float) -> dict[str, Any]:
+    """A selected feature as plain data."""
+    again = found.repetition(name, feature)
+    said = {"feature": str(feature), "weight": weight, "consistency": found.exemplar(feature).consistency}
+    return said | {
+        "stability": again and again.share,
+        "stability_with_stand_ins": again and again.joint,
+        "stand_ins": again and [{"feature": str(other), "correlation": r} for other, r in again.stand_ins],
+    }
+
+
+def path(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="The picture to write (SVG).")] = Path("path.svg"),
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", metavar="NAME", help="Of this class only; may be repeated.")
+    ] = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Show what is selected along mu, and what it explains.
+
+    Per class the features in the order in which they enter, and on held-out fifths of the pictures the explained
+    variance and the agreement with the network. Writes a picture.
+    """
+    with console.guarded():
+        from vebi.interpretation import load
+        from vebi.report.choice import in_words, write_picture
+
+        interpretation = load(run)
+        found = in_words(interpretation, classes)
+        write_picture(interpretation, out, classes)
+        if as_json:
+            console.print_json({"run": str(run), "picture": str(out), **found})
+            return
+        columns = (found["explained_variance"], found["agreement"])
+        console.table(
+            ["mu", "features a class", "explained, held out", "agreement, held out", ""],
+            [
+                [
+                    f"{mu:g}",
+                    f"{found['features'][k]:.1f}",
+                    *(_with_error(column, k) for column in columns),
+                    _mark(found, k),
+                ]
+                for k, mu in enumerate(found["mus"])
+            ],
+        )
+        rows = [
+            [name, "  ".join(f"{f['feature']} {f['enters']:.2g}" for f in content["features"])]
+            for name, content in found["classes"].items()
+        ]
+        console.table(["class", "features, and the mu at which they enter"], rows)
+        console.say(f"look at {out}")
+
+
+def _with_error(column: dict[str, Any], k: int) -> str:
+    if column["mean"] is None:
+        return "none"
+    return f"{100 * column['mean'][k]:.1f} ± {100 * column['standard_error'][k]:.1f} %"
+
+
+def _mark(found: dict[str, Any], k: int) -> str:
+    mu = found["mus"][k]
+    marks = {"this run": found["mu"], "best": found["best_mu"], "auto": found["recommended_mu"]}
+    return ", ".join(name for name, at in marks.items() if at == mu)
 
 
 def explain(

@@ -6,17 +6,20 @@ lambda s along a segment, and w_A moves along G_AA^-1 s: until a column reaches 
 0 and its column leaves (homotopy: Osborne, Presnell and Turlach 2000; Efron et al., "Least angle regression", 2004).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpotrs, dtrtrs  # the bare routines: their wrappers take longer than small systems
 
 #: A column whose part outside the span of the active ones is smaller than this share of it says nothing new.
 DEPENDENT = 1e-14
 #: A column that lambda comes nearer to more slowly than this is not reached: it moves along with the active ones.
 CLOSE = 1e-12
+#: A path with more knots than this many per feature goes in circles among columns that depend on each other.
+CIRCLES = 50
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class _Factor:
     def append(self, cross: np.ndarray, square: float) -> bool:
         """Takes a column with products ``cross`` with the others and ``square`` with itself; False where it depends on
         them and is not taken."""
-        row = solve_triangular(self._lower(), cross, lower=True, check_finite=False) if self.size else cross
+        row = dtrtrs(self._lower(), cross, lower=1)[0] if self.size else cross
         rest = square - row @ row
         if not rest > DEPENDENT * square:
             return False
@@ -68,8 +71,7 @@ class _Factor:
         self._held[: self.size, : self.size] = np.tril(low[:, : self.size])
 
     def solve(self, right: np.ndarray) -> np.ndarray:
-        half = solve_triangular(self._lower(), right, lower=True, check_finite=False)
-        return solve_triangular(self._lower(), half, lower=True, trans="T", check_finite=False)
+        return dpotrs(self._lower(), right, lower=1)[0]
 
 
 class _Active:
@@ -171,3 +173,29 @@ def _vanishing(active: _Active, grow: np.ndarray) -> tuple[float, int]:
     steps = np.where(shrinking, -active.weights / np.where(shrinking, grow, 1), np.inf)
     place = int(np.argmin(steps))
     return float(max(0.0, steps[place])), place
+
+
+def trace(
+    gram: Float[np.ndarray, "p p"],
+    b: Float[np.ndarray, " p"],
+    mu: float = np.inf,
+    *,
+    signed: bool = False,
+    most: int | None = None,
+) -> list[Knot]:
+    """The knots of ``follow``, the first ``most`` of them where there are more."""
+    return list(islice(follow(gram, b, mu, signed=signed), most or CIRCLES * (len(b) + 1)))
+
+
+def between(knots: Sequence[Knot], mus: Float[np.ndarray, " m"], features: int) -> Float[np.ndarray, "m p"]:
+    """The solutions for the bounds ``mus``, on the segments between ``knots``; beyond the last one its own."""
+    found, norms = np.zeros((len(mus), features)), np.array([knot.norm for knot in knots])
+    for row, mu, k in zip(found, mus, np.searchsorted(norms, mus), strict=True):
+        if k == 0 or k == len(knots):
+            end = knots[min(k, len(knots) - 1)]
+            row[end.columns] = end.weights
+            continue
+        share = (mu - norms[k - 1]) / (norms[k] - norms[k - 1])
+        for knot, part in ((knots[k - 1], 1 - share), (knots[k], share)):
+            row[knot.columns] += part * knot.weights
+    return found

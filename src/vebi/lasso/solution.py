@@ -12,21 +12,18 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 from jaxtyping import Float
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from vebi.lasso.certificate import TOLERANCE, certify, check_mu
-from vebi.lasso.path import Knot, follow
+from vebi.lasso.path import Knot, trace
 
 #: What the path leaves above this relative gap is solved again on its active columns.
 POLISHED = 1e-11
 #: From as many features on, classes are solved in parallel: below, threads wait for each other more than they work.
 PARALLEL = 8_192
-#: A path with more knots than this many per feature goes in circles among columns that depend on each other.
-KNOTS = 50
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ def solve(
     mu = check_mu(mu)
     if e == 0:
         return Solution(np.zeros(len(b)), 0.0, 0.0, True, 0)
-    *path, last = islice(follow(gram, b, mu, signed=signed), KNOTS * (len(b) + 1))
+    *path, last = trace(gram, b, mu, signed=signed)
     w = _feasible(_spread(last, len(b)), mu, signed)
     certificate = certify(w, gram, b, e, mu, signed=signed)
     if certificate.gap > POLISHED:

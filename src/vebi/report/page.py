@@ -16,9 +16,11 @@ from vebi.heatmap import overlay
 from vebi.images import evenly, open_images
 from vebi.interpretation import Interpretation
 from vebi.masks import find_masks
+from vebi.report import choice
+from vebi.report.curves import Line
 from vebi.report.html import fill, inline
 from vebi.report.survey import WHOLE, Example, Survey, survey
-from vebi.runs import make_folder
+from vebi.runs import make_place
 from vebi.storage import whole
 from vebi.taps import Feature
 
@@ -64,9 +66,7 @@ def write_report(
         interpretation.selected(name)  # says which there are
     collection = open_images(held if images is None else images, interpretation.classes)
     out = Path(out)
-    make_folder(out.parent)
-    if out.is_dir():
-        raise UsageError(f"{out} is a folder: give the name of a file, as {out / 'report.html'}")
+    make_place(out)
     truth = find_masks(collection, None if masks is None else Path(masks))
     found = survey(interpretation, collection, truth, batch_size=batch_size, progress=progress)
     page = render(
@@ -105,6 +105,11 @@ def render(
         wrong=sum(found.labelled.values()) - sum(found.right.values()),
         methods=METHODS,
         uncovered=_uncovered(found),
+        charts=[choice.validation_chart(interpretation), choice.count_chart(interpretation)],
+        chosen=choice.chosen(interpretation),
+        at_mu=choice.at_mu(interpretation),
+        trust=choice.trust(interpretation),
+        strokes=[Line(k + 1, ()).stroke for k in range(2)],
         of_the_fit=of_the_fit,
         typical=[_example(interpretation, e, shown) for e in found.typical],
         mistakes=[_example(interpretation, e, shown) for e in found.mistakes],
@@ -130,6 +135,7 @@ def _uncovered(found: Survey) -> list[str]:
 def _class(interpretation: Interpretation, found: Survey, name: str) -> dict[str, Any]:
     selected = interpretation.selected(name)
     total = sum(abs(weight) for _, weight in selected)
+    shown = [(feature, weight) for feature, weight in selected if abs(weight) / total >= LIGHT]
     return {
         "name": name,
         "anchor": anchor(name, interpretation.classes.index(name)),
@@ -138,9 +144,10 @@ def _class(interpretation: Interpretation, found: Survey, name: str) -> dict[str
         "labelled": found.labelled[name],
         "features": [
             _feature(interpretation, feature, name) | {"weight": weight, "share": abs(weight) / total}
-            for feature, weight in selected
-            if abs(weight) / total >= LIGHT
+            for feature, weight in shown
         ],
+        "explained": choice.explained(interpretation, name),
+        "chart": choice.class_chart(interpretation, name, choice.numbered(interpretation, name, len(shown))),
         "light": [str(feature) for feature, weight in selected if abs(weight) / total < LIGHT],
     }
 
@@ -162,6 +169,7 @@ def _feature(interpretation: Interpretation, feature: Feature, name: str) -> dic
         for f, w in interpretation.selected(other)
         if f == feature
     ]
+    again = interpretation.repetition(name, feature)
     alike, average = exemplar.consistency, vivid(exemplar)
     return {
         "name": str(feature),
@@ -181,6 +189,11 @@ def _feature(interpretation: Interpretation, feature: Feature, name: str) -> dic
             inline(crop, SMALL) | {"of": Path(image_id).name}
             for crop, image_id in zip(exemplar.crops[:CROPS], exemplar.image_ids, strict=False)
         ],
+        "span": interpretation.path.span(
+            interpretation.classes.index(name), interpretation.columns[interpretation.features.index(feature)]
+        ),
+        "again": again,
+        "stable": None if again is None else choice.stable_in_words(again.share),
         "others": sorted(others, key=lambda pair: -pair[1]),
     }
 

@@ -1,0 +1,64 @@
+"""What stability and the path cost beside the descriptor pass, on a demo.
+
+    vebi demo --out demo && python benchmarks/stability.py demo [--rounds 3] [--json]
+
+In turns, in one process: the descriptor pass over the pictures that the network learned from, the 50 half samples with
+the sums that they need, and the path with its five folds. Printed are medians, and their ratios to the pass.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from vebi import selection
+from vebi.demo import FOLD, MU
+from vebi.descriptors import tabulate
+from vebi.fitting import selected
+from vebi.flowers.training import split
+from vebi.images import Subset, open_images
+from vebi.lasso import solve_all
+from vebi.loading import load_classifier
+from vebi.taps import choose_layers
+
+
+def measure(demo: Path, rounds: int) -> dict[str, float]:
+    classifier = load_classifier(demo / "network.safetensors")
+    images = open_images(demo / "flowers", classifier.class_names)
+    learnt = Subset(images, split(images, FOLD)[0])
+    layers = choose_layers(classifier)
+    seconds: dict[str, list[float]] = {"pass": [], "stability": [], "path": []}
+    for _ in range(rounds + 1):  # the first warms up
+        with tempfile.TemporaryDirectory() as scratch:
+            started = time.perf_counter()
+            table = tabulate(classifier, learnt, layers, Path(scratch))
+            seconds["pass"].append(time.perf_counter() - started)
+            sums = table.sums(len(classifier.class_names))
+            chosen = selected(table, solve_all(sums.gram, sums.b, sums.e, MU))
+            started = time.perf_counter()
+            selection.stability(selection.Split(table, sums, "predictions"), MU, chosen["columns"], chosen["weights"])
+            seconds["stability"].append(time.perf_counter() - started)
+            started = time.perf_counter()
+            selection.mu_path(selection.Split(table, sums, "predictions"), MU)
+            seconds["path"].append(time.perf_counter() - started)
+    return {name: statistics.median(some[1:]) for name, some in seconds.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("demo", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    found = measure(options.demo, options.rounds)
+    if options.json:
+        print(json.dumps(found))
+        return
+    for name, seconds in found.items():
+        print(f"{name:10} {seconds:6.2f} s, {100 * seconds / found['pass']:4.0f} % of the descriptor pass")
+
+
+if __name__ == "__main__":
+    main()

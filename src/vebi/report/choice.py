@@ -1,0 +1,257 @@
+"""Why these features: what is selected along mu, what it explains, how far it can be trusted; as numbers and charts."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup, escape
+
+from vebi.images import evenly
+from vebi.interpretation import Interpretation
+from vebi.report.curves import Axis, Line, ceiling, line_chart, step
+from vebi.runs import make_place
+from vebi.selection import mean
+from vebi.storage import whole
+
+#: Shares of half samples from which on a feature is called ...
+WORDS = ((0.9, "stable"), (UNSTABLE := 0.6, "fairly stable"), (0.0, "unstable"))
+EXPLAINED, AGREES = "explained variance", "agreement with the network"
+#: Sizes of the picture on its own, in pixels.
+WIDTH, MARGIN, CHART, SMALL_CHART, ACROSS = 1080, 60, 240, 170, 2
+LEGEND_LINE = 20
+#: Classes in a picture, unless they are asked for by name.
+SHOWN = 24
+#: Features that a chart can tell apart.
+NAMED = 7
+STYLE = """
+text { font: 13px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: #62626e; }
+.title { font-size: 26px; font-weight: 700; fill: #1e1e26; } .heading { font-weight: 600; fill: #1e1e26; }
+.chart { overflow: visible; } .name { font-size: 11px; font-weight: 600; fill: #1e1e26; text-anchor: middle; }
+.grid { stroke: #e2e2e8; } .level { stroke: #8a8a96; stroke-dasharray: 3 3; }
+"""
+
+
+def in_words(interpretation: Interpretation, classes: Sequence[str] | None = None) -> dict[str, Any]:
+    """The path as plain data, of some ``classes`` or all. Raises UsageError for classes that do not exist."""
+    path, names = interpretation.path, list(classes or interpretation.classes)
+    for name in names:
+        interpretation.selected(name)  # says which there are
+    counts = path.counts()
+    return {
+        "mu": interpretation.mu,
+        "chosen": "auto" if chosen(interpretation) else "given",
+        "mus": path.mus.tolist(),
+        "best_mu": path.best if path.validated else None,
+        "recommended_mu": path.recommended if path.validated else None,
+        "folds": len(path.agreement),
+        "explained_variance": _summary(path.scores),
+        "agreement": _summary(path.agreement),
+        "features": counts.mean(axis=1).tolist(),
+        "classes": {
+            name: {
+                "features": [
+                    {"feature": str(interpretation.feature(int(column))), "enters": enters, "weights": weights}
+                    for column, enters, weights in zip(*_rows(interpretation, name), strict=True)
+                ],
+                "counts": counts[:, j].tolist(),
+                "explained_variance": _summary(path.explained[:, :, j])["mean"],
+                "ends": float(path.ends[j]) if math.isfinite(path.ends[j]) else None,
+            }
+            for name, j in ((name, interpretation.classes.index(name)) for name in names)
+        },
+    }
+
+
+def chosen(interpretation: Interpretation) -> bool:
+    """Whether mu was chosen by vebi."""
+    return interpretation.provenance["settings"]["mu"] == "auto"
+
+
+def at_mu(interpretation: Interpretation) -> dict[str, Any] | None:
+    """Of the bound nearest to mu: ``explained``, ``agreement`` and ``features`` a class, with standard errors, and the
+    same of the ``best`` and of the ``recommended`` bound; None where no pictures were held out."""
+    path = interpretation.path
+    if not path.validated:
+        return None
+    explained, agreement, counts = mean(path.scores), mean(path.agreement), path.counts().mean(axis=1)
+
+    def of(mu: float) -> dict[str, float]:
+        k = int(np.abs(np.log(path.mus / mu)).argmin())
+        return {
+            "mu": float(path.mus[k]),
+            "explained": float(explained[0][k]),
+            "explained_error": float(explained[1][k]),
+            "agreement": float(agreement[0][k]),
+            "agreement_error": float(agreement[1][k]),
+            "features": float(counts[k]),
+        }
+
+    found = {"here": of(interpretation.mu), "best": of(path.best), "recommended": of(path.recommended)}
+    return found | {"bounds": len(path.mus), "beyond": interpretation.mu > path.mus[-1]}
+
+
+def explained(interpretation: Interpretation, name: str) -> float | None:
+    """The held-out explained variance of a class at the bound nearest to mu; None where there is none."""
+    path = interpretation.path
+    k = int(np.abs(np.log(path.mus / interpretation.mu)).argmin())
+    scores = path.explained[:, k, interpretation.classes.index(name)]
+    return float(scores[np.isfinite(scores)].mean()) if np.isfinite(scores).any() else None
+
+
+def trust(interpretation: Interpretation) -> dict[str, int] | None:
+    """How many of the selections (a class and a feature) are made again, and how many have stand-ins."""
+    stability = interpretation.stability
+    if stability is None:
+        return None
+    own = interpretation.weights != 0
+    shares, with_others = stability.shares[own], np.array([bool(some) for some in stability.stand_ins], bool)
+    return {
+        "all": int(own.sum()),
+        "stable": int((shares >= WORDS[0][0]).sum()),
+        "unstable": int((shares < UNSTABLE).sum()),
+        "replaceable": int(own[:, with_others].sum()),
+        "halves": stability.halves,
+    }
+
+
+def stable_in_words(share: float) -> str:
+    return next(word for least, word in WORDS if share >= least)
+
+
+def write_picture(interpretation: Interpretation, out: str | Path, classes: Sequence[str] | None = None) -> None:
+    """``picture`` as a file, of some ``classes`` or of up to ``SHOWN``, spread evenly."""
+    out = Path(out)
+    make_place(out)
+    with whole(out) as partial:
+        partial.write_text(
+            picture(interpretation, list(classes or evenly(interpretation.classes, SHOWN))), encoding="utf-8"
+        )
+
+
+# --- charts ---------------------------------------------------------------------------------------------------------
+
+
+def validation_chart(interpretation: Interpretation) -> Markup:
+    """Explained variance and agreement on held-out pictures along mu, in percent, with bands of one standard error."""
+    path = interpretation.path
+    lines = [
+        Line(
+            k + 1,
+            _percent(center),
+            path.mus,
+            list(zip(_percent(center - error), _percent(center + error), strict=True)),
+        )
+        for k, (center, error) in enumerate((mean(path.scores), mean(path.agreement)))
+    ]
+    marks = [(_inside(interpretation), f"mu = {interpretation.mu:g}")]
+    if path.recommended != marks[0][0]:
+        marks.append((path.recommended, f"auto: {path.recommended:g}"))
+    described = f"{EXPLAINED} and {AGREES} on held-out pictures, in percent by mu"
+    return line_chart(lines, 100, described, axis(path.mus), marks)
+
+
+def count_chart(interpretation: Interpretation) -> Markup:
+    """Features that a class selects along mu: the mean, and a band from the class with the fewest to that with the
+    most."""
+    path, counts = interpretation.path, interpretation.path.counts()
+    band = list(zip(counts.min(axis=1).tolist(), counts.max(axis=1).tolist(), strict=True))
+    most = float(counts.max(initial=1))
+    top = ceiling([most], step(most))
+    line = Line(1, counts.mean(axis=1).tolist(), path.mus, band)
+    marks = [(_inside(interpretation), f"mu = {interpretation.mu:g}")]
+    return line_chart([line], top, "features a class by mu", axis(path.mus), marks)
+
+
+def class_chart(interpretation: Interpretation, name: str, numbers: dict[str, int]) -> Markup:
+    """The share of a class's weight that each feature has along mu, in percent; features without a number in
+    ``numbers`` (by name) are drawn faintly."""
+    columns, _, weights = _rows(interpretation, name)
+    mus = interpretation.path.mus
+    size = np.abs(np.array(weights, np.float64).reshape(-1, len(mus)))
+    total = size.sum(axis=0)
+    shares = 100 * size / np.where(total > 0, total, 1)
+    lines = [
+        Line(numbers.get(str(interpretation.feature(int(column))), 0), share.tolist(), mus)
+        for column, share in zip(columns, shares, strict=True)
+    ]
+    lines.sort(key=lambda line: line.number or math.inf)
+    marks = [(_inside(interpretation), f"mu = {interpretation.mu:g}")]
+    return line_chart(lines, 100, f"share of the weight of each feature of {name}, in percent by mu", axis(mus), marks)
+
+
+def axis(mus: np.ndarray) -> Axis:
+    """Across a chart: every decade, and 2 and 5 within it."""
+    low, high = float(mus[0]), float(mus[-1])
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [digit * 10.0**k for k in decades for digit in ((1, 2, 5) if high <= 2000 * low else (1,))]
+    return Axis(low, high, tuple(t for t in ticks if low * 0.999 <= t <= high * 1.001), log=True)
+
+
+def numbered(interpretation: Interpretation, name: str, most: int = NAMED) -> dict[str, int]:
+    """The heaviest features of a class -> 1, 2, ... as cards and lines are numbered."""
+    return {str(feature): k + 1 for k, (feature, _) in enumerate(interpretation.selected(name)[: min(most, NAMED)])}
+
+
+def picture(interpretation: Interpretation, classes: Sequence[str]) -> str:
+    """All charts as one SVG file."""
+    half = (WIDTH - 3 * MARGIN) // 2
+    path, parts, top = interpretation.path, [], 130
+    parts.append(f'<text class="title" x="{MARGIN}" y="50">What is selected along mu</text>')
+    said = f"{len(path.mus)} bounds on the l1 norm of a class’s weights; this run has mu = {interpretation.mu:g}"
+    parts.append(f'<text x="{MARGIN}" y="74">{escape(said)}</text>')
+    drawn = [("features a class: mean, fewest and most", count_chart(interpretation))]
+    if path.validated:
+        title = "on held-out pictures, in percent: 1 explained variance, 2 agreement"
+        drawn.insert(0, (title, validation_chart(interpretation)))
+    for k, (title, chart) in enumerate(drawn):
+        parts += _placed(title, chart, MARGIN + k * (half + MARGIN), top, half, CHART)
+    top += CHART + 100
+    for start in range(0, len(classes), ACROSS):
+        row = classes[start : start + ACROSS]
+        numbers = [numbered(interpretation, name) for name in row]
+        for k, (name, own) in enumerate(zip(row, numbers, strict=True)):
+            left = MARGIN + k * (half + MARGIN)
+            chart = class_chart(interpretation, name, own)
+            parts += _placed(f"{name}: share of the weight in percent", chart, left, top, half, SMALL_CHART)
+            for line, (feature, number) in enumerate(own.items()):
+                y = top + SMALL_CHART + 48 + LEGEND_LINE * line
+                parts.append(f'<text x="{left}" y="{y}">{number}  {escape(feature)}</text>')
+        top += SMALL_CHART + 110 + LEGEND_LINE * max(map(len, numbers))
+    body = "\n".join(parts)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{top}" viewBox="0 0 {WIDTH} {top}">\n'
+        f'<style>{STYLE}</style>\n<rect width="100%" height="100%" fill="#fff"/>\n{body}\n</svg>\n'
+    )
+
+
+def _placed(title: str, chart: Markup, x: int, y: int, width: int, height: int) -> list[str]:
+    return [
+        f'<text class="heading" x="{x}" y="{y - 34}">{escape(title)}</text>',
+        f'<svg x="{x}" y="{y}" width="{width}" height="{height}" overflow="visible">{chart}</svg>',
+    ]
+
+
+def _rows(interpretation: Interpretation, name: str) -> tuple[list[int], list[float], list[list[float]]]:
+    """Columns, where they enter and their weights along mu, of a class in the order in which they enter."""
+    path = interpretation.path
+    own = np.flatnonzero(path.owners == interpretation.classes.index(name))
+    return path.columns[own].tolist(), path.enters[own].tolist(), path.weights[own].tolist()
+
+
+def _inside(interpretation: Interpretation) -> float:
+    """mu, or the last bound where the path ends before it."""
+    return float(np.clip(interpretation.mu, interpretation.path.mus[0], interpretation.path.mus[-1]))
+
+
+def _percent(shares: np.ndarray) -> list[float]:
+    return np.clip(100 * shares, 0, 100).tolist()
+
+
+def _summary(scores: np.ndarray) -> dict[str, list[float] | None]:
+    """Mean and standard error over the folds that have a score; None where none has."""
+    if not np.isfinite(scores).all(axis=1).any():
+        return {"mean": None, "standard_error": None}
+    center, error = mean(scores)
+    return {"mean": center.tolist(), "standard_error": error.tolist()}

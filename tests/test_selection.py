@@ -1,0 +1,188 @@
+"""The path, the folds and the half samples of a table, held against fits of the very rows."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from vebi import selection
+from vebi.descriptors import DescriptorTable
+from vebi.lasso import solve
+from vebi.lasso.stability import halves
+from vebi.selection import FOLDS, HALVES, Split, bounds, mean, mu_path, stability
+from vebi.taps import Feature
+
+CLASSES = 3
+
+
+def rows(seed, n=120, p=15):
+    """Descriptors of which some depend on the class, and the predicted classes."""
+    rng = np.random.default_rng(seed)
+    predictions = rng.integers(CLASSES, size=n)
+    x = rng.random((n, p)) ** 2
+    for j in range(CLASSES):
+        x[:, j] += (predictions == j) * rng.random(n)
+        x[:, j + CLASSES] += 0.4 * (predictions == j)
+    x[:, 7] = x[:, 0] + 0.01 * rng.random(n)  # a stand-in
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32), predictions
+
+
+def written(folder: Path, x, predictions, shard=50) -> DescriptorTable:
+    for k, start in enumerate(range(0, len(x), shard)):
+        some = slice(start, start + shard)
+        columns = {
+            "descriptors": x[some],
+            "predictions": predictions[some],
+            "labels": predictions[some],
+            "indices": np.arange(len(x))[some],
+        }
+        save_file(
+            {n: np.ascontiguousarray(c) for n, c in columns.items()},
+            folder / f"shard-{k:05d}.safetensors",
+            {"skipped": "[]"},
+        )
+    return DescriptorTable(folder, tuple(Feature("a", c) for c in range(x.shape[1])), -(-len(x) // shard))
+
+
+def split_of(table, **options):
+    return Split(table, table.sums(CLASSES), "predictions", **options)
+
+
+@pytest.fixture
+def table(tmp_path):
+    return written(tmp_path, *rows(0))
+
+
+def fitted(x, predictions, mu, signed=False):
+    """classes x p: every class solved from its rows."""
+    x, found = x.astype(np.float64), []
+    for j in range(CLASSES):
+        label = (predictions == j).astype(float)
+        found.append(solve(x.T @ x, x.T @ label, label.sum(), mu, signed=signed).weights)
+    return np.array(found)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_held_out_scores_are_those_of_fits_without_the_fold(table, signed):
+    x, predictions = rows(0)
+    split = split_of(table, signed=signed)
+    path = mu_path(split, 2.0)
+    assert path.explained.shape == (FOLDS, len(path.mus), CLASSES) and path.validated
+    for fold in range(FOLDS):
+        out = split.of % FOLDS == fold
+        for m in range(0, len(path.mus), 4):
+            w = fitted(x[~out], predictions[~out], float(path.mus[m]), signed)
+            told = x[out].astype(np.float64) @ w.T
+            for j in range(CLASSES):
+                label = predictions[out] == j
+                off, spread = np.square(told[:, j] - label).sum(), np.square(label - label.mean()).sum()
+                assert path.explained[fold, m, j] == pytest.approx(1 - off / spread, abs=1e-6)
+            assert path.agreement[fold, m] == pytest.approx((told.argmax(axis=1) == predictions[out]).mean())
+
+
+def test_what_the_whole_table_selects_along_mu(table):
+    x, predictions = rows(0)
+    path = mu_path(split_of(table))
+    for m in range(0, len(path.mus), 3):
+        w = fitted(x, predictions, float(path.mus[m]))
+        assert (path.counts()[m] == (w > 0).sum(axis=1)).all()
+        for owner, column, weights in zip(path.owners, path.columns, path.weights, strict=True):
+            assert weights[m] == pytest.approx(w[owner, column], abs=1e-6)
+    for k in range(len(path.owners)):
+        chosen = path.mus[path.weights[k] > 0]
+        assert path.span(int(path.owners[k]), int(path.columns[k])) == (chosen[0], chosen[-1])
+        assert path.enters[k] < chosen[0] and (path.enters[k] > path.mus[path.mus < chosen[0]]).all()
+    assert path.span(0, 14) is None or 14 in path.columns
+    assert np.isfinite(path.ends).all() and (path.mus[-1] >= np.median(path.ends))
+
+
+def test_the_order_of_shards_and_their_size_change_nothing(tmp_path):
+    found = []
+    for shard in (17, 120):
+        folder = tmp_path / str(shard)
+        folder.mkdir()
+        found.append(mu_path(split_of(written(folder, *rows(1), shard))))
+    one, other = found
+    np.testing.assert_allclose(one.explained, other.explained, atol=1e-9)
+    assert (one.agreement == other.agreement).all() and one.recommended == other.recommended
+
+
+def test_many_features_are_considered_group_by_group(table, monkeypatch):
+    """Near to being selected are the columns that are selected: the scores are those of all columns."""
+    whole = mu_path(split_of(table)), stability(split_of(table), 1.0, (0, 1, 2), np.ones((3, 3)))
+    monkeypatch.setattr(selection, "CONSIDERED", 12)
+    monkeypatch.setattr(selection, "NEAREST", 10)
+    split = split_of(table)
+    groups = [(classes, columns) for classes, columns, _ in split.groups()]
+    assert [j for classes, _ in groups for j in classes] == [0, 1, 2] and len(groups) > 1
+    assert all(len(columns) <= 15 for _, columns in groups)
+    part = mu_path(split), stability(split, 1.0, (0, 1, 2), np.ones((3, 3)))
+    np.testing.assert_allclose(part[0].explained, whole[0].explained, atol=0.02)
+    np.testing.assert_allclose(part[1].shares, whole[1].shares, atol=0.1)
+
+
+def test_stability_counts_the_halves_that_select_again(table):
+    x, predictions = rows(0)
+    split, mu = split_of(table), 1.5
+    weights = fitted(x, predictions, mu)
+    columns = tuple(int(c) for c in np.flatnonzero(weights.any(axis=0)))
+    told = []
+    found = stability(split, mu, columns, weights[:, columns], lambda *steps: told.append(steps))
+    assert told[-1] == (HALVES * CLASSES, HALVES * CLASSES) and found.halves == HALVES
+    assert (found.shares[weights[:, columns] == 0] == 0).all() and (found.joint >= found.shares).all()
+    again = np.zeros((CLASSES, 15))
+    for half in halves(20):
+        rows_of = half[split.of]
+        again += fitted(x[rows_of], predictions[rows_of], mu) > 0
+    own = weights[:, columns] > 0
+    np.testing.assert_allclose(found.shares[own], (again[:, columns] / HALVES)[own])
+    assert found.shares.max() > 0.8
+    assert [c for c, r in found.stand_ins[columns.index(0)]] == [7] and found.stand_ins[columns.index(0)][0][1] > 0.95
+
+
+def test_few_pictures(tmp_path):
+    for n in (1, 2, 4, 6):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        x, predictions = rows(3)
+        split = split_of(written(folder, x[:n], predictions[:n]))
+        path = mu_path(split, 1.0)
+        assert path.validated == (n >= FOLDS) and len(path.mus) == path.explained.shape[1]
+        found = stability(split, 1.0, (0,), np.ones((3, 1)))
+        assert (found is None) == (n < 2)
+
+
+def test_a_class_that_does_not_occur(tmp_path):
+    x, predictions = rows(4)
+    predictions[predictions == 2] = 0
+    path = mu_path(split_of(written(tmp_path, x, predictions)), 1.0)
+    assert np.isnan(path.explained[:, :, 2]).all() and not np.isnan(path.scores).any()
+    assert 2 not in path.owners and path.validated and (path.counts()[:, 2] == 0).all()
+
+
+def test_the_recommended_bound_is_the_first_within_one_standard_error(table):
+    path = mu_path(split_of(table))
+    center, error = mean(path.scores)
+    best = center.argmax()
+    within = path.mus[center >= center[best] - error[best]]
+    assert path.recommended == within[0] <= path.best == path.mus[best]
+
+
+def test_bounds_have_two_digits_and_reach_what_is_asked(table):
+    split = split_of(table)
+    plain = bounds(split.beginnings)
+    assert (np.diff(plain) > 0).all() and all(float(f"{mu:.2g}") == mu for mu in plain)
+    ends = [path[-1].norm for path in split.beginnings]
+    assert bounds(split.beginnings, max(ends) / 2)[-1] >= max(ends) / 2
+    assert bounds(split.beginnings, 1e9)[-1] <= 1.3 * max(ends)  # nothing comes behind the end
+    assert 1.2345 in bounds(split.beginnings, 1.2345) and bounds(split.beginnings, 0.01)[0] == 0.01
+    assert bounds([], 3.0).tolist() == [3.0]
+
+
+def test_a_path_with_more_knots_than_anybody_looks_at(table, monkeypatch):
+    monkeypatch.setattr(selection, "KNOTS", 4)
+    path = mu_path(split_of(table), 2.0)
+    assert np.isinf(path.ends).any() and path.mus[-1] >= 2
+    x, predictions = rows(0)
+    assert (path.counts()[-1] == (fitted(x, predictions, float(path.mus[-1])) > 0).sum(axis=1)).all()
