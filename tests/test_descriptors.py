@@ -137,6 +137,8 @@ def test_sums(toy, squares, tmp_path):
         sums = made.sums(3, labels)
         np.testing.assert_allclose(sums.gram, x.T @ x, rtol=1e-12)
         np.testing.assert_allclose(sums.b, x.T @ one_hot, rtol=1e-12)
+        w = np.random.default_rng(0).random((3, x.shape[1]))
+        np.testing.assert_allclose(made.gradients(w, labels), (x.T @ (x @ w.T - one_hot)).T, atol=1e-9)
         assert (sums.e == one_hot.sum(axis=0)).all() and sums.gram.dtype == np.float64
 
 

@@ -209,9 +209,10 @@ def test_a_bound_that_does_not_bind_and_a_gap(toy, squares, monkeypatch):
     assert len(caught) == 1 and found.provenance["complete"] == [False] * 3 and (found.gaps <= 1e-6).all()
     broken = [lasso.Solution(np.full(20, 0.01), 2e-5, 1e-4, True, 3)] * 3
     monkeypatch.setattr(lasso, "solve_all", lambda *_, **__: broken)
-    with pytest.warns(VebiWarning, match="solutions that are off, .*2.0e-05") as caught:
-        assert (interpret(toy, squares, mu=MU).gaps == 2e-5).all()
-    assert len(caught) == 1
+    # the table tells, whatever the solver says
+    with pytest.warns(VebiWarning, match="solutions that are off, .*: blue .2.0e.00.") as caught:
+        found = interpret(toy, squares, mu=MU)
+    assert len(caught) == 1 and (found.gaps > 1).all() and min(found.provenance["violations"]) > 0.01
 
 
 def test_skipped_pictures_are_counted_and_named(toy, squares, tmp_path):

@@ -133,6 +133,16 @@ class DescriptorTable:
 
         return sum_up(rows(), len(self.features), classes)
 
+    def gradients(
+        self, weights: Float[np.ndarray, "classes p"], labels: str = "predictions"
+    ) -> Float[np.ndarray, "classes p"]:
+        """X'(Xw - l) of every class, from the rows themselves."""
+        found = np.zeros(weights.shape)
+        for shard in self:
+            x = shard["descriptors"].astype(np.float64)
+            found += (weights @ x.T - (np.arange(len(weights))[:, None] == shard[labels])) @ x
+        return found
+
     def part_sums(
         self,
         of: Int[np.ndarray, " n"],

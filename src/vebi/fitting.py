@@ -19,6 +19,7 @@ from vebi.errors import InputError, ModelError, UsageError, VebiWarning
 from vebi.exemplars import find_exemplars
 from vebi.images import Images, listed, open_images
 from vebi.interpretation import Interpretation, load, write
+from vebi.lasso.sums import Sums
 from vebi.taps import choose_layers
 
 #: Cohen's kappa of true and predicted classes, below which a model seems not to see what it was trained on.
@@ -162,12 +163,14 @@ def _from_table(
     solutions = lasso.solve_all(sums.gram, sums.b, sums.e, mu, signed=signed, progress=of_stage(progress, "solutions"))
     chosen = selected(table, solutions)
     columns, weights = chosen["columns"], chosen["weights"]
+    certificates = _certify(table, sums, solutions, mu, label, signed)
+    chosen["gaps"] = np.array([certificate.gap for certificate in certificates])
     truth, predictions = table.column("labels"), table.column("predictions")
     truth, predictions = truth[truth >= 0], predictions[truth >= 0]
     notes = (
         skipped_note(skipped, len(images))
         + _doubt(truth, predictions)
-        + _notes(classes, sums.e, solutions, settings["labels"], mu)
+        + _notes(classes, sums.e, solutions, chosen["gaps"], settings["labels"], mu)
     )
     again = of_stage(progress, "stability")
     return Interpretation(
@@ -194,6 +197,7 @@ def _from_table(
             "versions": provenance.versions(),
             "images_per_class": {name: int(n) for name, n in zip(classes, sums.e, strict=True)},
             "complete": [solution.complete for solution in solutions],
+            "violations": [certificate.violation for certificate in certificates],
             "skipped": dict(skipped),
             "notes": notes,
             "agreement": _agreement(table, columns, weights),
@@ -201,6 +205,24 @@ def _from_table(
         },
         classifier=classifier,
     )
+
+
+def _certify(
+    table: DescriptorTable,
+    sums: Sums,
+    solutions: Sequence[lasso.Solution],
+    mu: float,
+    label: str,
+    signed: bool,
+) -> list[lasso.Certificate]:
+    """From the rows of the table themselves, beside those that the solutions have from its sums: the worse of both."""
+    weights, found = np.stack([solution.weights for solution in solutions]), []
+    for j, g in enumerate(table.gradients(weights, label)):
+        highest = float(np.abs(sums.b[:, j]).max(initial=0))
+        own = lasso.judge(weights[j], g, highest, float(sums.e[j]), mu, signed=signed)
+        solution = solutions[j]
+        found.append(lasso.Certificate(max(own.gap, solution.gap), max(own.violation, solution.violation)))
+    return found
 
 
 def selected(table: DescriptorTable, solutions: Sequence[lasso.Solution]) -> dict[str, Any]:
@@ -240,16 +262,23 @@ def _doubt(truth: np.ndarray, predictions: np.ndarray) -> list[str]:
     ]
 
 
-def _notes(classes: Sequence[str], e: np.ndarray, solutions: list[lasso.Solution], labels: str, mu: float) -> list[str]:
+def _notes(
+    classes: Sequence[str],
+    e: np.ndarray,
+    solutions: Sequence[lasso.Solution],
+    gaps: np.ndarray,
+    labels: str,
+    mu: float,
+) -> list[str]:
     """Which classes got no features, and which solutions are not what was asked for: a sentence a kind."""
     absent, silent, off, loose = [], [], [], []
-    for name, count, solution in zip(classes, e, solutions, strict=True):
+    for name, count, solution, gap in zip(classes, e, solutions, gaps, strict=True):
         if count == 0:
             absent.append(name)
         elif not solution.weights.any():
             silent.append(name)
-        elif not solution.trusted:
-            off.append(f"{name} ({solution.gap:.1e})")
+        elif gap > lasso.TOLERANCE:
+            off.append(f"{name} ({gap:.1e})")
         elif not solution.complete:
             loose.append(f"{name} ({np.abs(solution.weights).sum():.3g})")
     verb = "are never predicted" if labels == "predicted" else "have no pictures"

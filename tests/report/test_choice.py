@@ -130,8 +130,8 @@ def test_a_page_says_why_and_how_far_to_trust(made, seen):
     said = words_of(render(made, seen, title="x"))
     assert "Each class has a budget mu for the sum of its weights, here 1" in said
     assert "mu was given. The explained variance is best at 2; --mu auto would take 2" in said
-    assert "this page: 1 1.0 61.0 ± 1.0 % 90.0 ± 0.0 %" in said and "auto, also the best: 2" in said
-    assert "of the 3 choices of a feature for a class, 1 are stable" in said and "and 1 unstable" in said
+    assert "this page: 1 1.0 61.0 ± 1.0 % 90.0 ± 0.0 %" in said and "auto, best: 2 1.0 71.0" in said
+    assert "of the 3 choices of a feature for a class, 1 is stable" in said and "and 1 unstable" in said
     assert "chosen again in 25 of 50 halves: unstable" in said and f"stand-ins: {made.feature(2)} (0.970)" in said
     assert "it or one of them in 45" in said and "chosen with mu from 1 to 2" in said
     assert "71 % explained" in said

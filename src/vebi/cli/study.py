@@ -222,9 +222,10 @@ def fit(
                     "classes": {
                         name: {
                             "gap": float(gap),
+                            "violation": found.provenance["violations"][j],
                             "features": [_in_words(found, name, *pair) for pair in found.selected(name)],
                         }
-                        for name, gap in zip(found.classes, found.gaps, strict=True)
+                        for j, (name, gap) in enumerate(zip(found.classes, found.gaps, strict=True))
                     },
                 }
             )
@@ -235,11 +236,23 @@ def fit(
                 console.say(
                     f"mu = {found.mu:g}: the smallest within one standard error of the best on held-out pictures"
                 )
+            _say_stability(found)
             if found.provenance["accuracy"] is not None:
                 console.say(
                     f"the model is right on {found.provenance['accuracy']:.1%} of these pictures, "
                     f"which it sees as {classifier.preprocess}"
                 )
+
+
+def _say_stability(found: Any) -> None:
+    from vebi.report.choice import trust
+
+    seen = trust(found)
+    if seen:
+        console.say(
+            f"of {seen['all']} choices of a feature, {seen['stable']} are made again in at least 90% of "
+            f"{seen['halves']} half samples, {seen['unstable']} in fewer than 60%; {seen['replaceable']} have stand-ins"
+        )
 
 
 def _in_words(found: Any, name: str, feature: Any, weight: float) -> dict[str, Any]:

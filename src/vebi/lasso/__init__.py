@@ -1,6 +1,6 @@
 """The mu-Lasso: the few features that tell a class apart. Pure functions of arrays, without knowledge of images."""
 
-from vebi.lasso.certificate import TOLERANCE, Certificate, certify, check_mu, duality_gap
+from vebi.lasso.certificate import TOLERANCE, Certificate, certify, check_mu, duality_gap, judge
 from vebi.lasso.path import Knot, follow
 from vebi.lasso.solution import Solution, solve, solve_all
 
@@ -13,6 +13,7 @@ __all__ = [
     "check_mu",
     "duality_gap",
     "follow",
+    "judge",
     "solve",
     "solve_all",
 ]

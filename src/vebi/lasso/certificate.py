@@ -49,19 +49,24 @@ def certify(
     *,
     signed: bool = False,
 ) -> Certificate:
-    """The certificate of a feasible w. Only the rows of ``gram`` are read where w is not 0.
+    """The certificate of a feasible w. Only the rows of ``gram`` are read where w is not 0."""
+    active = np.flatnonzero(w)
+    return judge(w, w[active] @ gram[active] - b, float(np.abs(b).max(initial=0)), e, mu, signed=signed)
 
-    With g = Gw - b the gap is w'g + mu max|g| (signed) or w'g + mu max(0, max(-g)) (w >= 0). At a solution all g_i of
-    weights that are not 0 are -lambda sign(w_i), with lambda the largest |g| (or -g) of all, which is 0 where
-    ||w||_1 < mu.
+
+def judge(
+    w: Float[np.ndarray, " p"], g: Float[np.ndarray, " p"], highest: float, e: float, mu: float, *, signed: bool = False
+) -> Certificate:
+    """The certificate of a feasible w from its gradient g = Gw - b, however that was found, and ``highest`` = max |b|.
+
+    The gap is w'g + mu max|g| (signed) or w'g + mu max(0, max(-g)) (w >= 0). At a solution all g_i of weights that are
+    not 0 are -lambda sign(w_i), with lambda the largest |g| (or -g) of all, which is 0 where ||w||_1 < mu.
     """
     if e == 0:
         return Certificate(0.0, 0.0)
     active = np.flatnonzero(w)
-    g = w[active] @ gram[active] - b
     steepest = float(np.abs(g).max(initial=0) if signed else max(0.0, (-g).max(initial=0)))
     gap = float(w[active] @ g[active]) + mu * steepest
     off = np.abs(g[active] + steepest * np.sign(w[active])).max(initial=0)
     slack = steepest if np.abs(w).sum() < mu * (1 - 1e-9) else 0.0
-    highest = float(np.abs(b).max(initial=0))
     return Certificate(gap / (e / 2), max(float(off), slack) / highest if highest else 0.0)

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from vebi.lasso.certificate import TOLERANCE, certify, check_mu
+from vebi.lasso.certificate import certify, check_mu
 from vebi.lasso.path import Knot, trace
 
 #: What the path leaves above this relative gap is solved again on its active columns.
@@ -39,10 +39,6 @@ class Solution:
     violation: float
     complete: bool
     knots: int
-
-    @property
-    def trusted(self) -> bool:
-        return self.gap <= TOLERANCE
 
 
 def solve(

@@ -70,8 +70,9 @@ def chosen(interpretation: Interpretation) -> bool:
 
 
 def at_mu(interpretation: Interpretation) -> dict[str, Any] | None:
-    """Of the bound nearest to mu: ``explained``, ``agreement`` and ``features`` a class, with standard errors, and the
-    same of the ``best`` and of the ``recommended`` bound; None where no pictures were held out."""
+    """Of the bound nearest to mu (``here``): ``explained``, ``agreement`` and ``features`` a class, with standard
+    errors, the same of the ``best`` and of the ``recommended`` bound, and all three as ``rows`` (labels, numbers). None
+    where no pictures were held out."""
     path = interpretation.path
     if not path.validated:
         return None
@@ -88,8 +89,17 @@ def at_mu(interpretation: Interpretation) -> dict[str, Any] | None:
             "features": float(counts[k]),
         }
 
-    found = {"here": of(interpretation.mu), "best": of(path.best), "recommended": of(path.recommended)}
-    return found | {"bounds": len(path.mus), "beyond": interpretation.mu > path.mus[-1]}
+    named: dict[float, list[str]] = {}
+    for label, mu in (("this page", interpretation.mu), ("auto", path.recommended), ("best", path.best)):
+        named.setdefault(of(mu)["mu"], []).append(label)
+    return {
+        "here": of(interpretation.mu),
+        "best": of(path.best),
+        "recommended": of(path.recommended),
+        "rows": [(", ".join(labels), of(mu)) for mu, labels in named.items()],
+        "bounds": len(path.mus),
+        "beyond": interpretation.mu > path.mus[-1],
+    }
 
 
 def explained(interpretation: Interpretation, name: str) -> float | None:
