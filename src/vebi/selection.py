@@ -196,8 +196,10 @@ def bounds(paths: Sequence[Sequence[Knot]], mu: float | None = None) -> Float[np
     reached = min((path[-1].norm for path in paths if _goes_on(path)), default=np.inf)
     top = min(reached, low * 10**DECADES, float(ends.max()), BEYOND * float(np.median(ends)))
     own = [mu] if mu is not None and mu <= ends.max() else []
-    first, last = (PER_DECADE * math.log10(end) for end in (min([low, *own]), max([low, top, *own])))
-    grid = (float(f"{10 ** (k / PER_DECADE):.2g}") for k in range(math.floor(first), math.ceil(last) + 1))
+    first, top = math.floor(PER_DECADE * math.log10(min([low, *own]))), max([low, top, *own])
+    grid = []
+    while not grid or grid[-1] < top:
+        grid.append(float(f"{10 ** ((first + len(grid)) / PER_DECADE):.2g}"))
     return np.array(sorted({*grid, *own}))
 
 

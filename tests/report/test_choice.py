@@ -119,7 +119,7 @@ def test_the_picture_is_a_file_of_its_own(made, tmp_path):
     odd = replace(made, classes=('a" <b> &c', "green", "red"))
     ElementTree.fromstring(choice.picture(odd, odd.classes))
     untried = replace(made, path=no_path(3))
-    assert "held-out" not in choice.picture(untried, untried.classes)
+    assert "held out" not in choice.picture(untried, untried.classes)
 
 
 def words_of(page):

@@ -63,3 +63,10 @@ def test_what_is_described_is_text():
 
 def test_the_scale_ends_above_the_highest_value():
     assert [ceiling(values, 10) for values in ((), (0,), (10,), (10.1, 3), (46.3,))] == [10, 10, 10, 20, 50]
+
+
+def test_a_line_has_gaps_where_it_has_no_values():
+    nan = float("nan")
+    chart = line_chart([Line(1, (nan, 0, 10, nan, nan, 10)), Line(2, (nan, nan, nan, nan, 5, 5))], 10, "x")
+    assert polylines(chart) == [[(80, 50), (100, 50)], [(20, 100), (40, 0)], [(100, 0)]]
+    assert numbers(chart)[1] in [(20, 100), (40, 0)] and numbers(chart)[2] == (80, 50)

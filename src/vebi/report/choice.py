@@ -182,6 +182,10 @@ def class_chart(interpretation: Interpretation, name: str, numbers: dict[str, in
     size = np.abs(np.array(weights, np.float64).reshape(-1, len(mus)))
     total = size.sum(axis=0)
     shares = 100 * size / np.where(total > 0, total, 1)
+    near = size > 0
+    near[:, 1:] |= size[:, :-1] > 0  # a line starts and ends at 0, and is not drawn along it
+    near[:, :-1] |= size[:, 1:] > 0
+    shares[~near] = np.nan
     lines = [
         Line(numbers.get(str(interpretation.feature(int(column))), 0), share.tolist(), mus)
         for column, share in zip(columns, shares, strict=True)
@@ -213,7 +217,7 @@ def picture(interpretation: Interpretation, classes: Sequence[str]) -> str:
     parts.append(f'<text x="{MARGIN}" y="74">{escape(said)}</text>')
     drawn = [("features a class: mean, fewest and most", count_chart(interpretation))]
     if path.validated:
-        title = "on held-out pictures, in percent: 1 explained variance, 2 agreement"
+        title = "held out, in percent: 1 explained variance, 2 agreement"
         drawn.insert(0, (title, validation_chart(interpretation)))
     for k, (title, chart) in enumerate(drawn):
         parts += _placed(title, chart, MARGIN + k * (half + MARGIN), top, half, CHART)

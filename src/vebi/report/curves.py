@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from markupsafe import Markup, escape
 
@@ -41,8 +42,9 @@ UNIT = Axis(0, 1, tuple(k / 5 for k in range(6)))
 
 @dataclass(frozen=True)
 class Line:
-    """``values`` and the ``number`` that names the line, 0 for one among many without a name. They stand ``at`` places
-    of the axis across, by default at even steps from end to end. ``band``: the ends of an interval around each value.
+    """``values``, NaN where there is no line, and the ``number`` that names it, 0 for one among many without a name.
+    They stand ``at`` places of the axis across, by default at even steps from end to end. ``band``: the ends of an
+    interval around each value.
     """
 
     number: int
@@ -114,8 +116,8 @@ def line_chart(
         if line.band:
             parts.append(f'<polygon points="{_joined(line.outline(top, across))}" fill="{line.colour}" opacity=".15"/>')
     for line in (*lines[1:], *lines[:1]):  # the first lies above the others
-        points = _joined(line.points(top, across))
-        parts.append(f'<polyline points="{points}" vector-effect="non-scaling-stroke" {line.stroke}/>')
+        for piece in _pieces(line.points(top, across)):
+            parts.append(f'<polyline points="{_joined(piece)}" vector-effect="non-scaling-stroke" {line.stroke}/>')
     parts.append("</svg>")
     for line, (x, y) in zip(lines, _places([line.points(top, across) for line in lines]), strict=True):
         if line.number and len(lines) > 1:
@@ -129,6 +131,11 @@ def step(top: float) -> int:
     return next((step for most, step in ((5, 1), (10, 2), (20, 5), (50, 10)) if top <= most), 20)
 
 
+def _pieces(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:
+    """The points that follow each other without a gap."""
+    return [list(some) for there, some in groupby(points, key=lambda point: math.isfinite(point[1])) if there]
+
+
 def _joined(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
 
@@ -137,13 +144,15 @@ def _places(curves: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float
     """A point on every curve, off the numbers of others and as far from other curves as there is room."""
     found: list[tuple[float, float]] = []
     for own, curve in enumerate(curves):
-        inside = [(k, point) for k, point in enumerate(curve) if 6 <= point[0] <= 94] or list(enumerate(curve))
+        there = [(k, point) for k, point in enumerate(curve) if math.isfinite(point[1])]
+        inside = [(k, point) for k, point in there if 6 <= point[0] <= 94] or there
         free = [
             (k, (x, y)) for k, (x, y) in inside if all(abs(x - u) > APART[0] or abs(y - v) > APART[1] for u, v in found)
         ] or inside
 
         def room(spot: tuple[int, tuple[float, float]], own: int = own) -> float:
-            return min((abs(other[spot[0]][1] - spot[1][1]) for i, other in enumerate(curves) if i != own), default=0)
+            others = [other[spot[0]][1] for i, other in enumerate(curves) if i != own]
+            return min((abs(y - spot[1][1]) for y in others if math.isfinite(y)), default=100)
 
         found.append(max(free, key=room)[1])
     return found
