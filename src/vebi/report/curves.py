@@ -151,8 +151,8 @@ def _places(curves: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float
         ] or inside
 
         def room(spot: tuple[int, tuple[float, float]], own: int = own) -> float:
-            others = [other[spot[0]][1] for i, other in enumerate(curves) if i != own]
-            return min((abs(y - spot[1][1]) for y in others if math.isfinite(y)), default=100)
+            others = [100.0, *(other[spot[0]][1] for i, other in enumerate(curves) if i != own)]  # 100: the axis
+            return min(abs(y - spot[1][1]) for y in others if math.isfinite(y))
 
         found.append(max(free, key=room)[1])
     return found
