@@ -19,8 +19,8 @@ CHECKED = (
     "benchmark.truth classifier decoding descriptors evaluation.grid evaluation.grid_pointing evaluation.iou "
     "evaluation.metric evaluation.metrics evaluation.pointing evaluation.precision evaluation.relevance "
     "evaluation.statistics exemplars explanation fitting flowernet heatmap images interpretation lasso.certificate "
-    "lasso.path lasso.solution lasso.stability lasso.sums lasso.validation loading maps masks receptive report.contest "
-    "runs selection taps"
+    "lasso.path lasso.polish lasso.solution lasso.stability lasso.sums lasso.validation loading maps masks receptive "
+    "report.contest runs selection taps"
 )
 install_import_hook([f"vebi.{name}" for name in CHECKED.split()], "support.typecheck")
 

@@ -65,6 +65,7 @@ def no_path(classes: int):
     nothing = np.full((5, 1), np.nan)
     return MuPath(
         mus=np.ones(1),
+        candidates=np.ones(1, bool),
         explained=np.full((5, 1, classes), np.nan),
         agreement=nothing,
         owners=np.zeros(0, np.int64),

@@ -139,6 +139,9 @@ def test_sums(toy, squares, tmp_path):
         np.testing.assert_allclose(sums.b, x.T @ one_hot, rtol=1e-12)
         w = np.random.default_rng(0).random((3, x.shape[1]))
         np.testing.assert_allclose(made.gradients(w, labels), (x.T @ (x @ w.T - one_hot)).T, atol=1e-9)
+        of = np.arange(len(x)) % 2
+        parts = made.label_sums(of, 2, 3, labels)
+        np.testing.assert_allclose(parts, [(x[of == k].T @ one_hot[of == k]).T for k in range(2)], atol=1e-12)
         assert (sums.e == one_hot.sum(axis=0)).all() and sums.gram.dtype == np.float64
 
 

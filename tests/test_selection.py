@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from vebi import selection
 from vebi.descriptors import DescriptorTable
-from vebi.lasso import solve
+from vebi.lasso import Knot, solve
 from vebi.lasso.stability import halves
 from vebi.selection import FOLDS, HALVES, Split, bounds, mean, mu_path, stability
 from vebi.taps import Feature
@@ -91,6 +93,9 @@ def test_what_the_whole_table_selects_along_mu(table):
             assert weights[m] == pytest.approx(w[owner, column], abs=1e-6)
     for k in range(len(path.owners)):
         chosen = path.mus[path.weights[k] > 0]
+        if not len(chosen):  # it comes and goes between two bounds
+            assert path.span(int(path.owners[k]), int(path.columns[k])) is None
+            continue
         assert path.span(int(path.owners[k]), int(path.columns[k])) == (chosen[0], chosen[-1])
         assert path.enters[k] < chosen[0] and (path.enters[k] > path.mus[path.mus < chosen[0]]).all()
     assert path.span(0, 14) is None or 14 in path.columns
@@ -114,7 +119,7 @@ def test_many_features_are_considered_group_by_group(table, monkeypatch):
     monkeypatch.setattr(selection, "CONSIDERED", 12)
     monkeypatch.setattr(selection, "NEAREST", 10)
     split = split_of(table)
-    groups = [(classes, columns) for classes, columns, _ in split.groups()]
+    groups = [(group.classes, group.columns) for group, _ in split.groups()]
     assert [j for classes, _ in groups for j in classes] == [0, 1, 2] and len(groups) > 1
     assert all(len(columns) <= 15 for _, columns in groups)
     part = mu_path(split), stability(split, 1.0, (0, 1, 2), np.ones((3, 3)))
@@ -171,13 +176,71 @@ def test_the_recommended_bound_is_the_first_within_one_standard_error(table):
 
 def test_bounds_have_two_digits_and_reach_what_is_asked(table):
     split = split_of(table)
-    plain = bounds(split.beginnings)
-    assert (np.diff(plain) > 0).all() and all(float(f"{mu:.2g}") == mu for mu in plain)
-    ends = [path[-1].norm for path in split.beginnings]
-    assert bounds(split.beginnings, max(ends) / 2)[-1] >= max(ends) / 2
-    assert bounds(split.beginnings, 1e9)[-1] <= 1.3 * max(ends)  # nothing comes behind the end
-    assert 1.2345 in bounds(split.beginnings, 1.2345) and bounds(split.beginnings, 0.01)[0] == 0.01
-    assert bounds([], 3.0).tolist() == [3.0]
+    plain, candidates = bounds(split.beginnings)
+    assert (np.diff(plain) > 0).all() and all(float(f"{mu:.2g}") == mu for mu in plain) and candidates.all()
+    end = max(path[-1].norm for path in split.beginnings)
+    assert plain[0] < 1 and plain[-1] <= 1.3 * end
+    for mu in (0.01, 0.0123, 1.2345, end / 1.01, end):
+        mus, some = bounds(split.beginnings, mu)
+        assert mu in mus and mus[some].tolist() == plain.tolist()  # what is asked for does not change what is chosen
+        assert (np.diff(np.log10(mus)) < 0.12).all()
+    assert bounds(split.beginnings, 1e9)[0].tolist() == plain.tolist()  # nothing comes behind the end
+    assert bounds([], 3.0)[0].tolist() == [3.0]
+
+
+def knots(*norms):
+    return [Knot(np.zeros(0, np.int64), np.zeros(0), 1.0 - k / len(norms), norm) for k, norm in enumerate(norms)]
+
+
+def test_features_that_tie_do_not_move_the_grid():
+    """Two features that enter together, or nearly so, leave a first knot at 0 or next to it."""
+    plain = bounds([knots(0.0, 1.0, 30.0)])[0]
+    assert bounds([knots(0.0, 0.0, 1.0, 30.0)])[0].tolist() == plain.tolist()
+    near = bounds([knots(0.0, 1e-8, 1.0, 30.0)])[0]
+    assert near[-1] == plain[-1] and near[0] == pytest.approx(0.03, rel=0.3)
+    assert bounds([knots(0.0, 0.0)])[0].tolist() == [1.0]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    n=st.integers(2, 12),
+    p=st.integers(1, 5),
+    seed=st.integers(0, 10_000),
+    signed=st.booleans(),
+    mu=st.sampled_from([None, 0.5, 3.0, 1e6]),
+)
+def test_tables_of_few_small_integers(tmp_path_factory, n, p, seed, signed, mu):
+    """Ties everywhere: whatever comes out is finite and in order."""
+    rng = np.random.default_rng(seed)
+    x, predictions = rng.integers(0, 3, (n, p)).astype(np.float32), rng.integers(CLASSES, size=n)
+    split = split_of(written(tmp_path_factory.mktemp("few"), x, predictions), signed=signed)
+    path = mu_path(split, mu)
+    assert (np.diff(path.mus) > 0).all() and (path.mus > 0).all() and np.isfinite(path.weights).all()
+    assert path.best in path.mus and path.recommended <= path.best
+    assert path.counts().max(initial=0) <= p
+
+
+def test_what_was_held_out_has_no_say_in_what_is_considered(table, monkeypatch):
+    """The columns of a fold are those that the labels of the other folds bring near."""
+    monkeypatch.setattr(selection, "CONSIDERED", 12)
+    monkeypatch.setattr(selection, "NEAREST", 4)
+    monkeypatch.setattr(selection, "KNOTS", 3)
+    (x, predictions), split = rows(0), split_of(table)
+    x, used = x.astype(np.float64), set()
+    for group, _ in split.groups():
+        for (fold, j), places in group.screened.items():
+            rest = split.of % FOLDS != fold
+            b = x[rest].T @ (predictions[rest] == j) * FOLDS / (FOLDS - 1)
+            assert set(group.columns[places].tolist()) == split._nearest(b)
+            used.add((fold, j))
+    assert used == {(fold, j) for fold in range(FOLDS) for j in range(CLASSES)}
+    asked = []
+    monkeypatch.setattr(
+        selection, "_along", lambda sums, i, mus, some, signed: asked.append(some) or np.zeros((len(mus), len(sums.b)))
+    )
+    mu_path(split)
+    wanted = [group.screened[f, j] for group, _ in split.groups() for f in range(FOLDS) for j in group.classes]
+    assert all((a == b).all() for a, b in zip(asked, wanted, strict=True))
 
 
 def test_a_path_with_more_knots_than_anybody_looks_at(table, monkeypatch):

@@ -143,6 +143,20 @@ class DescriptorTable:
             found += (weights @ x.T - (np.arange(len(weights))[:, None] == shard[labels])) @ x
         return found
 
+    def label_sums(
+        self, of: Int[np.ndarray, " n"], parts: int, classes: int, labels: str = "predictions"
+    ) -> Float[np.ndarray, "parts classes p"]:
+        """X'l of every class over every part of the table alone; ``of`` is each picture's part."""
+        found, start = np.zeros((parts, classes, len(self.features))), 0
+        for shard in self:
+            stop = start + len(shard[labels])
+            x, one_hot = shard["descriptors"].astype(np.float64), shard[labels][:, None] == np.arange(classes)
+            for part in range(parts):
+                here = of[start:stop] == part
+                found[part] += one_hot[here].T @ x[here]
+            start = stop
+        return found
+
     def part_sums(
         self,
         of: Int[np.ndarray, " n"],

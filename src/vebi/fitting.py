@@ -61,6 +61,8 @@ def interpret(
     ``out``: a run folder that keeps the table and resumes a pass that was stopped. ``progress`` is called with
     (stage, done, all). Raises UsageError for impossible options, InputError for data or models that cannot be used.
     """
+    if isinstance(mu, str) and mu != AUTO:
+        raise UsageError(f"mu is {mu!r}: give a number above 0, or {AUTO!r}")
     if mu != AUTO:
         mu = lasso.check_mu(mu)
     if labels not in LABELS:
@@ -158,7 +160,8 @@ def _from_table(
     given = None if settings["mu"] == AUTO else settings["mu"]
     path = selection.mu_path(split, given, of_stage(progress, "path"))
     if given is None and not path.validated:
-        raise InputError(f"mu cannot be chosen from {sums.rows} pictures, five are needed at least: give a number")
+        reason = "five pictures" if sums.rows < selection.FOLDS else "pictures of two classes"
+        raise InputError(f"mu cannot be chosen from these {sums.rows} pictures, {reason} are needed: give a number")
     mu = given or path.recommended
     solutions = lasso.solve_all(sums.gram, sums.b, sums.e, mu, signed=signed, progress=of_stage(progress, "solutions"))
     chosen = selected(table, solutions)
@@ -171,6 +174,7 @@ def _from_table(
         skipped_note(skipped, len(images))
         + _doubt(truth, predictions)
         + _notes(classes, sums.e, solutions, chosen["gaps"], settings["labels"], mu)
+        + ([] if given or not path.open else [f"mu = {path.best:g} is the largest that was tried, and the best"])
     )
     again = of_stage(progress, "stability")
     return Interpretation(
@@ -217,9 +221,9 @@ def _certify(
 ) -> list[lasso.Certificate]:
     """From the rows of the table themselves, beside those that the solutions have from its sums: the worse of both."""
     weights, found = np.stack([solution.weights for solution in solutions]), []
+    largest = float(np.diagonal(sums.gram).max(initial=0))
     for j, g in enumerate(table.gradients(weights, label)):
-        highest = float(np.abs(sums.b[:, j]).max(initial=0))
-        own = lasso.judge(weights[j], g, highest, float(sums.e[j]), mu, signed=signed)
+        own = lasso.judge(weights[j], g, sums.b[:, j], largest, float(sums.e[j]), mu, signed=signed)
         solution = solutions[j]
         found.append(lasso.Certificate(max(own.gap, solution.gap), max(own.violation, solution.violation)))
     return found
@@ -277,7 +281,7 @@ def _notes(
             absent.append(name)
         elif not solution.weights.any():
             silent.append(name)
-        elif gap > lasso.TOLERANCE:
+        elif not gap <= lasso.TOLERANCE:
             off.append(f"{name} ({gap:.1e})")
         elif not solution.complete:
             loose.append(f"{name} ({np.abs(solution.weights).sum():.3g})")

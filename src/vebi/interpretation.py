@@ -236,6 +236,8 @@ def _is_sound_path(path: MuPath, classes: int, channels: int) -> bool:
         _is_array(path.mus, np.float64, (bounds,))
         and bounds > 0
         and bool((path.mus > 0).all() and (np.diff(path.mus) > 0).all())
+        and _is_array(path.candidates, np.bool_, (bounds,))
+        and path.candidates.any()
         and _is_array(explained, np.float64, (len(agreement), bounds, classes))
         and not np.isinf(explained).any()
         and _is_array(agreement, np.float64, (len(agreement), bounds))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
 from vebi.descriptors import DescriptorTable, Progress
@@ -34,14 +34,17 @@ CONSIDERED, NEAREST = 2048, 256
 class MuPath:
     """What is selected along ``mus`` (m bounds), and what it is worth on pictures that were held out.
 
+    ``candidates`` are the bounds from which one can be chosen; others are there because one was asked for.
     ``explained`` folds x m x classes: the explained variance of a class's labels, NaN where the fold has no picture of
     it or no other; ``agreement`` folds x m: the share of pictures for which the largest x'w is that of the predicted
     class. Of the whole table, one row a class and feature that it selects anywhere: ``owners`` the class, ``columns``
-    the feature's place in a descriptor, ``enters`` the ||w||_1 at which it first enters, ``weights`` rows x m.
+    the feature's place in a descriptor, ``enters`` the ||w||_1 at which it first enters, ``weights`` rows x m, zero
+    for a feature that comes and goes between two bounds.
     ``ends`` the ||w||_1 at which the path of a class ends, infinity where it goes on.
     """
 
     mus: Float[np.ndarray, " m"]
+    candidates: Bool[np.ndarray, " m"] = field(repr=False)
     explained: Float[np.ndarray, "folds m classes"] = field(repr=False)
     agreement: Float[np.ndarray, "folds m"] = field(repr=False)
     owners: Int[np.ndarray, " rows"] = field(repr=False)
@@ -64,13 +67,18 @@ class MuPath:
 
     @property
     def best(self) -> float:
-        """The mu of the best held-out explained variance."""
-        return float(self.mus[int(mean(self.scores)[0].argmax())])
+        """The candidate of the best held-out explained variance."""
+        return float(self.mus[self.candidates][int(mean(self.scores)[0][self.candidates].argmax())])
 
     @property
     def recommended(self) -> float:
-        """The smallest mu within one standard error of the best held-out explained variance."""
-        return float(self.mus[within_one_error(self.scores)])
+        """The smallest candidate within one standard error of the best held-out explained variance."""
+        return float(self.mus[self.candidates][within_one_error(self.scores[:, self.candidates])])
+
+    @property
+    def open(self) -> bool:
+        """Whether the best candidate is the last although some path goes on: a larger one might be better."""
+        return self.best == self.mus[self.candidates][-1] and bool(np.isinf(self.ends).any())
 
     def span(self, owner: int, column: int) -> tuple[float, float] | None:
         """The lowest and the highest of the bounds at which a class selects a feature; None where it never does."""
@@ -108,6 +116,16 @@ def mean(scores: Float[np.ndarray, "folds m"]) -> tuple[Float[np.ndarray, " m"],
     return scores.mean(axis=0), standard_error(scores)
 
 
+@dataclass(frozen=True)
+class Group:
+    """Classes and the ``columns`` that are considered for them; of the fold and class in ``screened`` only those at the
+    places given there, which were found without the labels of the fold."""
+
+    classes: list[int]
+    columns: Int[np.ndarray, " k"] = field(repr=False)
+    screened: dict[tuple[int, int], Int[np.ndarray, " s"]] = field(repr=False)
+
+
 class Split:
     """A table and its ``sums`` over ``labels`` (``predictions`` or ``labels``), dealt into parts."""
 
@@ -117,7 +135,7 @@ class Split:
         given = table.column(labels)
         self.of = deal(given, min(PARTS, len(given)))
         self.parts = int(self.of.max(initial=-1)) + 1
-        self._held: tuple[bytes, list[Sums]] = (b"", [])
+        self._held: tuple[Group | None, list[Sums]] = (None, [])
 
     def trace(self, j: int, mu: float = np.inf, most: int | None = None) -> list[Knot]:
         """The path of a class over the whole table."""
@@ -128,57 +146,69 @@ class Split:
         """The path of every class as far as ``KNOTS``."""
         return [self.trace(j, most=KNOTS) for j in range(self.classes)]
 
-    def groups(self) -> Iterator[tuple[list[int], Int[np.ndarray, " k"], list[Sums]]]:
-        """Classes, the columns considered for them, and the sums of every part over both."""
-        for classes, columns in self._groups:
-            if self._held[0] != columns.tobytes():
-                self._held = (b"", [])  # before the next ones are made: they are large
-                self._held = (columns.tobytes(), self.table.part_sums(self.of, columns, classes, self.labels))
-            yield classes, columns, self._held[1]
+    def groups(self) -> Iterator[tuple[Group, list[Sums]]]:
+        """Groups of classes, each with the sums of every part over its columns."""
+        for group in self._groups:
+            if self._held[0] is not group:
+                self._held = (None, [])  # before the next ones are made: they are large
+                parts = self.table.part_sums(self.of, group.columns, group.classes, self.labels)
+                self._held = (group, parts)
+            yield group, self._held[1]
 
     @cached_property
-    def _groups(self) -> list[tuple[list[int], Int[np.ndarray, " k"]]]:
+    def _groups(self) -> list[Group]:
         if self.features <= CONSIDERED:
-            return [(list(range(self.classes)), np.arange(self.features))]
-        found: list[tuple[list[int], set[int]]] = []
+            return [Group(list(range(self.classes)), np.arange(self.features), {})]
+        whole, of_folds = self.sums.b.T, self.table.label_sums(self.of % FOLDS, FOLDS, self.classes, self.labels)
+        found: list[tuple[list[int], set[int], dict[tuple[int, int], set[int]]]] = []
         for j in range(self.classes):
-            columns = self._nearest(j)
-            if found and len(found[-1][1] | columns) <= CONSIDERED:
-                found[-1][0].append(j)
-                found[-1][1].update(columns)
-            else:
-                found.append(([j], columns))
-        return [(classes, np.array(sorted(columns))) for classes, columns in found]
+            # the path that a fold's rest would have with the G of all: what was held out must not have a say in what is
+            # considered, and only labels could
+            own = {(f, j): self._nearest((whole[j] - of_folds[f, j]) * FOLDS / (FOLDS - 1)) for f in range(FOLDS)}
+            columns = self._nearest(whole[j]).union(*own.values())
+            if not found or len(found[-1][1] | columns) > CONSIDERED:
+                found.append(([], set(), {}))
+            found[-1][0].append(j)
+            found[-1][1].update(columns)
+            found[-1][2].update(own)
+        return [
+            Group(
+                classes,
+                (held := np.array(sorted(columns))),
+                {k: np.searchsorted(held, sorted(v)) for k, v in own.items()},
+            )
+            for classes, columns, own in found
+        ]
 
-    def _nearest(self, j: int) -> set[int]:
-        """The columns that a class selects anywhere, and those that are nearest to it where its path ends."""
-        path = self.beginnings[j]
+    def _nearest(self, b: Float[np.ndarray, " p"]) -> set[int]:
+        """The columns that a path with these sums selects anywhere, and those that are nearest to it where it ends."""
+        path = trace(self.sums.gram, b, signed=self.signed, most=KNOTS)
         selected = {int(column) for knot in path for column in knot.columns}
-        left = self.sums.b[:, j] - path[-1].weights @ self.sums.gram[path[-1].columns]
+        left = b - path[-1].weights @ self.sums.gram[path[-1].columns]
         order = np.argsort(-(np.abs(left) if self.signed else left), kind="stable")
         return selected | set(order[: max(NEAREST, 2 * len(selected))].tolist())
 
 
 def mu_path(split: Split, mu: float | None = None, progress: Progress | None = None) -> MuPath:
     """The path of a table; ``mu`` is a bound that it reaches. ``progress`` is called with (steps done, steps)."""
-    mus = bounds(split.beginnings, mu)
+    mus, candidates = bounds(split.beginnings, mu)
     explained = np.full((FOLDS, len(mus), split.classes), np.nan)
     weights: list[list[sparse.csr_array]] = [[] for _ in range(FOLDS)]
     done = 0
-    for classes, columns, parts in split.groups() if split.parts >= FOLDS else ():
+    for group, parts in split.groups() if split.parts >= FOLDS else ():
         for fold in range(FOLDS):
             held_out = merge(parts[fold::FOLDS])
             learnt = merge([part for k, part in enumerate(parts) if k % FOLDS != fold])
-            for i, j in enumerate(classes):
-                path = trace(learnt.gram, learnt.b[:, i], mus[-1], signed=split.signed)
-                w = between(path, mus, len(columns))
+            for i, j in enumerate(group.classes):
+                w = _along(learnt, i, mus, group.screened.get((fold, j)), split.signed)
                 explained[fold, :, j] = explained_variance(w, held_out, i)
-                weights[fold].append(_spread(w, columns, split.features))
-            done += len(classes)
+                weights[fold].append(_spread(w, group.columns, split.features))
+            done += len(group.classes)
             if progress:
                 progress(done, FOLDS * split.classes)
     return MuPath(
         mus=mus,
+        candidates=candidates,
         explained=explained,
         agreement=_agreement(split, weights, len(mus)),
         **_whole(split, mus),
@@ -186,21 +216,46 @@ def mu_path(split: Split, mu: float | None = None, progress: Progress | None = N
     )
 
 
-def bounds(paths: Sequence[Sequence[Knot]], mu: float | None = None) -> Float[np.ndarray, " m"]:
-    """Bounds to look at, two digits each: from where the median class selects its second feature to where the paths
-    have ended, or a class has more features than anybody looks at. ``mu`` itself is among them where it can bind."""
-    starts = [path[1].norm for path in paths if len(path) > 1]
-    if not starts:
-        return np.array([mu or 1.0])
-    low, ends = float(np.median(starts)), np.array([np.inf if _goes_on(path) else path[-1].norm for path in paths])
-    reached = min((path[-1].norm for path in paths if _goes_on(path)), default=np.inf)
-    top = min(reached, low * 10**DECADES, float(ends.max()), BEYOND * float(np.median(ends)))
-    own = [mu] if mu is not None and mu <= ends.max() else []
-    first, top = math.floor(PER_DECADE * math.log10(min([low, *own]))), max([low, top, *own])
-    grid = []
-    while not grid or grid[-1] < top:
-        grid.append(float(f"{10 ** ((first + len(grid)) / PER_DECADE):.2g}"))
-    return np.array(sorted({*grid, *own}))
+def _along(
+    sums: Sums, i: int, mus: np.ndarray, some: Int[np.ndarray, " k"] | None, signed: bool
+) -> Float[np.ndarray, "m p"]:
+    """The solutions of a class at ``mus``, over ``some`` columns or all."""
+    gram, b = sums.gram, sums.b[:, i]
+    if some is None:
+        return between(trace(gram, b, mus[-1], signed=signed), mus, len(b))
+    w = np.zeros((len(mus), len(b)))
+    w[:, some] = between(trace(gram[np.ix_(some, some)], b[some], mus[-1], signed=signed), mus, len(some))
+    return w
+
+
+def bounds(
+    paths: Sequence[Sequence[Knot]], mu: float | None = None
+) -> tuple[Float[np.ndarray, " m"], Bool[np.ndarray, " m"]]:
+    """Bounds to look at, two digits each, and which of them are candidates: those from where the median class selects
+    its second feature, three decades at most, to where the paths have ended, or a class has more features than anybody
+    looks at. Where ``mu`` can bind it is among the bounds, and they reach it."""
+    firsts = [min(norms) for path in paths if (norms := [knot.norm for knot in path if knot.norm > 0])]
+    if not firsts:
+        return np.array([mu or 1.0]), np.array([True])
+    ends = np.array([np.inf if _goes_on(path) else path[-1].norm for path in paths if path[-1].norm > 0])
+    reached = min((path[-1].norm for path in paths if _goes_on(path) and path[-1].norm > 0), default=np.inf)
+    top = min(reached, float(ends.max()), BEYOND * float(np.median(ends)))
+    low = min(top, max(float(np.median(firsts)), top / 10**DECADES))
+    first = last = math.floor(PER_DECADE * math.log10(low))
+    while _bound(last) < top:
+        last += 1
+    candidates = {_bound(k) for k in range(first, last + 1)}
+    own = {mu} if mu is not None and mu <= ends.max() else set()
+    while own and _bound(first) > mu:
+        first -= 1
+    while own and _bound(last) < mu:
+        last += 1
+    mus = np.array(sorted({_bound(k) for k in range(first, last + 1)} | own))
+    return mus, np.isin(mus, list(candidates))
+
+
+def _bound(k: int) -> float:
+    return float(f"{10 ** (k / PER_DECADE):.2g}")
 
 
 def _goes_on(path: Sequence[Knot]) -> bool:
@@ -243,11 +298,10 @@ def _whole(split: Split, mus: np.ndarray) -> dict[str, np.ndarray]:
                 first.setdefault(column, before.norm)
         w = between(path, mus, split.features)
         for column, norm in first.items():
-            if w[:, column].any():  # not only between two of the bounds
-                owners.append(j)
-                columns.append(column)
-                enters.append(norm)
-                weights.append(w[:, column])
+            owners.append(j)
+            columns.append(column)
+            enters.append(norm)
+            weights.append(w[:, column])
     return {
         "owners": np.array(owners, np.int64),
         "columns": np.array(columns, np.int64),
@@ -270,11 +324,12 @@ def stability(
     stand_ins = _stand_ins(split.sums, columns)
     shares, joint, steps = np.zeros(weights.shape), np.zeros(weights.shape), HALVES * split.classes
     done = 0
-    for classes, considered, parts in split.groups():
+    for group, parts in split.groups():
+        classes = group.classes
         told = progress and (lambda k, _, done=done, n=len(classes): progress(done + k * n, steps))
         again = select_again(parts, mu, signed=split.signed, progress=told)
         done += HALVES * len(classes)
-        place = {int(column): k for k, column in enumerate(considered)}
+        place = {int(column): k for k, column in enumerate(group.columns)}
         for i, column in enumerate(columns):
             if column in place:
                 some = [place[c] for c in (column, *(c for c, _ in stand_ins[i])) if c in place]
@@ -287,7 +342,10 @@ def stability(
 def _stand_ins(sums: Sums, columns: Sequence[int]) -> tuple[tuple[tuple[int, float], ...], ...]:
     """For each column the others that are correlated with it, the closest first."""
     found = []
-    for own, row in zip(columns, correlations(sums, columns), strict=True):
-        close = [int(c) for c in np.argsort(-row, kind="stable") if row[c] > CORRELATED and c != own]
-        found.append(tuple((c, min(1.0, float(row[c]))) for c in close))
+    for start in range(0, len(columns), 256):
+        some = columns[start : start + 256]  # at a time, since each has a row over all features
+        for own, row in zip(some, correlations(sums, some), strict=True):
+            close = [int(c) for c in np.flatnonzero(row > CORRELATED) if c != own]
+            close.sort(key=lambda c, row=row: -row[c])
+            found.append(tuple((c, min(1.0, float(row[c]))) for c in close))
     return tuple(found)

@@ -36,6 +36,7 @@ def made(fitted):
     mus = np.array([0.5, 1.0, 2.0])
     path = MuPath(
         mus=mus,
+        candidates=np.ones(3, bool),
         explained=np.array([[[0.1, 0.3, np.nan], [0.5, 0.7, np.nan], [0.6, 0.8, np.nan]]] * 2)
         + np.array([0.0, 0.02]).reshape(2, 1, 1),
         agreement=np.array([[0.4, 0.9, 0.8], [0.6, 0.9, 0.8]]),

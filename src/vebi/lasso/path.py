@@ -6,6 +6,7 @@ lambda s along a segment, and w_A moves along G_AA^-1 s: until a column reaches 
 0 and its column leaves (homotopy: Osborne, Presnell and Turlach 2000; Efron et al., "Least angle regression", 2004).
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,7 +16,7 @@ from jaxtyping import Float, Int
 from scipy.linalg.lapack import dpotrs, dtrtrs  # the bare routines: their wrappers take longer than small systems
 
 #: A column whose part outside the span of the active ones is smaller than this share of it says nothing new.
-DEPENDENT = 1e-14
+DEPENDENT = 1e-15
 #: A column that lambda comes nearer to more slowly than this is not reached: it moves along with the active ones.
 CLOSE = 1e-12
 #: A path with more knots than this many per feature goes in circles among columns that depend on each other.
@@ -184,7 +185,19 @@ def trace(
     most: int | None = None,
 ) -> list[Knot]:
     """The knots of ``follow``, the first ``most`` of them where there are more."""
-    return list(islice(follow(gram, b, mu, signed=signed), most or CIRCLES * (len(b) + 1)))
+    return list(islice(follow(gram, b, mu, signed=signed), most or _circles(b)))
+
+
+def reach(
+    gram: Float[np.ndarray, "p p"], b: Float[np.ndarray, " p"], mu: float, *, signed: bool = False
+) -> tuple[int, Knot]:
+    """The last knot of ``follow`` alone, and how many there were before it."""
+    last = deque(enumerate(islice(follow(gram, b, mu, signed=signed), _circles(b))), maxlen=1)
+    return last.pop()
+
+
+def _circles(b: np.ndarray) -> int:
+    return CIRCLES * (len(b) + 1)
 
 
 def between(knots: Sequence[Knot], mus: Float[np.ndarray, " m"], features: int) -> Float[np.ndarray, "m p"]:

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from vebi.errors import UsageError
 from vebi.lasso.certificate import certify, check_mu
-from vebi.lasso.path import Knot, trace
+from vebi.lasso.path import reach
+from vebi.lasso.polish import polish
 
-#: What the path leaves above this relative gap is solved again on its active columns.
+#: What the path leaves above this relative gap is polished.
 POLISHED = 1e-11
 #: From as many features on, classes are solved in parallel: below, threads wait for each other more than they work.
 PARALLEL = 8_192
@@ -30,8 +31,8 @@ PARALLEL = 8_192
 class Solution:
     """The weights of one class with their certificate (see ``Certificate``).
 
-    ``complete`` is False where the path ended before ``||w||_1`` reached mu: then the weights are those of its end,
-    the least squares solution. ``knots`` counts the points at which a feature entered or left on the way.
+    ``complete`` is False where ``||w||_1`` stays below mu: then, if the gap is small, the weights are the least squares
+    solution, the end of the path. ``knots`` counts the points at which a feature entered or left on the way.
     """
 
     weights: Float[np.ndarray, " p"]
@@ -47,20 +48,25 @@ def solve(
     """The mu-Lasso solution of one class, with its certificate.
 
     ``gram`` X'X (features x features), ``b`` X'l (features), ``e`` l'l (the number of images of a one-hot class),
-    all float64. Raises UsageError for mu <= 0.
+    all float64. Raises UsageError for mu <= 0, and where G, b or e hold NaN or infinity.
     """
     mu = check_mu(mu)
     if e == 0:
         return Solution(np.zeros(len(b)), 0.0, 0.0, True, 0)
-    *path, last = trace(gram, b, mu, signed=signed)
-    w = _feasible(_spread(last, len(b)), mu, signed)
+    knots, last = reach(gram, b, mu, signed=signed)
+    w = np.zeros(len(b))
+    w[last.columns] = last.weights
+    w = _feasible(w, mu, signed)
     certificate = certify(w, gram, b, e, mu, signed=signed)
+    if not np.isfinite(certificate.gap):
+        raise UsageError("G, b or e hold NaN or infinity: make them from finite descriptors and labels")
     if certificate.gap > POLISHED:
-        again = _feasible(_polished(gram, b, mu, last), mu, signed)
+        again = _feasible(polish(w, gram, b, mu, signed=signed), mu, signed)
         better = certify(again, gram, b, e, mu, signed=signed)
         if better.gap < certificate.gap:
             w, certificate = again, better
-    return Solution(w, certificate.gap, certificate.violation, last.norm >= mu * (1 - 1e-12), len(path))
+    complete = float(np.abs(w).sum()) >= mu * (1 - 1e-12)
+    return Solution(w, certificate.gap, certificate.violation, complete, knots)
 
 
 def solve_all(
@@ -78,37 +84,20 @@ def solve_all(
     """
     check_mu(mu)
     count = b.shape[1]
+
+    def one(j: int) -> Solution:
+        return solve(gram, b[:, j].copy(), float(e[j]), mu, signed=signed)
+
     with ThreadPoolExecutor(os.cpu_count() if len(b) >= PARALLEL else 1) as pool:
-        jobs = [pool.submit(solve, gram, b[:, j].copy(), float(e[j]), mu, signed=signed) for j in range(count)]
-        for done, _ in enumerate(as_completed(jobs), 1):
-            if progress:
-                progress(done, count)
-    return [job.result() for job in jobs]
-
-
-def _spread(knot: Knot, p: int) -> Float[np.ndarray, " p"]:
-    w = np.zeros(p)
-    w[knot.columns] = knot.weights
-    return w
-
-
-def _polished(gram: np.ndarray, b: np.ndarray, mu: float, knot: Knot) -> Float[np.ndarray, " p"]:
-    """The solution on the path's active columns from G and b themselves, free of what rounding has left on the way; the
-    path's own where that is none."""
-    w = _spread(knot, len(b))
-    kept = np.flatnonzero(w)
-    signs = np.sign(w[kept])
-    try:
-        free, along = cho_solve(cho_factor(gram[np.ix_(kept, kept)]), np.stack([b[kept], signs], axis=1)).T
-    except (LinAlgError, ValueError):
-        return w
-    penalty = max(0.0, float(signs @ free - mu) / float(signs @ along))
-    found = free - penalty * along
-    if not np.isfinite(found).all() or (found * signs < 0).any():
-        return w
-    again = np.zeros(len(b))
-    again[kept] = found
-    return again
+        jobs = [pool.submit(one, j) for j in range(count)]
+        try:
+            for done, _ in enumerate(as_completed(jobs), 1):
+                if progress:
+                    progress(done, count)
+        except BaseException:  # stopped by hand: what has not begun is not begun
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        return [job.result() for job in jobs]
 
 
 def _feasible(w: np.ndarray, mu: float, signed: bool) -> Float[np.ndarray, " p"]:
