@@ -185,3 +185,69 @@ def test_names_that_are_not_there(toy, squares):
         found.selected("nope")
     with pytest.raises(UsageError, match="no class selected the feature relu1:99"):
         found.exemplar(vebi.Feature("relu1", 99))
+
+
+def spoiled(path, part, value):
+    """A path or stability with one array changed; a function changes a copy of it."""
+    array = getattr(path, part).copy()
+    value(array)
+    return replace(path, **{part: array})
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("mus", lambda a: a.fill(0)),
+        ("mus", lambda a: a.sort(0) or np.copyto(a, a[::-1].copy())),
+        ("candidates", lambda a: a.fill(False)),
+        ("explained", lambda a: a.fill(1.5)),
+        ("explained", lambda a: a.fill(-np.inf)),
+        ("agreement", lambda a: a.fill(7)),
+        ("agreement", lambda a: a.fill(np.inf)),
+        ("owners", lambda a: a.fill(0) or None),
+        ("owners", lambda a: np.copyto(a, a + 3)),
+        ("columns", lambda a: np.copyto(a, a + 20)),
+        ("enters", lambda a: a.fill(-1)),
+        ("enters", lambda a: a.fill(np.nan)),
+        ("weights", lambda a: a.fill(-1)),
+        ("weights", lambda a: a.fill(np.nan)),
+        ("ends", lambda a: a.fill(np.nan)),
+    ],
+)
+def test_a_path_that_cannot_be(found, tmp_path, part, value):
+    found.save(tmp_path / "right")
+    load(tmp_path / "right")
+    replace(found, path=spoiled(found.path, part, value)).save(tmp_path / "wrong")
+    with pytest.raises(RunError, match="path cannot be"):
+        load(tmp_path / "wrong")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda s: replace(s, halves=0),
+        lambda s: spoiled(s, "shares", lambda a: a.fill(1.5)),
+        lambda s: spoiled(s, "joint", lambda a: a.fill(0)),
+        lambda s: spoiled(s, "joint", lambda a: a.fill(1)),
+        lambda s: replace(s, stand_ins=s.stand_ins[:-1]),
+        lambda s: replace(s, stand_ins=(((3, 5.0),), *s.stand_ins[1:])),
+        lambda s: replace(s, stand_ins=(((20, 0.97),), *s.stand_ins[1:])),
+    ],
+)
+def test_a_stability_that_cannot_be(found, tmp_path, wrong):
+    replace(found, stability=wrong(found.stability)).save(tmp_path)
+    with pytest.raises(RunError, match="stability cannot be"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("violations", []), ("violations", ["x"] * 3)])
+def test_certificates_that_cannot_be(found, tmp_path, name, value):
+    replace(found, provenance={**found.provenance, name: value}).save(tmp_path / "a")
+    with pytest.raises(RunError, match=f"{name} cannot be"):
+        load(tmp_path / "a")
+    replace(found, mu=3.0).save(tmp_path / "b")
+    with pytest.raises(RunError, match="mu cannot be"):
+        load(tmp_path / "b")
+    replace(found, gaps=np.full(3, -5.0)).save(tmp_path / "c")
+    with pytest.raises(RunError, match="gaps cannot be"):
+        load(tmp_path / "c")

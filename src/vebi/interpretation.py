@@ -212,13 +212,15 @@ def _check(found: Interpretation) -> None:
         "layers": all(isinstance(name, str) and _is_count(count) for name, count in found.layers),
         "columns": features == len(set(found.columns)) and all(_is_count(k) and k < channels for k in found.columns),
         "features": found.classifier is None or found.features == tuple(map(found.feature, found.columns)),
-        "mu": _is_number(found.mu) and found.mu > 0,
+        "mu": _is_number(found.mu) and found.mu > 0 and made["settings"]["mu"] in ("auto", found.mu),
         "weights": _is_array(found.weights, np.float64, (classes, features)) and np.isfinite(found.weights).all(),
-        "gaps": _is_array(found.gaps, np.float64, (classes,)) and np.isfinite(found.gaps).all(),
+        "gaps": _is_array(found.gaps, np.float64, (classes,))
+        and (np.isfinite(found.gaps) & (found.gaps > -1e-9)).all(),
         "descriptor": found.descriptor.energy in ("squared", "l2") and isinstance(found.descriptor.unit_norm, bool),
         "exemplars": all(map(_is_sound, found.exemplars)),
-        "path": _is_sound_path(found.path, classes, channels),
-        "stability": found.stability is None or _is_sound_stability(found.stability, (classes, features), channels),
+        "path": _is_sound_path(found, classes, channels),
+        "stability": found.stability is None or _is_sound_stability(found, channels),
+        "violations": len(made["violations"]) == classes and all(map(_is_number, made["violations"])),
         "accuracy": made["accuracy"] is None or _is_number(made["accuracy"]),
         "pictures": list(made["images_per_class"]) == list(found.classes) and isinstance(made["skipped"], dict),
         "notes": all(isinstance(note, str) for note in made["notes"]),
@@ -229,39 +231,56 @@ def _check(found: Interpretation) -> None:
         raise ValueError(f"{', '.join(wrong)} cannot be")
 
 
-def _is_sound_path(path: MuPath, classes: int, channels: int) -> bool:
-    bounds, rows = len(path.mus), len(path.owners)
-    explained, agreement = path.explained, path.agreement
+def _is_sound_path(found: Interpretation, classes: int, channels: int) -> bool:
+    path = found.path
+    bounds, rows, folds = len(path.mus), len(path.owners), len(path.agreement)
+    arrays = (
+        (path.mus, np.float64, (bounds,)),
+        (path.candidates, np.bool_, (bounds,)),
+        (path.explained, np.float64, (folds, bounds, classes)),
+        (path.agreement, np.float64, (folds, bounds)),
+        (path.owners, np.int64, (rows,)),
+        (path.columns, np.int64, (rows,)),
+        (path.enters, np.float64, (rows,)),
+        (path.weights, np.float64, (rows, bounds)),
+        (path.ends, np.float64, (classes,)),
+    )
     return (
-        _is_array(path.mus, np.float64, (bounds,))
+        all(_is_array(*array) for array in arrays)
         and bounds > 0
-        and bool((path.mus > 0).all() and (np.diff(path.mus) > 0).all())
-        and _is_array(path.candidates, np.bool_, (bounds,))
-        and path.candidates.any()
-        and _is_array(explained, np.float64, (len(agreement), bounds, classes))
-        and not np.isinf(explained).any()
-        and _is_array(agreement, np.float64, (len(agreement), bounds))
-        and not np.isinf(agreement).any()
-        and _is_array(path.owners, np.int64, (rows,))
-        and bool(np.isin(path.owners, range(classes)).all())
-        and _is_array(path.columns, np.int64, (rows,))
-        and bool(np.isin(path.columns, range(channels)).all())
-        and _is_array(path.enters, np.float64, (rows,))
-        and _is_array(path.weights, np.float64, (rows, bounds))
-        and bool(np.isfinite(path.enters).all() and np.isfinite(path.weights).all())
-        and _is_array(path.ends, np.float64, (classes,))
-        and not np.isnan(path.ends).any()
+        and folds > 0
+        and bool((path.mus > 0).all() and (np.diff(path.mus) > 0).all() and path.candidates.any())
+        and not (path.explained > 1).any()
+        and not np.isinf(path.explained).any()
+        and _are_shares(path.agreement[np.isfinite(path.agreement)])
+        and not np.isinf(path.agreement).any()
+        and len(set(zip(path.owners.tolist(), path.columns.tolist(), strict=True))) == rows
+        and bool(np.isin(path.owners, range(classes)).all() and np.isin(path.columns, range(channels)).all())
+        and bool((path.enters >= 0).all() and np.isfinite(path.enters).all() and np.isfinite(path.weights).all())
+        and (found.provenance["settings"]["signed"] or not (path.weights < 0).any())
+        and bool((path.ends >= 0).all())
     )
 
 
-def _is_sound_stability(stability: Stability, shape: tuple[int, int], channels: int) -> bool:
+def _is_sound_stability(found: Interpretation, channels: int) -> bool:
+    stability, shape = found.stability, found.weights.shape
     shares = (stability.shares, stability.joint)
     return (
         _is_count(stability.halves)
-        and all(_is_array(some, np.float64, shape) and ((some >= 0) & (some <= 1)).all() for some in shares)
+        and stability.halves > 0
+        and all(_is_array(some, np.float64, shape) and _are_shares(some) for some in shares)
+        and bool((stability.joint >= stability.shares).all() and not stability.joint[found.weights == 0].any())
         and len(stability.stand_ins) == shape[1]
-        and all(_is_count(c) and c < channels and _is_number(r) for some in stability.stand_ins for c, r in some)
+        and all(
+            _is_count(c) and c < channels and _is_number(r) and 0 < r <= 1
+            for some in stability.stand_ins
+            for c, r in some
+        )
     )
+
+
+def _are_shares(values: np.ndarray) -> bool:
+    return bool(((values >= 0) & (values <= 1)).all())
 
 
 def _is_sound(exemplar: Exemplar) -> bool:

@@ -79,7 +79,7 @@ def test_at_mu_and_trust(made):
     assert at["here"]["explained"] == pytest.approx(0.61) and at["best"]["mu"] == 2 and not at["beyond"]
     assert choice.at_mu(replace(made, mu=7.0))["beyond"]
     assert choice.explained(made, "green") == pytest.approx(0.71) and choice.explained(made, "red") is None
-    assert choice.trust(made) == {"all": 3, "stable": 1, "unstable": 1, "replaceable": 1, "halves": 50}
+    assert choice.trust(made) == {"all": 3, "stable": 1, "unstable": 1, "replaceable": 1, "halves": 50, "lasting": 2}
     assert [choice.stable_in_words(share) for share in (1, 0.9, 0.6, 0.59, 0)] == [
         "stable", "stable", "fairly stable", "unstable", "unstable",
     ]  # fmt: skip
@@ -108,6 +108,24 @@ def test_charts_show_the_numbers(made):
     assert "auto" not in choice.validation_chart(replace(made, mu=2.0))
 
 
+def test_what_matters_at_other_mu_is_named(made):
+    """Green chose feature 9 at a small mu, and blue shares a line with everything it never had much of."""
+    path = replace(
+        made.path,
+        owners=np.array([0, 0, 1, 1, 1]),
+        columns=np.array([4, 9, 9, 5, 4]),
+        enters=np.array([0.0, 0.6, 0.0, 0.1, 0.4]),
+        weights=np.array([[0.5, 0.25, 0.5], [0, 0.75, 1.5], [0.4, 0, 0], [0.1, 0.1, 0.1], [0, 0.9, 1.9]]),
+    )
+    other = replace(made, path=path)
+    four, nine = (str(feature) for feature in made.features)
+    assert choice.numbered(other, "green") == {four: 1, nine: 2}
+    assert choice.numbered(other, "blue", 1) == {nine: 1}  # the heaviest alone has a card
+    chart = choice.class_chart(other, "green", choice.numbered(other, "green"))
+    assert len(re.findall('class="name"', chart)) == 2 and len(points(chart)) == 3
+    assert f"2  {nine} (at other mu)" in choice.picture(other, ["green"])
+
+
 def test_the_picture_is_a_file_of_its_own(made, tmp_path):
     choice.write_picture(made, tmp_path / "new" / "x.svg")
     text = (tmp_path / "new" / "x.svg").read_text()
@@ -131,10 +149,14 @@ def test_a_page_says_why_and_how_far_to_trust(made, seen):
     said = words_of(render(made, seen, title="x"))
     assert "Each class has a budget mu for the sum of its weights, here 1" in said
     assert "mu was given. The explained variance is best at 2; --mu auto would take 2" in said
-    assert "this page: 1 1.0 61.0 ± 1.0 % 90.0 ± 0.0 %" in said and "auto, best: 2 1.0 71.0" in said
+    assert "this page: 1 1.0 61.0 ± 1.0 90.0 ± 0.0" in said and "auto, best: 2 1.0 71.0" in said
     assert "of the 3 choices of a feature for a class, 1 is stable" in said and "and 1 unstable" in said
     assert "chosen again in 25 of 50 halves: unstable" in said and f"stand-ins: {made.feature(2)} (0.970)" in said
-    assert "it or one of them in 45" in said and "chosen with mu from 1 to 2" in said
+    assert (
+        "it or one of them in 45" in said
+        and "chosen with mu from 1 on" in said
+        and "2 are also chosen with half of mu" in said
+    )
     assert "71 % explained" in said
     auto = {**made.provenance, "settings": {**made.provenance["settings"], "mu": "auto"}}
     said = words_of(render(replace(made, provenance=auto, mu=2.0), seen, title="x"))

@@ -5,7 +5,7 @@ import re
 import html5lib
 import pytest
 
-from vebi.report.curves import STROKES, Line, ceiling, line_chart
+from vebi.report.curves import STROKES, Line, ceiling, line_chart, step
 
 
 def polylines(chart):
@@ -59,6 +59,10 @@ def test_what_is_described_is_text():
         f"<!DOCTYPE html><html><head><title>x</title></head><body>{chart}</body></html>"
     )
     assert [e.get("aria-label") for e in tree.iter() if e.get("aria-label")] == ['a "<b>" & c']
+
+
+def test_the_numbers_up_the_side_are_few_and_round():
+    assert [step(top) for top in (1, 5, 6, 10, 20, 25, 60, 100, 175, 2000)] == [1, 1, 2, 2, 5, 5, 20, 20, 50, 500]
 
 
 def test_the_scale_ends_above_the_highest_value():

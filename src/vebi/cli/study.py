@@ -292,7 +292,7 @@ def path(
             return
         columns = (found["explained_variance"], found["agreement"])
         console.table(
-            ["mu", "features a class", "explained, held out", "agreement, held out", ""],
+            ["mu", "features a class", "explained, held out, %", "agreement, held out, %", ""],
             [
                 [
                     f"{mu:g}",
@@ -304,17 +304,17 @@ def path(
             ],
         )
         rows = [
-            [name, "  ".join(f"{f['feature']} {f['enters']:.2g}" for f in content["features"])]
+            [name, "  ".join(f"{f['feature']}({f['enters']:.3g})" for f in content["features"])]
             for name, content in found["classes"].items()
         ]
-        console.table(["class", "features, and the mu at which they enter"], rows)
+        console.table(["class", "features in the order of entry, and the mu of each"], rows)
         console.say(f"look at {out}")
 
 
 def _with_error(column: dict[str, Any], k: int) -> str:
     if column["mean"] is None:
         return "none"
-    return f"{100 * column['mean'][k]:.1f} ± {100 * column['standard_error'][k]:.1f} %"
+    return f"{100 * column['mean'][k]:.1f} ± {100 * column['standard_error'][k]:.1f}"
 
 
 def _mark(found: dict[str, Any], k: int) -> str:

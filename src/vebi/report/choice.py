@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from markupsafe import Markup, escape
 
 from vebi.images import evenly
@@ -23,8 +24,8 @@ WIDTH, MARGIN, CHART, SMALL_CHART, ACROSS = 1080, 60, 240, 170, 2
 LEGEND_LINE = 20
 #: Classes in a picture, unless they are asked for by name.
 SHOWN = 24
-#: Features that a chart can tell apart.
-NAMED = 7
+#: Lines that a chart can tell apart; a feature that is not chosen gets a name where it ever has that share of weight.
+NAMED, NOTABLE = 7, 0.3
 STYLE = """
 text { font: 13px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: #62626e; }
 .title { font-size: 26px; font-weight: 700; fill: #1e1e26; } .heading { font-weight: 600; fill: #1e1e26; }
@@ -111,7 +112,8 @@ def explained(interpretation: Interpretation, name: str) -> float | None:
 
 
 def trust(interpretation: Interpretation) -> dict[str, int] | None:
-    """How many of the selections (a class and a feature) are made again, and how many have stand-ins."""
+    """How many of the selections (a class and a feature) are made again on half samples (``stable``, ``unstable``),
+    have stand-ins (``replaceable``), or are made with half and with twice the mu, too (``lasting``)."""
     stability = interpretation.stability
     if stability is None:
         return None
@@ -123,7 +125,23 @@ def trust(interpretation: Interpretation) -> dict[str, int] | None:
         "unstable": int((shares < UNSTABLE).sum()),
         "replaceable": int(own[:, with_others].sum()),
         "halves": stability.halves,
+        "lasting": sum(
+            _lasts(interpretation, name, f) for name in interpretation.classes for f in _chosen(interpretation, name)
+        ),
     }
+
+
+def _chosen(interpretation: Interpretation, name: str) -> list[int]:
+    """The columns that a class selects."""
+    row = interpretation.weights[interpretation.classes.index(name)]
+    return [column for column, weight in zip(interpretation.columns, row, strict=True) if weight]
+
+
+def _lasts(interpretation: Interpretation, name: str, column: int) -> bool:
+    """Whether a class selects a feature with half of mu and with twice as much, too, as far as bounds reach."""
+    span, path = interpretation.path.span(interpretation.classes.index(name), column), interpretation.path
+    low, high = max(interpretation.mu / 2, path.mus[0]), min(2 * interpretation.mu, path.mus[-1])
+    return span is not None and span[0] <= low * 1.05 and span[1] >= high / 1.05
 
 
 def stable_in_words(share: float) -> str:
@@ -175,16 +193,12 @@ def count_chart(interpretation: Interpretation) -> Markup:
 
 
 def class_chart(interpretation: Interpretation, name: str, numbers: dict[str, int]) -> Markup:
-    """The share of a class's weight that each feature has along mu, in percent; features without a number in
-    ``numbers`` (by name) are drawn faintly."""
-    columns, _, weights = _rows(interpretation, name)
-    mus = interpretation.path.mus
-    size = np.abs(np.array(weights, np.float64).reshape(-1, len(mus)))
-    total = size.sum(axis=0)
-    shares = 100 * size / np.where(total > 0, total, 1)
-    near = size > 0
-    near[:, 1:] |= size[:, :-1] > 0  # a line starts and ends at 0, and is not drawn along it
-    near[:, :-1] |= size[:, 1:] > 0
+    """``_shares`` as lines; features without a number in ``numbers`` (by name) are drawn faintly."""
+    columns, mus = _rows(interpretation, name)[0], interpretation.path.mus
+    shares = _shares(interpretation, name)
+    near = shares > 0
+    near[:, 1:] |= shares[:, :-1] > 0  # a line starts and ends at 0, and is not drawn along it
+    near[:, :-1] |= shares[:, 1:] > 0
     shares[~near] = np.nan
     lines = [
         Line(numbers.get(str(interpretation.feature(int(column))), 0), share.tolist(), mus)
@@ -203,9 +217,25 @@ def axis(mus: np.ndarray) -> Axis:
     return Axis(low, high, tuple(t for t in ticks if low * 0.999 <= t <= high * 1.001), log=True)
 
 
-def numbered(interpretation: Interpretation, name: str, most: int = NAMED) -> dict[str, int]:
-    """The heaviest features of a class -> 1, 2, ... as cards and lines are numbered."""
-    return {str(feature): k + 1 for k, (feature, _) in enumerate(interpretation.selected(name)[: min(most, NAMED)])}
+def numbered(interpretation: Interpretation, name: str, chosen: int = NAMED) -> dict[str, int]:
+    """Features of a class -> the numbers of their lines: 1, 2, ... for the ``chosen`` heaviest, as their cards are
+    numbered; then those that matter at other mu, in the order in which they enter."""
+    own = [str(feature) for feature, _ in interpretation.selected(name)]
+    columns, _, _ = _rows(interpretation, name)
+    notable = [
+        feature
+        for column, shares in zip(columns, _shares(interpretation, name), strict=True)
+        if (feature := str(interpretation.feature(column))) not in own and shares.max(initial=0) >= 100 * NOTABLE
+    ]
+    shown = own[:chosen]
+    return {feature: k + 1 for k, feature in enumerate([*shown[:NAMED], *notable[: max(0, NAMED - len(shown))]])}
+
+
+def _shares(interpretation: Interpretation, name: str) -> Float[np.ndarray, "rows m"]:
+    """The share of a class's weight that its features have along mu, in percent; rows as those of ``_rows``."""
+    size = np.abs(np.array(_rows(interpretation, name)[2], np.float64).reshape(-1, len(interpretation.path.mus)))
+    total = size.sum(axis=0)
+    return 100 * size / np.where(total > 0, total, 1)
 
 
 def picture(interpretation: Interpretation, classes: Sequence[str]) -> str:
@@ -217,7 +247,7 @@ def picture(interpretation: Interpretation, classes: Sequence[str]) -> str:
     parts.append(f'<text x="{MARGIN}" y="74">{escape(said)}</text>')
     drawn = [("features a class: mean, fewest and most", count_chart(interpretation))]
     if path.validated:
-        title = "held out, in percent: 1 explained variance, 2 agreement"
+        title = "held out, in percent: 1 explained variance, 2 agreement (below 0: at 0)"
         drawn.insert(0, (title, validation_chart(interpretation)))
     for k, (title, chart) in enumerate(drawn):
         parts += _placed(title, chart, MARGIN + k * (half + MARGIN), top, half, CHART)
@@ -229,9 +259,11 @@ def picture(interpretation: Interpretation, classes: Sequence[str]) -> str:
             left = MARGIN + k * (half + MARGIN)
             chart = class_chart(interpretation, name, own)
             parts += _placed(f"{name}: share of the weight in percent", chart, left, top, half, SMALL_CHART)
+            chosen_here = {str(feature) for feature, _ in interpretation.selected(name)}
             for line, (feature, number) in enumerate(own.items()):
                 y = top + SMALL_CHART + 48 + LEGEND_LINE * line
-                parts.append(f'<text x="{left}" y="{y}">{number}  {escape(feature)}</text>')
+                other = "" if feature in chosen_here else " (at other mu)"
+                parts.append(f'<text x="{left}" y="{y}">{number}  {escape(feature)}{other}</text>')
         top += SMALL_CHART + 110 + LEGEND_LINE * max(map(len, numbers))
     body = "\n".join(parts)
     return (

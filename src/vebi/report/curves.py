@@ -97,7 +97,9 @@ def line_chart(
     upright at values of the axis ``across``.
 
     The curves alone are stretched to the size that the page gives the chart; letters and numbers are placed in percent.
+    A line without a value is left out.
     """
+    lines = [line for line in lines if any(map(math.isfinite, line.values))]
     parts = [f'<svg class="chart" role="img" aria-label="{escape(described)}">']
     for value in range(0, int(top) + 1, step(top)):
         y = 100 - 100 * value / top
@@ -127,8 +129,8 @@ def line_chart(
 
 
 def step(top: float) -> int:
-    """Between the numbers up the side."""
-    return next((step for most, step in ((5, 1), (10, 2), (20, 5), (50, 10)) if top <= most), 20)
+    """Between the numbers up the side, of which there are six at most: 1, 2 or 5 and their tenfolds."""
+    return next(digit * 10**k for k in range(10) for digit in (1, 2, 5) if top <= 5 * digit * 10**k)
 
 
 def _pieces(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:

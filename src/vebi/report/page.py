@@ -109,6 +109,7 @@ def render(
         chosen=choice.chosen(interpretation),
         at_mu=choice.at_mu(interpretation),
         trust=choice.trust(interpretation),
+        last=float(interpretation.path.mus[-1]),
         strokes=[Line(k + 1, ()).stroke for k in range(2)],
         of_the_fit=of_the_fit,
         typical=[_example(interpretation, e, shown) for e in found.typical],
@@ -136,6 +137,7 @@ def _class(interpretation: Interpretation, found: Survey, name: str) -> dict[str
     selected = interpretation.selected(name)
     total = sum(abs(weight) for _, weight in selected)
     shown = [(feature, weight) for feature, weight in selected if abs(weight) / total >= LIGHT]
+    numbers = choice.numbered(interpretation, name, len(shown))
     return {
         "name": name,
         "anchor": anchor(name, interpretation.classes.index(name)),
@@ -147,7 +149,8 @@ def _class(interpretation: Interpretation, found: Survey, name: str) -> dict[str
             for feature, weight in shown
         ],
         "explained": choice.explained(interpretation, name),
-        "chart": choice.class_chart(interpretation, name, choice.numbered(interpretation, name, len(shown))),
+        "chart": choice.class_chart(interpretation, name, numbers),
+        "elsewhere": {feature: number for feature, number in numbers.items() if number > len(shown)},
         "light": [str(feature) for feature, weight in selected if abs(weight) / total < LIGHT],
     }
 
