@@ -5,11 +5,13 @@
 All solve the same problems on the same Gram matrix, which is computed once and listed by itself: synthetic
 descriptors, as real ones not negative, correlated and normalised by layer. The gap is the duality gap relative to e/2,
 computed from G, b and e. scikit-learn's path is allowed to use up its Gram matrix; to copy one for it is not counted.
-spgl1 and celer cannot take a Gram matrix; they work on the table itself, on a few classes.
+spgl1 and celer cannot take a Gram matrix; they work on the table itself, on a few classes. Every solver has a process
+of its own, whose peak memory is listed; that of the first line is of the sums and the making of the descriptors.
 """
 
 import argparse
 import json
+import multiprocessing
 import resource
 import time
 import warnings
@@ -143,44 +145,58 @@ def celer(problem: Problem, j: int, penalty: float) -> Found:
     return model.fit(problem.table, problem.labels[:, j]).coef_, None
 
 
+#: Solvers and how many classes each gets: those that cannot take a Gram matrix are slow.
+RIVALS = ((sklearn_lars, 20), (spgl1, 2), (celer, 4))
+NEEDS_TABLE = (spgl1, celer)
+
+
 def measure(size: int, mu: float) -> list[dict]:
     problem, seconds = make(size, mu)
     classes = problem.b.shape[1]
-    rows = [
-        {
-            "size": size,
-            "solver": SUMS,
-            "classes": classes,
-            "seconds_per_class": seconds / classes,
-            "max_relative_gap": None,
-            "median_knots": None,
-            "median_nonzeros": None,
-            "peak_mib": peak(),
-        }
-    ]
-    started = time.perf_counter()
+    sums = {"size": size, "solver": SUMS, "classes": classes, "seconds_per_class": seconds / classes}
+    rows = [sums | dict.fromkeys(("max_relative_gap", "median_knots", "median_nonzeros")) | {"peak_mib": peak()}]
+    rows.append(apart(lambda: all_at_once(problem)))
     solved = solve_all(problem.gram, problem.b, problem.e, mu)
-    rows.append(row(problem, "vebi, all classes at once", time.perf_counter() - started, range(classes), [
-        (solution.weights, solution.knots) for solution in solved
-    ]))  # fmt: skip
     penalties = [float((problem.b[:, j] - problem.gram @ s.weights).max()) for j, s in enumerate(solved)]
-    for solver, few in (
-        (vebi, 20),
-        (sklearn_lars, 20),
-        *(((spgl1, 2), (celer, 4)) if problem.table is not None else ()),
-    ):
-        some = range(min(classes, few))
-        warm(solver)
-        solver_seconds, found = 0.0, []
-        for j in some:
-            own = replace(problem, gram=problem.gram.copy()) if solver is sklearn_lars else problem
-            started = time.perf_counter()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # rivals warn of steps that they cut short; the gap tells
-                found.append(solver(own, j, penalties[j]))
-            solver_seconds += time.perf_counter() - started
-        rows.append(row(problem, solver.__name__.replace("_", "-"), solver_seconds, some, found))
+    for solver, few in ((vebi, 20), *RIVALS):
+        if problem.table is not None or solver not in NEEDS_TABLE:
+            rows.append(apart(lambda solver=solver, few=few: one_by_one(problem, solver, few, penalties)))
     return rows
+
+
+def apart(work: Callable[[], dict]) -> dict:
+    """The row that ``work`` yields, made in a process of its own, so that its peak memory is its own, too: with the
+    Gram matrix, and the table where that is kept."""
+    context = multiprocessing.get_context("fork")  # which shares what there is already
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=lambda: there.send(work() | {"peak_mib": peak()}))
+    process.start()
+    there.close()
+    found = here.recv()
+    process.join()
+    return found
+
+
+def all_at_once(problem: Problem) -> dict:
+    started = time.perf_counter()
+    solved = solve_all(problem.gram, problem.b, problem.e, problem.mu)
+    found = [(solution.weights, solution.knots) for solution in solved]
+    return row(problem, "vebi, all classes at once", time.perf_counter() - started, range(len(found)), found)
+
+
+def one_by_one(
+    problem: Problem, solver: Callable[[Problem, int, float], Found], few: int, penalties: Sequence[float]
+) -> dict:
+    some, seconds, found = range(min(problem.b.shape[1], few)), 0.0, []
+    warm(solver)
+    for j in some:
+        own = replace(problem, gram=problem.gram.copy()) if solver is sklearn_lars else problem
+        started = time.perf_counter()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # rivals warn of steps that they cut short; the gap tells
+            found.append(solver(own, j, penalties[j]))
+        seconds += time.perf_counter() - started
+    return row(problem, solver.__name__.replace("_", "-"), seconds, some, found)
 
 
 def warm(solver: Callable[[Problem, int, float], Found]) -> None:
@@ -205,7 +221,6 @@ def row(problem: Problem, solver: str, seconds: float, some: Sequence[int], foun
         "max_relative_gap": max(gaps),
         "median_knots": float(np.median(knots)) if knots else None,
         "median_nonzeros": float(np.median([(w != 0).sum() for w, _ in found])),
-        "peak_mib": peak(),
     }
 
 
