@@ -95,13 +95,12 @@ class _Active:
         self.signs, self.weights = np.append(self.signs, sign), np.append(self.weights, 0.0)
         return True
 
-    def remove(self, place: int) -> tuple[int, float]:
-        """The column that was there, and its sign."""
+    def remove(self, place: int) -> int:
+        """The column that was there."""
         self._factor.remove(place)
         self._held[place : len(self.columns) - 1] = self._held[place + 1 : len(self.columns)]
-        sign = float(self.signs[place])
         self.signs, self.weights = np.delete(self.signs, place), np.delete(self.weights, place)
-        return self.columns.pop(place), sign
+        return self.columns.pop(place)
 
     def direction(self) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " p"]]:
         """How fast weights grow and c falls while lambda falls by 1."""
@@ -120,7 +119,7 @@ def follow(
     c, active, norm = np.array(b, np.float64), _Active(gram), 0.0
     entering = int(np.argmax(np.abs(c) if signed else c)) if len(c) else 0
     penalty = float(max(0.0, abs(c[entering]) if signed else c[entering])) if len(c) else 0.0
-    free, waiting, dropped = np.ones(len(c), bool), [], (-1, 0.0)
+    free, waiting = np.ones(len(c), bool), []
 
     def knot() -> Knot:
         return Knot(np.array(active.columns, np.int64), active.weights.copy(), penalty, norm)
@@ -135,34 +134,29 @@ def follow(
             return
         grow, fall = active.direction()
         rate = float(active.signs @ grow)
-        into, entering = _reaching(c, fall, penalty, free, dropped, signed)
+        into, entering = _reaching(c, fall, penalty, free, signed)
         out, leaving = _vanishing(active, grow)
         step = min(into, out, penalty, (mu - norm) / rate)
         active.weights += step * grow
         c -= step * fall
         penalty, norm = penalty - step, norm + step * rate
-        dropped = (-1, 0.0)
         if step < into:
             entering = -1
         if step == out:
             active.weights[leaving] = 0.0
         yield knot()
         if step == out and norm < mu:
-            dropped = active.remove(leaving)
-            free[[dropped[0], *waiting]] = True  # what depended on the one that left may not depend on the others
+            # what depended on the one that left may not depend on the others
+            free[[active.remove(leaving), *waiting]] = True
             waiting, entering = [], -1
 
 
-def _reaching(
-    c: np.ndarray, fall: np.ndarray, penalty: float, free: np.ndarray, dropped: tuple[int, float], signed: bool
-) -> tuple[float, int]:
+def _reaching(c: np.ndarray, fall: np.ndarray, penalty: float, free: np.ndarray, signed: bool) -> tuple[float, int]:
     """How far lambda can fall until a free column reaches it, and which; infinity and -1 where none does."""
     steps = np.full(len(c), np.inf)
     for sign in (1.0, -1.0) if signed else (1.0,):
         approach = 1 - sign * fall  # lambda comes nearer to it at this speed
         near = free & (approach > CLOSE)
-        if dropped[1] == sign:  # it has just left at lambda and moves away from it
-            near[dropped[0]] = False
         steps[near] = np.minimum(steps[near], np.maximum(penalty - sign * c[near], 0) / approach[near])
     best = int(np.argmin(steps))
     return (float(steps[best]), best) if np.isfinite(steps[best]) else (np.inf, -1)
