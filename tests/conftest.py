@@ -20,7 +20,7 @@ CHECKED = (
     "evaluation.metric evaluation.metrics evaluation.pointing evaluation.precision evaluation.relevance "
     "evaluation.statistics exemplars explanation fitting flowernet heatmap images interpretation lasso.certificate "
     "lasso.path lasso.polish lasso.solution lasso.stability lasso.sums lasso.validation loading maps masks receptive "
-    "report.contest runs selection taps"
+    "report.contest runs selection.again selection.along selection.split taps"
 )
 install_import_hook([f"vebi.{name}" for name in CHECKED.split()], "support.typecheck")
 

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from vebi import selection
 from vebi.descriptors import DescriptorTable
 from vebi.lasso import Knot, solve
-from vebi.lasso.stability import halves
-from vebi.selection import FOLDS, HALVES, Split, bounds, mean, mu_path, stability
+from vebi.lasso.stability import HALVES, halves
+from vebi.selection import FOLDS, Split, along, mean, mu_path, stability
+from vebi.selection import split as module
+from vebi.selection.along import bounds
 from vebi.taps import Feature
 
 CLASSES = 3
@@ -116,8 +117,8 @@ def test_the_order_of_shards_and_their_size_change_nothing(tmp_path):
 def test_many_features_are_considered_group_by_group(table, monkeypatch):
     """Near to being selected are the columns that are selected: the scores are those of all columns."""
     whole = mu_path(split_of(table)), stability(split_of(table), 1.0, (0, 1, 2), np.ones((3, 3)))
-    monkeypatch.setattr(selection, "CONSIDERED", 12)
-    monkeypatch.setattr(selection, "NEAREST", 10)
+    monkeypatch.setattr(module, "CONSIDERED", 12)
+    monkeypatch.setattr(module, "NEAREST", 10)
     split = split_of(table)
     groups = [(group.classes, group.columns) for group, _ in split.groups()]
     assert [j for classes, _ in groups for j in classes] == [0, 1, 2] and len(groups) > 1
@@ -222,9 +223,9 @@ def test_tables_of_few_small_integers(tmp_path_factory, n, p, seed, signed, mu):
 
 def test_what_was_held_out_has_no_say_in_what_is_considered(table, monkeypatch):
     """The columns of a fold are those that the labels of the other folds bring near."""
-    monkeypatch.setattr(selection, "CONSIDERED", 12)
-    monkeypatch.setattr(selection, "NEAREST", 4)
-    monkeypatch.setattr(selection, "KNOTS", 3)
+    monkeypatch.setattr(module, "CONSIDERED", 12)
+    monkeypatch.setattr(module, "NEAREST", 4)
+    monkeypatch.setattr(module, "KNOTS", 3)
     (x, predictions), split = rows(0), split_of(table)
     x, used = x.astype(np.float64), set()
     for group, _ in split.groups():
@@ -236,7 +237,7 @@ def test_what_was_held_out_has_no_say_in_what_is_considered(table, monkeypatch):
     assert used == {(fold, j) for fold in range(FOLDS) for j in range(CLASSES)}
     asked = []
     monkeypatch.setattr(
-        selection, "_along", lambda sums, i, mus, some, signed: asked.append(some) or np.zeros((len(mus), len(sums.b)))
+        along, "_along", lambda sums, i, mus, some, signed: asked.append(some) or np.zeros((len(mus), len(sums.b)))
     )
     mu_path(split)
     wanted = [group.screened[f, j] for group, _ in split.groups() for f in range(FOLDS) for j in group.classes]
@@ -244,7 +245,7 @@ def test_what_was_held_out_has_no_say_in_what_is_considered(table, monkeypatch):
 
 
 def test_a_path_with_more_knots_than_anybody_looks_at(table, monkeypatch):
-    monkeypatch.setattr(selection, "KNOTS", 4)
+    monkeypatch.setattr(module, "KNOTS", 4)
     path = mu_path(split_of(table), 2.0)
     assert np.isinf(path.ends).any() and path.mus[-1] >= 2
     x, predictions = rows(0)

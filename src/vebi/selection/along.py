@@ -1,33 +1,23 @@
-"""Why these features and no others: the path along mu, how it holds on pictures that were held out, and stability.
-
-The table is dealt into parts once. Five groups of them are the folds of the cross-validation, random halves of them the
-half samples of stability selection.
-"""
+"""What is selected along mu, and what it is worth on pictures that were held out."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
-from vebi.descriptors import DescriptorTable, Progress
+from vebi.descriptors import Progress
 from vebi.lasso.path import Knot, between, trace
-from vebi.lasso.stability import CORRELATED, HALVES, correlations, select_again
 from vebi.lasso.sums import Sums, merge
-from vebi.lasso.validation import deal, explained_variance, standard_error, within_one_error
+from vebi.lasso.validation import explained_variance, standard_error, within_one_error
+from vebi.selection.split import FOLDS, Split, goes_on
 
-PARTS, FOLDS = 20, 5
 #: Bounds mu that are looked at: ten a decade, over three decades at most.
 PER_DECADE, DECADES = 10, 3
 #: ... and to so many times the bound at which the path of the median class ends: little happens there.
 BEYOND = 3
-#: A path is followed over so many knots at most, beyond which a class has more features than anybody looks at.
-KNOTS = 200
-#: Features considered at a time when parts are solved; of more those that are nearest to being selected.
-CONSIDERED, NEAREST = 2048, 256
 
 
 @dataclass(frozen=True)
@@ -93,100 +83,12 @@ class MuPath:
         return found
 
 
-@dataclass(frozen=True)
-class Stability:
-    """How far the choice of features can be trusted.
-
-    ``shares`` classes x features: the share of ``halves`` half samples in which a class selects the feature at the same
-    mu; ``joint`` the same for the feature or any of its stand-ins. ``stand_ins``: for every feature the columns that
-    are correlated with it above 0.95, and how much.
-    """
-
-    halves: int
-    shares: Float[np.ndarray, "classes features"] = field(repr=False)
-    joint: Float[np.ndarray, "classes features"] = field(repr=False)
-    stand_ins: tuple[tuple[tuple[int, float], ...], ...] = field(repr=False)
-
-
 def mean(scores: Float[np.ndarray, "folds m"]) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
     """The mean over folds that have scores, and its standard error; 0 where none has."""
     scores = scores[np.isfinite(scores).all(axis=1)]
     if not len(scores):
         return np.zeros(scores.shape[1]), np.zeros(scores.shape[1])
     return scores.mean(axis=0), standard_error(scores)
-
-
-@dataclass(frozen=True)
-class Group:
-    """Classes and the ``columns`` that are considered for them; of the fold and class in ``screened`` only those at the
-    places given there, which were found without the labels of the fold."""
-
-    classes: list[int]
-    columns: Int[np.ndarray, " k"] = field(repr=False)
-    screened: dict[tuple[int, int], Int[np.ndarray, " s"]] = field(repr=False)
-
-
-class Split:
-    """A table and its ``sums`` over ``labels`` (``predictions`` or ``labels``), dealt into parts."""
-
-    def __init__(self, table: DescriptorTable, sums: Sums, labels: str, *, signed: bool = False):
-        self.table, self.sums, self.labels, self.signed = table, sums, labels, signed
-        self.classes, self.features = len(sums.e), len(sums.gram)
-        given = table.column(labels)
-        self.of = deal(given, min(PARTS, len(given)))
-        self.parts = int(self.of.max(initial=-1)) + 1
-        self._held: tuple[Group | None, list[Sums]] = (None, [])
-
-    def trace(self, j: int, mu: float = np.inf, most: int | None = None) -> list[Knot]:
-        """The path of a class over the whole table."""
-        return trace(self.sums.gram, self.sums.b[:, j], mu, signed=self.signed, most=most)
-
-    @cached_property
-    def beginnings(self) -> list[list[Knot]]:
-        """The path of every class as far as ``KNOTS``."""
-        return [self.trace(j, most=KNOTS) for j in range(self.classes)]
-
-    def groups(self) -> Iterator[tuple[Group, list[Sums]]]:
-        """Groups of classes, each with the sums of every part over its columns."""
-        for group in self._groups:
-            if self._held[0] is not group:
-                self._held = (None, [])  # before the next ones are made: they are large
-                parts = self.table.part_sums(self.of, group.columns, group.classes, self.labels)
-                self._held = (group, parts)
-            yield group, self._held[1]
-
-    @cached_property
-    def _groups(self) -> list[Group]:
-        if self.features <= CONSIDERED:
-            return [Group(list(range(self.classes)), np.arange(self.features), {})]
-        whole, of_folds = self.sums.b.T, self.table.label_sums(self.of % FOLDS, FOLDS, self.classes, self.labels)
-        found: list[tuple[list[int], set[int], dict[tuple[int, int], set[int]]]] = []
-        for j in range(self.classes):
-            # the path that a fold's rest would have with the G of all: what was held out must not have a say in what is
-            # considered, and only labels could
-            own = {(f, j): self._nearest((whole[j] - of_folds[f, j]) * FOLDS / (FOLDS - 1)) for f in range(FOLDS)}
-            columns = self._nearest(whole[j]).union(*own.values())
-            if not found or len(found[-1][1] | columns) > CONSIDERED:
-                found.append(([], set(), {}))
-            found[-1][0].append(j)
-            found[-1][1].update(columns)
-            found[-1][2].update(own)
-        return [
-            Group(
-                classes,
-                (held := np.array(sorted(columns))),
-                {k: np.searchsorted(held, sorted(v)) for k, v in own.items()},
-            )
-            for classes, columns, own in found
-        ]
-
-    def _nearest(self, b: Float[np.ndarray, " p"]) -> set[int]:
-        """The columns that a path with these sums selects anywhere, and those that are nearest to it where it ends."""
-        path = trace(self.sums.gram, b, signed=self.signed, most=KNOTS)
-        selected = {int(column) for knot in path for column in knot.columns}
-        left = b - path[-1].weights @ self.sums.gram[path[-1].columns]
-        order = np.argsort(-(np.abs(left) if self.signed else left), kind="stable")
-        return selected | set(order[: max(NEAREST, 2 * len(selected))].tolist())
 
 
 def mu_path(split: Split, mu: float | None = None, progress: Progress | None = None) -> MuPath:
@@ -212,7 +114,7 @@ def mu_path(split: Split, mu: float | None = None, progress: Progress | None = N
         explained=explained,
         agreement=_agreement(split, weights, len(mus)),
         **_whole(split, mus),
-        ends=np.array([np.inf if _goes_on(path) else path[-1].norm for path in split.beginnings]),
+        ends=np.array([np.inf if goes_on(path) else path[-1].norm for path in split.beginnings]),
     )
 
 
@@ -237,8 +139,8 @@ def bounds(
     firsts = [min(norms) for path in paths if (norms := [knot.norm for knot in path if knot.norm > 0])]
     if not firsts:
         return np.array([mu or 1.0]), np.array([True])
-    ends = np.array([np.inf if _goes_on(path) else path[-1].norm for path in paths if path[-1].norm > 0])
-    reached = min((path[-1].norm for path in paths if _goes_on(path) and path[-1].norm > 0), default=np.inf)
+    ends = np.array([np.inf if goes_on(path) else path[-1].norm for path in paths if path[-1].norm > 0])
+    reached = min((path[-1].norm for path in paths if goes_on(path) and path[-1].norm > 0), default=np.inf)
     top = min(reached, float(ends.max()), BEYOND * float(np.median(ends)))
     low = min(top, max(float(np.median(firsts)), top / 10**DECADES))
     first = last = math.floor(PER_DECADE * math.log10(low))
@@ -256,10 +158,6 @@ def bounds(
 
 def _bound(k: int) -> float:
     return float(f"{10 ** (k / PER_DECADE):.2g}")
-
-
-def _goes_on(path: Sequence[Knot]) -> bool:
-    return len(path) == KNOTS and path[-1].penalty > 0
 
 
 def _spread(w: np.ndarray, columns: np.ndarray, features: int) -> sparse.csr_array:
@@ -290,7 +188,7 @@ def _whole(split: Split, mus: np.ndarray) -> dict[str, np.ndarray]:
     """What the whole table selects along ``mus``: a row a class and feature, in the order in which they enter."""
     owners, columns, enters, weights = [], [], [], []
     for j, beginning in enumerate(split.beginnings):
-        further = _goes_on(beginning) and beginning[-1].norm < mus[-1]
+        further = goes_on(beginning) and beginning[-1].norm < mus[-1]
         path = split.trace(j, mus[-1]) if further else beginning
         first: dict[int, float] = {}
         for before, knot in zip(path, path[1:], strict=False):
@@ -308,44 +206,3 @@ def _whole(split: Split, mus: np.ndarray) -> dict[str, np.ndarray]:
         "enters": np.array(enters, np.float64),
         "weights": np.array(weights, np.float64).reshape(-1, len(mus)),
     }
-
-
-def stability(
-    split: Split,
-    mu: float,
-    columns: Sequence[int],
-    weights: Float[np.ndarray, "classes features"],
-    progress: Progress | None = None,
-) -> Stability | None:
-    """How often the features in ``columns``, selected with ``weights`` at ``mu``, are selected again; None for a table
-    of fewer than two pictures. ``progress`` is called with (steps done, steps)."""
-    if split.parts < 2:
-        return None
-    stand_ins = _stand_ins(split.sums, columns)
-    shares, joint, steps = np.zeros(weights.shape), np.zeros(weights.shape), HALVES * split.classes
-    done = 0
-    for group, parts in split.groups():
-        classes = group.classes
-        told = progress and (lambda k, _, done=done, n=len(classes): progress(done + k * n, steps))
-        again = select_again(parts, mu, signed=split.signed, progress=told)
-        done += HALVES * len(classes)
-        place = {int(column): k for k, column in enumerate(group.columns)}
-        for i, column in enumerate(columns):
-            if column in place:
-                some = [place[c] for c in (column, *(c for c, _ in stand_ins[i])) if c in place]
-                shares[classes, i] = again[:, :, place[column]].mean(axis=0)
-                joint[classes, i] = again[:, :, some].any(axis=2).mean(axis=0)
-    own = weights != 0
-    return Stability(HALVES, np.where(own, shares, 0), np.where(own, joint, 0), stand_ins)
-
-
-def _stand_ins(sums: Sums, columns: Sequence[int]) -> tuple[tuple[tuple[int, float], ...], ...]:
-    """For each column the others that are correlated with it, the closest first."""
-    found = []
-    for start in range(0, len(columns), 256):
-        some = columns[start : start + 256]  # at a time, since each has a row over all features
-        for own, row in zip(some, correlations(sums, some), strict=True):
-            close = [int(c) for c in np.flatnonzero(row > CORRELATED) if c != own]
-            close.sort(key=lambda c, row=row: -row[c])
-            found.append(tuple((c, min(1.0, float(row[c]))) for c in close))
-    return tuple(found)
