@@ -1,7 +1,6 @@
 """The model under study: a module, how its pictures are prepared, and the names of its classes."""
 
 import hashlib
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ class Preprocess:
             raise UsageError(
                 f"size is {self.size} and resize {self.resize}: size must be at least 1, resize at least size"
             )
-        finite = all(map(math.isfinite, (*self.mean, *self.std)))
+        finite = all(abs(value) < 1e300 for value in (*self.mean, *self.std))  # a whole number can exceed any float
         if len(self.mean) not in (1, 3) or len(self.mean) != len(self.std) or not finite or min(self.std) <= 0:
             raise UsageError(
                 f"mean is {self.mean} and std {self.std}: give one number (grey) or three (RGB) each, std above 0"
