@@ -255,7 +255,8 @@ def _is_sound_path(found: Interpretation, classes: int, channels: int) -> bool:
         and _are_shares(path.agreement[np.isfinite(path.agreement)])
         and not np.isinf(path.agreement).any()
         and len(set(zip(path.owners.tolist(), path.columns.tolist(), strict=True))) == rows
-        and bool(np.isin(path.owners, range(classes)).all() and np.isin(path.columns, range(channels)).all())
+        and _are_places(path.owners, classes)
+        and _are_places(path.columns, channels)
         and bool((path.enters >= 0).all() and np.isfinite(path.enters).all() and np.isfinite(path.weights).all())
         and (found.provenance["settings"]["signed"] or not (path.weights < 0).any())
         and bool((path.ends >= 0).all())
@@ -277,6 +278,10 @@ def _is_sound_stability(found: Interpretation, channels: int) -> bool:
             for c, r in some
         )
     )
+
+
+def _are_places(values: np.ndarray, count: int) -> bool:
+    return 0 <= int(values.min(initial=0)) and int(values.max(initial=-1)) < count
 
 
 def _are_shares(values: np.ndarray) -> bool:
