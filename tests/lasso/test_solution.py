@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from vebi.errors import UsageError
-from vebi.lasso import TOLERANCE, certify, check_mu, duality_gap, path, solve, solve_all
+from vebi.lasso import TOLERANCE, certify, check_mu, path, solve, solve_all
 from vebi.lasso import solution as module
 from vebi.lasso.polish import polish
 
@@ -74,7 +74,7 @@ def test_feasible_and_certified(seed, mu, signed, p):
         w = solution.weights
         assert np.abs(w).sum() <= mu * (1 + 1e-12)
         assert signed or (w >= 0).all()
-        assert solution.gap == pytest.approx(duality_gap(w, *sums(x, labels), mu, signed=signed), abs=1e-12)
+        assert solution.gap == pytest.approx(certify(w, *sums(x, labels), mu, signed=signed).gap, abs=1e-12)
         assert solution.gap >= -1e-12
         assert solution.gap <= 1e-9
         if solution.complete:
@@ -100,17 +100,17 @@ def test_gap_formula(signed):
             - mu * max(np.abs(correlation) if signed else [*correlation, 0])
         )
         expected = (objective(x, labels, w) - dual) / (labels @ labels / 2)
-        got = duality_gap(w, *sums(x, labels), mu, signed=signed)
+        got = certify(w, *sums(x, labels), mu, signed=signed).gap
         assert got == pytest.approx(expected, rel=1e-9)
         assert got * (labels @ labels / 2) >= objective(x, labels, w) - best - 1e-12  # it bounds the suboptimality
 
 
 def test_gap_of_the_zero_vector_by_hand():
     gram, b = np.eye(2), np.array([0.5, -2.0])
-    assert duality_gap(np.zeros(2), gram, b, 4.0, 3.0) == pytest.approx(3 * 0.5 / 2)
-    assert duality_gap(np.zeros(2), gram, b, 4.0, 3.0, signed=True) == pytest.approx(3 * 2 / 2)
-    assert duality_gap(np.zeros(2), gram, -np.ones(2), 4.0, 3.0) == pytest.approx(0, abs=1e-14)
-    assert duality_gap(np.zeros(0), np.zeros((0, 0)), np.zeros(0), 4.0, 3.0) == 0
+    assert certify(np.zeros(2), gram, b, 4.0, 3.0).gap == pytest.approx(3 * 0.5 / 2)
+    assert certify(np.zeros(2), gram, b, 4.0, 3.0, signed=True).gap == pytest.approx(3 * 2 / 2)
+    assert certify(np.zeros(2), gram, -np.ones(2), 4.0, 3.0).gap == pytest.approx(0, abs=1e-14)
+    assert certify(np.zeros(0), np.zeros((0, 0)), np.zeros(0), 4.0, 3.0).gap == 0
 
 
 def test_a_solution_by_hand():

@@ -11,7 +11,8 @@ from safetensors.numpy import save_file
 from vebi.descriptors import DescriptorTable
 from vebi.lasso import Knot, solve
 from vebi.lasso.stability import HALVES, halves
-from vebi.selection import FOLDS, Split, along, mean, mu_path, stability
+from vebi.lasso.validation import mean
+from vebi.selection import FOLDS, Split, along, mu_path, stability
 from vebi.selection import split as module
 from vebi.selection.along import bounds
 from vebi.taps import Feature

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vebi.cli import bench, console, flowers, study
+from vebi.cli import bench, console, flowers, model, study
 from vebi.cli.doctor import doctor
 
 app = typer.Typer(
@@ -36,8 +36,8 @@ def vebi(
 
 
 for command in (
-    study.layers,
-    study.audit,
+    model.layers,
+    model.audit,
     study.fit,
     study.path,
     study.explain,

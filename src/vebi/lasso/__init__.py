@@ -1,6 +1,6 @@
 """The mu-Lasso: the few features that tell a class apart. Pure functions of arrays, without knowledge of images."""
 
-from vebi.lasso.certificate import TOLERANCE, Certificate, certify, check_mu, duality_gap, judge
+from vebi.lasso.certificate import TOLERANCE, Certificate, certify, check_mu, judge
 from vebi.lasso.path import Knot, follow
 from vebi.lasso.solution import Solution, solve, solve_all
 
@@ -11,7 +11,6 @@ __all__ = [
     "Solution",
     "certify",
     "check_mu",
-    "duality_gap",
     "follow",
     "judge",
     "solve",

@@ -30,19 +30,6 @@ def check_mu(mu: float) -> float:
     return float(mu)
 
 
-def duality_gap(
-    w: Float[np.ndarray, " p"],
-    gram: Float[np.ndarray, "p p"],
-    b: Float[np.ndarray, " p"],
-    e: float,
-    mu: float,
-    *,
-    signed: bool = False,
-) -> float:
-    """The gap of ``certify``."""
-    return certify(w, gram, b, e, mu, signed=signed).gap
-
-
 def certify(
     w: Float[np.ndarray, " p"],
     gram: Float[np.ndarray, "p p"],

@@ -29,15 +29,25 @@ def explained_variance(weights: Float[np.ndarray, "m p"], held_out: Sums, j: int
     return 1 - off / spread
 
 
+def known(scores: Float[np.ndarray, "folds m"]) -> Float[np.ndarray, "known m"]:
+    """The folds that have scores: not those in which there was nothing to explain."""
+    return scores[np.isfinite(scores).all(axis=1)]
+
+
+def mean(scores: Float[np.ndarray, "folds m"]) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+    """The mean over the known folds and its standard error; 0 where there is none."""
+    scores = known(scores)
+    if not len(scores):
+        return np.zeros(scores.shape[1]), np.zeros(scores.shape[1])
+    return scores.mean(axis=0), standard_error(scores)
+
+
 def within_one_error(scores: Float[np.ndarray, "folds m"]) -> int:
     """The first of m models whose mean score is within one standard error of the best one's (Breiman et al.,
-    "Classification and Regression Trees", 1984). Folds whose scores are NaN do not count."""
-    scores = scores[np.isfinite(scores).all(axis=1)]
-    if not len(scores):
-        return 0
-    mean = scores.mean(axis=0)
-    best = int(mean.argmax())
-    return int(np.argmax(mean >= mean[best] - standard_error(scores)[best]))
+    "Classification and Regression Trees", 1984)."""
+    center, error = mean(scores)
+    best = int(center.argmax())
+    return int(np.argmax(center >= center[best] - error[best]))
 
 
 def standard_error(scores: Float[np.ndarray, "folds m"]) -> Float[np.ndarray, " m"]:

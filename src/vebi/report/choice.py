@@ -11,14 +11,13 @@ from markupsafe import Markup, escape
 
 from vebi.images import evenly
 from vebi.interpretation import Interpretation
+from vebi.lasso.validation import known, mean
 from vebi.report.curves import Axis, Line, ceiling, line_chart, step
 from vebi.runs import make_place
-from vebi.selection import mean
 from vebi.storage import whole
 
 #: Shares of half samples from which on a feature is called ...
 WORDS = ((0.9, "stable"), (UNSTABLE := 0.6, "fairly stable"), (0.0, "unstable"))
-EXPLAINED, AGREES = "explained variance", "agreement with the network"
 #: Sizes of the picture on its own, in pixels.
 WIDTH, MARGIN, CHART, SMALL_CHART, ACROSS = 1080, 60, 240, 170, 2
 LEGEND_LINE = 20
@@ -80,7 +79,7 @@ def at_mu(interpretation: Interpretation) -> dict[str, Any] | None:
     explained, agreement, counts = mean(path.scores), mean(path.agreement), path.counts().mean(axis=1)
 
     def of(mu: float) -> dict[str, float]:
-        k = int(np.abs(np.log(path.mus / mu)).argmin())
+        k = path.nearest(mu)
         return {
             "mu": float(path.mus[k]),
             "explained": float(explained[0][k]),
@@ -106,8 +105,7 @@ def at_mu(interpretation: Interpretation) -> dict[str, Any] | None:
 def explained(interpretation: Interpretation, name: str) -> float | None:
     """The held-out explained variance of a class at the bound nearest to mu; None where there is none."""
     path = interpretation.path
-    k = int(np.abs(np.log(path.mus / interpretation.mu)).argmin())
-    scores = path.explained[:, k, interpretation.classes.index(name)]
+    scores = path.explained[:, path.nearest(interpretation.mu), interpretation.classes.index(name)]
     return float(scores[np.isfinite(scores)].mean()) if np.isfinite(scores).any() else None
 
 
@@ -125,21 +123,14 @@ def trust(interpretation: Interpretation) -> dict[str, int] | None:
         "unstable": int((shares < UNSTABLE).sum()),
         "replaceable": int(own[:, with_others].sum()),
         "halves": stability.halves,
-        "lasting": sum(
-            _lasts(interpretation, name, f) for name in interpretation.classes for f in _chosen(interpretation, name)
-        ),
+        "lasting": sum(_lasts(interpretation, j, interpretation.columns[k]) for j, k in np.argwhere(own).tolist()),
     }
 
 
-def _chosen(interpretation: Interpretation, name: str) -> list[int]:
-    """The columns that a class selects."""
-    row = interpretation.weights[interpretation.classes.index(name)]
-    return [column for column, weight in zip(interpretation.columns, row, strict=True) if weight]
-
-
-def _lasts(interpretation: Interpretation, name: str, column: int) -> bool:
+def _lasts(interpretation: Interpretation, owner: int, column: int) -> bool:
     """Whether a class selects a feature with half of mu and with twice as much, too, as far as bounds reach."""
-    span, path = interpretation.path.span(interpretation.classes.index(name), column), interpretation.path
+    path = interpretation.path
+    span = path.span(owner, column)
     low, high = max(interpretation.mu / 2, path.mus[0]), min(2 * interpretation.mu, path.mus[-1])
     return span is not None and span[0] <= low * 1.05 and span[1] >= high / 1.05
 
@@ -173,10 +164,10 @@ def validation_chart(interpretation: Interpretation) -> Markup:
         )
         for k, (center, error) in enumerate((mean(path.scores), mean(path.agreement)))
     ]
-    marks = [(_inside(interpretation), f"mu = {interpretation.mu:g}")]
+    marks = [_here(interpretation)]
     if path.recommended != marks[0][0]:
         marks.append((path.recommended, f"auto: {path.recommended:g}"))
-    described = f"{EXPLAINED} and {AGREES} on held-out pictures, in percent by mu"
+    described = "explained variance and agreement with the network on held-out pictures, in percent by mu"
     return line_chart(lines, 100, described, axis(path.mus), marks)
 
 
@@ -188,8 +179,7 @@ def count_chart(interpretation: Interpretation) -> Markup:
     most = float(counts.max(initial=1))
     top = ceiling([most], step(most))
     line = Line(1, counts.mean(axis=1).tolist(), path.mus, band)
-    marks = [(_inside(interpretation), f"mu = {interpretation.mu:g}")]
-    return line_chart([line], top, "features a class by mu", axis(path.mus), marks)
+    return line_chart([line], top, "features a class by mu", axis(path.mus), [_here(interpretation)])
 
 
 def class_chart(interpretation: Interpretation, name: str, numbers: dict[str, int]) -> Markup:
@@ -205,8 +195,8 @@ def class_chart(interpretation: Interpretation, name: str, numbers: dict[str, in
         for column, share in zip(columns, shares, strict=True)
     ]
     lines.sort(key=lambda line: line.number or math.inf)
-    marks = [(_inside(interpretation), f"mu = {interpretation.mu:g}")]
-    return line_chart(lines, 100, f"share of the weight of each feature of {name}, in percent by mu", axis(mus), marks)
+    described = f"share of the weight of each feature of {name}, in percent by mu"
+    return line_chart(lines, 100, described, axis(mus), [_here(interpretation)])
 
 
 def axis(mus: np.ndarray) -> Axis:
@@ -286,9 +276,10 @@ def _rows(interpretation: Interpretation, name: str) -> tuple[list[int], list[fl
     return path.columns[own].tolist(), path.enters[own].tolist(), path.weights[own].tolist()
 
 
-def _inside(interpretation: Interpretation) -> float:
-    """mu, or the last bound where the path ends before it."""
-    return float(np.clip(interpretation.mu, interpretation.path.mus[0], interpretation.path.mus[-1]))
+def _here(interpretation: Interpretation) -> tuple[float, str]:
+    """The mark of mu, which stands at the last bound where the path ends before it."""
+    mu, mus = interpretation.mu, interpretation.path.mus
+    return float(np.clip(mu, mus[0], mus[-1])), f"mu = {mu:g}"
 
 
 def _percent(shares: np.ndarray) -> list[float]:
@@ -297,7 +288,7 @@ def _percent(shares: np.ndarray) -> list[float]:
 
 def _summary(scores: np.ndarray) -> dict[str, list[float] | None]:
     """Mean and standard error over the folds that have a score; None where none has."""
-    if not np.isfinite(scores).all(axis=1).any():
+    if not len(known(scores)):
         return {"mean": None, "standard_error": None}
     center, error = mean(scores)
     return {"mean": center.tolist(), "standard_error": error.tolist()}

@@ -5,7 +5,7 @@ half samples of stability selection.
 """
 
 from vebi.selection.again import Stability, stability
-from vebi.selection.along import MuPath, mean, mu_path
+from vebi.selection.along import MuPath, mu_path
 from vebi.selection.split import FOLDS, Split
 
-__all__ = ["FOLDS", "MuPath", "Split", "Stability", "mean", "mu_path", "stability"]
+__all__ = ["FOLDS", "MuPath", "Split", "Stability", "mu_path", "stability"]

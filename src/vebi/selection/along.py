@@ -11,7 +11,7 @@ from scipy import sparse
 from vebi.descriptors import Progress
 from vebi.lasso.path import Knot, between, trace
 from vebi.lasso.sums import Sums, merge
-from vebi.lasso.validation import explained_variance, standard_error, within_one_error
+from vebi.lasso.validation import explained_variance, known, mean, within_one_error
 from vebi.selection.split import FOLDS, Split, goes_on
 
 #: Bounds mu that are looked at: ten a decade, over three decades at most.
@@ -46,14 +46,14 @@ class MuPath:
     @property
     def validated(self) -> bool:
         """Whether there were pictures enough to hold some out."""
-        return bool(np.isfinite(self.scores).all(axis=1).any())
+        return len(known(self.scores)) > 0
 
     @property
     def scores(self) -> Float[np.ndarray, "folds m"]:
         """The explained variance of every fold, its mean over the classes that have one."""
-        known = np.isfinite(self.explained)
-        count = known.sum(axis=2)
-        return np.where(count > 0, np.where(known, self.explained, 0).sum(axis=2) / np.maximum(count, 1), np.nan)
+        there = np.isfinite(self.explained)
+        count = there.sum(axis=2)
+        return np.where(count > 0, np.where(there, self.explained, 0).sum(axis=2) / np.maximum(count, 1), np.nan)
 
     @property
     def best(self) -> float:
@@ -70,6 +70,10 @@ class MuPath:
         """Whether the best candidate is the last although some path goes on: a larger one might be better."""
         return self.best == self.mus[self.candidates][-1] and bool(np.isinf(self.ends).any())
 
+    def nearest(self, mu: float) -> int:
+        """The place of the bound nearest to ``mu``, which is that bound itself where it can bind."""
+        return int(np.abs(np.log(self.mus / mu)).argmin())
+
     def span(self, owner: int, column: int) -> tuple[float, float] | None:
         """The lowest and the highest of the bounds at which a class selects a feature; None where it never does."""
         here = np.flatnonzero(self.weights[(self.owners == owner) & (self.columns == column)].any(axis=0))
@@ -81,14 +85,6 @@ class MuPath:
         for owner, weights in zip(self.owners, self.weights, strict=True):
             found[:, owner] += weights != 0
         return found
-
-
-def mean(scores: Float[np.ndarray, "folds m"]) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
-    """The mean over folds that have scores, and its standard error; 0 where none has."""
-    scores = scores[np.isfinite(scores).all(axis=1)]
-    if not len(scores):
-        return np.zeros(scores.shape[1]), np.zeros(scores.shape[1])
-    return scores.mean(axis=0), standard_error(scores)
 
 
 def mu_path(split: Split, mu: float | None = None, progress: Progress | None = None) -> MuPath:
