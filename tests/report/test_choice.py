@@ -120,7 +120,12 @@ def test_what_matters_at_other_mu_is_named(made):
     other = replace(made, path=path)
     four, nine = (str(feature) for feature in made.features)
     assert choice.numbered(other, "green") == {four: 1, nine: 2}
-    assert choice.numbered(other, "blue", 1) == {nine: 1}  # the heaviest alone has a card
+    assert choice.numbered(other, "blue", 1) == {nine: 1, four: 2}  # one has a card, the other half of the weight
+    many = replace(path, owners=np.ones(5, np.int64), columns=np.arange(10, 15), weights=np.eye(5)[:, :3] + 0.01)
+    names = choice.numbered(replace(other, path=many), "green")
+    assert names == {four: 1} | {str(made.feature(column)): k for k, column in ((2, 10), (3, 11), (4, 12))}
+    light = replace(other, weights=np.array([[0.25, 0.75], [1.0, 0.01], [0, 0]]))
+    assert choice.numbered(light, "green", 1) == {four: 1, nine: 2}  # chosen, too light for a card, and heavy elsewhere
     chart = choice.class_chart(other, "green", choice.numbered(other, "green"))
     assert len(re.findall('class="name"', chart)) == 2 and len(points(chart)) == 3
     assert f"2  {nine} (at other mu)" in choice.picture(other, ["green"])

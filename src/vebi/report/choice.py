@@ -207,18 +207,20 @@ def axis(mus: np.ndarray) -> Axis:
     return Axis(low, high, tuple(t for t in ticks if low * 0.999 <= t <= high * 1.001), log=True)
 
 
-def numbered(interpretation: Interpretation, name: str, chosen: int = NAMED) -> dict[str, int]:
+def numbered(interpretation: Interpretation, name: str, chosen: int | None = None) -> dict[str, int]:
     """Features of a class -> the numbers of their lines: 1, 2, ... for the ``chosen`` heaviest, as their cards are
-    numbered; then those that matter at other mu, in the order in which they enter."""
+    numbered, by default so many that others find room; then those that matter at other mu, in the order of entry."""
     own = [str(feature) for feature, _ in interpretation.selected(name)]
-    columns, _, _ = _rows(interpretation, name)
+    heaviest = own[: NAMED // 2 + 1 if chosen is None else chosen]
     notable = [
         feature
-        for column, shares in zip(columns, _shares(interpretation, name), strict=True)
-        if (feature := str(interpretation.feature(column))) not in own and shares.max(initial=0) >= 100 * NOTABLE
+        for column, shares in zip(_rows(interpretation, name)[0], _shares(interpretation, name), strict=True)
+        if (feature := str(interpretation.feature(column))) not in heaviest and shares.max(initial=0) >= 100 * NOTABLE
     ]
-    shown = own[:chosen]
-    return {feature: k + 1 for k, feature in enumerate([*shown[:NAMED], *notable[: max(0, NAMED - len(shown))]])}
+    if chosen is None:
+        heaviest = own[: max(len(heaviest), NAMED - len(notable))]
+    named = [*heaviest[:NAMED], *(feature for feature in notable if feature not in heaviest)]
+    return {feature: k + 1 for k, feature in enumerate(named[:NAMED])}
 
 
 def _shares(interpretation: Interpretation, name: str) -> Float[np.ndarray, "rows m"]:
@@ -234,10 +236,11 @@ def picture(interpretation: Interpretation, classes: Sequence[str]) -> str:
     path, parts, top = interpretation.path, [], 130
     parts.append(f'<text class="title" x="{MARGIN}" y="50">What is selected along mu</text>')
     said = f"{len(path.mus)} bounds on the l1 norm of a class’s weights; this run has mu = {interpretation.mu:g}"
+    said += "; what is below 0 % is drawn at 0"
     parts.append(f'<text x="{MARGIN}" y="74">{escape(said)}</text>')
     drawn = [("features a class: mean, fewest and most", count_chart(interpretation))]
     if path.validated:
-        title = "held out, in percent: 1 explained variance, 2 agreement (below 0: at 0)"
+        title = "held out, in percent: 1 explained variance, 2 agreement"
         drawn.insert(0, (title, validation_chart(interpretation)))
     for k, (title, chart) in enumerate(drawn):
         parts += _placed(title, chart, MARGIN + k * (half + MARGIN), top, half, CHART)
