@@ -146,6 +146,7 @@ def damage_json(path, change):
         lambda held: held.update(descriptor={"sharpness": 3}),
         lambda held: held.update(format="vebi-run-0"),
         lambda held: held.update(layers=[1, 2]),
+        lambda held: held["layers"][0].__setitem__(1, 10**12),  # a count in one of its two places
         lambda held: held.pop("provenance"),
     ],
 )

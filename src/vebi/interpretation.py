@@ -209,7 +209,8 @@ def _check(found: Interpretation) -> None:
     channels = sum(count for _, count in found.layers)
     sound = {
         "classes": classes == len(set(found.classes)) > 1 and list(found.classes) == made["settings"]["classes"],
-        "layers": all(isinstance(name, str) and _is_count(count) for name, count in found.layers),
+        "layers": all(isinstance(name, str) and _is_count(count) for name, count in found.layers)
+        and list(map(list, found.layers)) == made["settings"]["layers"],
         "columns": features == len(set(found.columns)) and all(_is_count(k) and k < channels for k in found.columns),
         "features": found.classifier is None or found.features == tuple(map(found.feature, found.columns)),
         "mu": _is_number(found.mu) and found.mu > 0 and made["settings"]["mu"] in ("auto", found.mu),
