@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import nnls
+from scipy.optimize import linprog, nnls
 from sklearn.linear_model import lars_path_gram
 
 from vebi.lasso import follow, solve
@@ -136,6 +136,20 @@ def test_a_column_can_leave():
         if any(before - after for before, after in zip(held, held[1:], strict=False)):
             return
     pytest.fail("no column has left in 200 problems")
+
+
+def test_the_end_with_fewer_samples_than_features():
+    """Of all weights that give the labels exactly, the end has the smallest l1 norm (as a linear programme finds it);
+    rounding does not send the path round in circles there."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        x = rng.gamma(1, 1, (24, 6)) @ rng.gamma(0.3, 1, (6, 150)) + 0.3 * rng.gamma(0.5, 1, (24, 150))
+        x /= np.linalg.norm(x, axis=0)
+        labels = np.arange(24) < 5.0
+        knots = trace(x.T @ x, x.T @ labels, signed=True)
+        least = linprog(np.ones(300), A_eq=np.hstack([x, -x]), b_eq=labels)
+        assert knots[-1].norm == pytest.approx(least.fun, rel=1e-8) and knots[-1].penalty == 0
+        assert len(knots) < 150
 
 
 def test_nothing_to_follow():

@@ -19,6 +19,9 @@ from scipy.linalg.lapack import dpotrs, dtrtrs  # the bare routines: their wrapp
 DEPENDENT = 1e-15
 #: A column that lambda comes nearer to more slowly than this is not reached: it moves along with the active ones.
 CLOSE = 1e-12
+#: What is left of lambda below this share of where it began is rounding, in which columns enter and leave without end
+#: where there are fewer samples than features: the path has ended.
+ENDED = 1e-12
 #: A path with more knots than this many per feature goes in circles among columns that depend on each other.
 CIRCLES = 50
 
@@ -119,7 +122,7 @@ def follow(
     c, active, norm = np.array(b, np.float64), _Active(gram), 0.0
     entering = int(np.argmax(np.abs(c) if signed else c)) if len(c) else 0
     penalty = float(max(0.0, abs(c[entering]) if signed else c[entering])) if len(c) else 0.0
-    free, waiting = np.ones(len(c), bool), []
+    free, waiting, ended = np.ones(len(c), bool), [], ENDED * penalty
 
     def knot() -> Knot:
         return Knot(np.array(active.columns, np.int64), active.weights.copy(), penalty, norm)
@@ -139,7 +142,7 @@ def follow(
         step = min(into, out, penalty, (mu - norm) / rate)
         active.weights += step * grow
         c -= step * fall
-        penalty, norm = penalty - step, norm + step * rate
+        penalty, norm = penalty - step if penalty - step > ended else 0.0, norm + step * rate
         if step < into:
             entering = -1
         if step == out:
