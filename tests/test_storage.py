@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -23,6 +24,19 @@ def test_a_file_is_whole_or_not_there(tmp_path):
 def test_json(tmp_path):
     write_json(tmp_path / "a.json", {"mu": 5})
     assert json.loads((tmp_path / "a.json").read_text()) == {"mu": 5}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of files are those of POSIX")
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_others_can_read_what_the_umask_lets_them(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        write_arrays(tmp_path / "a.safetensors", {"a": np.ones(2)})
+        (tmp_path / "a.safetensors.partial").touch(0o600)  # of a run that was killed
+        write_arrays(tmp_path / "a.safetensors", {"a": np.ones(3)})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == 0o666 & ~mask
 
 
 def test_arrays_of_any_order_of_memory(tmp_path):

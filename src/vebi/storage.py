@@ -15,7 +15,11 @@ PARTIAL = ".partial"
 def whole(path: Path) -> Iterator[Path]:
     """A name to write to; the file gets its own name when all of it is written, and never before."""
     partial = path.with_name(path.name + PARTIAL)
+    partial.unlink(missing_ok=True)
+    partial.touch()
+    mode = partial.stat().st_mode
     yield partial
+    partial.chmod(mode)  # safetensors makes files that only their owner can read
     partial.replace(path)
 
 
