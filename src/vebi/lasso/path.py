@@ -142,7 +142,9 @@ def follow(
         step = min(into, out, penalty, (mu - norm) / rate)
         active.weights += step * grow
         c -= step * fall
-        penalty, norm = penalty - step if penalty - step > ended else 0.0, norm + step * rate
+        penalty, norm = penalty - step, norm + step * rate
+        if penalty <= ended:
+            penalty = 0.0
         if step < into:
             entering = -1
         if step == out:
