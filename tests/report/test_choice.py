@@ -124,6 +124,11 @@ def test_what_matters_at_other_mu_is_named(made):
     many = replace(path, owners=np.ones(5, np.int64), columns=np.arange(10, 15), weights=np.eye(5)[:, :3] + 0.01)
     names = choice.numbered(replace(other, path=many), "green")
     assert names == {four: 1} | {str(made.feature(column)): k for k, column in ((2, 10), (3, 11), (4, 12))}
+    crowded = np.zeros((8, 3))
+    crowded[[0, 1, 2, 3, 4, 5, 6, 7], [0, 0, 0, 1, 1, 1, 2, 2]] = [1, 1, 1, 1, 1, 1, 0.45, 0.55]
+    full = replace(path, owners=np.ones(8, np.int64), columns=np.arange(10, 18), enters=np.arange(8.0), weights=crowded)
+    names = choice.numbered(replace(other, path=full), "green")
+    assert names[str(made.feature(17))] == 7 == len(names)  # the last to enter, and the heaviest
     light = replace(other, weights=np.array([[0.25, 0.75], [1.0, 0.01], [0, 0]]))
     assert choice.numbered(light, "green", 1) == {four: 1, nine: 2}  # chosen, too light for a card, and heavy elsewhere
     chart = choice.class_chart(other, "green", choice.numbered(other, "green"))

@@ -212,15 +212,19 @@ def numbered(interpretation: Interpretation, name: str, chosen: int | None = Non
     numbered, by default so many that others find room; then those that matter at other mu, in the order of entry."""
     own = [str(feature) for feature, _ in interpretation.selected(name)]
     heaviest = own[: NAMED // 2 + 1 if chosen is None else chosen]
-    notable = [
-        feature
+    notable = {
+        feature: most
         for column, shares in zip(_rows(interpretation, name)[0], _shares(interpretation, name), strict=True)
-        if (feature := str(interpretation.feature(column))) not in heaviest and shares.max(initial=0) >= 100 * NOTABLE
-    ]
+        if (feature := str(interpretation.feature(column))) not in heaviest
+        and (most := shares.max(initial=0)) >= 100 * NOTABLE
+    }
     if chosen is None:
         heaviest = own[: max(len(heaviest), NAMED - len(notable))]
-    named = [*heaviest[:NAMED], *(feature for feature in notable if feature not in heaviest)]
-    return {feature: k + 1 for k, feature in enumerate(named[:NAMED])}
+    heaviest = heaviest[:NAMED]
+    others = [feature for feature in notable if feature not in heaviest]
+    # where there is no room for all, those that carry most: the last to enter may have all of the weight in the end
+    shown = sorted(others, key=notable.__getitem__, reverse=True)[: NAMED - len(heaviest)]
+    return {feature: k + 1 for k, feature in enumerate([*heaviest, *(f for f in others if f in shown)])}
 
 
 def _shares(interpretation: Interpretation, name: str) -> Float[np.ndarray, "rows m"]:
