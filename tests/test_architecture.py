@@ -22,7 +22,7 @@ ROWS = [
     "audit maps receptive backward descriptors taps masks flowers",
     "batches images decoding loading classifier flowernet",
     "lasso heatmap evaluation",
-    "errors provenance storage",
+    "errors provenance files",
 ]
 ROW = {room: i for i, row in enumerate(ROWS) for room in row.split()}
 

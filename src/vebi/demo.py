@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vebi import provenance
+from vebi.files import write_json
 from vebi.fitting import StageProgress, interpret, of_stage
 from vebi.flowers import generate
 from vebi.flowers.training import split, train
@@ -14,7 +15,6 @@ from vebi.images import open_images
 from vebi.loading import load_classifier
 from vebi.report.gallery import write_gallery
 from vebi.report.page import write_report
-from vebi.storage import write_json
 
 VARIANT = "single-6c"
 IMAGES_PER_CLASS = 200

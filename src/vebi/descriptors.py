@@ -23,9 +23,9 @@ from torch import Tensor
 from vebi.batches import Batch, batches
 from vebi.classifier import Classifier, evaluating
 from vebi.errors import ModelError, RunError
+from vebi.files import write_arrays
 from vebi.images import Images
 from vebi.lasso.sums import Sums, sum_up, sum_up_parts
-from vebi.storage import write_arrays
 from vebi.taps import Feature, Layer, Recorder
 
 SHARD = 512

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from vebi import runs, storage
+from vebi import files, runs
 from vebi.classifier import Classifier
 from vebi.descriptors import Descriptor
 from vebi.errors import RunError, UsageError
@@ -116,8 +116,8 @@ def write(found: Interpretation, folder: Path) -> None:
         arrays[f"average.{k}"] = exemplar.average
         arrays[f"crops.{k}"] = exemplar.crops
         sheet(exemplar).save(folder / "features" / f"{str(exemplar.feature).replace(':', '-').replace('/', '_')}.png")
-    storage.write_arrays(folder / "interpretation.safetensors", arrays)
-    storage.write_json(
+    files.write_arrays(folder / "interpretation.safetensors", arrays)
+    files.write_json(
         folder / runs.RESULT,
         {
             "format": runs.FORMAT,

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from vebi.classifier import Classifier, Preprocess
 from vebi.errors import InputError, MissingExtra, ModelError, UsageError, VebiError
+from vebi.files import whole
 from vebi.flowernet import FlowerNet
-from vebi.storage import whole
 
 CHECKPOINT = "vebi-checkpoint"
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from vebi.classifier import Classifier, Preprocess
 from vebi.errors import RunError, UsageError
+from vebi.files import PARTIAL, write_json
 from vebi.loading import load_classifier
-from vebi.storage import PARTIAL, write_json
 
 FORMAT = "vebi-run-3"
 SETTINGS = "run.json"

@@ -19,9 +19,9 @@ from vebi.benchmark.mosaics import draw_mosaics, mosaic_scores, takes_larger
 from vebi.benchmark.scoring import score
 from vebi.benchmark.truth import Truth
 from vebi.errors import ModelError, UsageError, VebiError, VebiWarning
+from vebi.files import write_arrays
 from vebi.fitting import StageProgress, of_stage
 from vebi.interpretation import Interpretation
-from vebi.storage import write_arrays
 
 MOSAICS = "grid_pointing"
 Scores = dict[str, Float[np.ndarray, "..."]]

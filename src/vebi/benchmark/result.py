@@ -13,9 +13,9 @@ from vebi.benchmark.methods import Method
 from vebi.benchmark.scoring import FORMS
 from vebi.benchmark.table import make_curves, make_rows
 from vebi.evaluation.iou import STEPS
+from vebi.files import whole, write_json
 from vebi.report.contest import Examples, write_contest
 from vebi.report.markdown import in_markdown
-from vebi.storage import whole, write_json
 
 
 @dataclass(frozen=True)

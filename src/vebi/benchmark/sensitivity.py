@@ -24,10 +24,10 @@ from vebi.benchmark.truth import Truth
 from vebi.descriptors import Descriptor, DescriptorTable, Progress, tabulate
 from vebi.evaluation.iou import STEPS, iou_curve
 from vebi.explanation import CombinedMaps, Settings
+from vebi.files import write_json
 from vebi.fitting import LABELS, selected
 from vebi.images import Images
 from vebi.interpretation import Interpretation
-from vebi.storage import write_json
 from vebi.taps import choose_layers
 
 MUS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)

@@ -18,12 +18,12 @@ import numpy as np
 from PIL import Image
 
 from vebi.errors import InputError, UsageError
+from vebi.files import whole, write_json
 from vebi.flowers import placement
 from vebi.flowers.card import NAME, describe, read_me
 from vebi.flowers.rendering import Shading, shade
 from vebi.flowers.scene import FRAMES
 from vebi.flowers.variants import VARIANTS, FlowerClass, classes
-from vebi.storage import whole, write_json
 
 POSITIONS = ROTATIONS = 5
 IMAGES_PER_CLASS = FRAMES * POSITIONS * ROTATIONS

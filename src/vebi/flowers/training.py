@@ -16,10 +16,10 @@ from vebi import provenance
 from vebi.batches import batches, report_skipped
 from vebi.classifier import Preprocess
 from vebi.errors import InputError, UsageError
+from vebi.files import whole
 from vebi.flowernet import FlowerNet
 from vebi.images import Images, open_images
 from vebi.loading import read_note, save_checkpoint
-from vebi.storage import whole
 
 FOLDS = 5
 BATCH = 64

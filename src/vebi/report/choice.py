@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Float
 from markupsafe import Markup, escape
 
+from vebi.files import whole
 from vebi.images import evenly
 from vebi.interpretation import Interpretation
 from vebi.lasso.validation import known, mean
 from vebi.report.curves import Axis, Line, ceiling, line_chart, step
 from vebi.runs import make_place
-from vebi.storage import whole
 
 #: Shares of half samples from which on a feature is called ...
 WORDS = ((0.9, "stable"), (UNSTABLE := 0.6, "fairly stable"), (0.0, "unstable"))

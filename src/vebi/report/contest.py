@@ -11,12 +11,12 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
 from vebi.evaluation.iou import auc_iou
+from vebi.files import whole
 from vebi.heatmap import for_display, overlay, rescale
 from vebi.report import reading
 from vebi.report.curves import Line, ceiling, line_chart
 from vebi.report.html import fill, inline
 from vebi.report.reading import CHANCE, GRID, MAIN, OURS, WHOLE, Row
-from vebi.storage import whole
 
 SIDE = 224  # pixels at most of a picture with its mask and of a map
 

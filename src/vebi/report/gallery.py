@@ -10,11 +10,11 @@ import numpy as np
 from vebi import provenance
 from vebi.errors import RunError
 from vebi.explanation import Explanation, explanations
+from vebi.files import write_json
 from vebi.images import gather
 from vebi.interpretation import Interpretation
 from vebi.report.figure import figure
 from vebi.runs import make_folder
-from vebi.storage import write_json
 
 CONTENTS = "explanations.json"
 

@@ -11,6 +11,7 @@ from vebi import provenance
 from vebi.errors import InputError, UsageError
 from vebi.exemplars import vivid
 from vebi.explanation import Explanation
+from vebi.files import whole
 from vebi.fitting import StageProgress
 from vebi.heatmap import overlay
 from vebi.images import evenly, open_images
@@ -21,7 +22,6 @@ from vebi.report.curves import Line
 from vebi.report.html import fill, inline
 from vebi.report.survey import WHOLE, Example, Survey, survey
 from vebi.runs import make_place
-from vebi.storage import whole
 from vebi.taps import Feature
 
 CLASSES = 24  # shown at most, unless they are asked for by name: a page is to be read

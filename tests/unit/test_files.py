@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from vebi.storage import whole, write_arrays, write_json
+from vebi.files import whole, write_arrays, write_json
 
 
 def test_a_file_is_whole_or_not_there(tmp_path):
