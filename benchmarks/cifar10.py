@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 
 import vebi
-from vebi.decoding import decode
+from vebi.data.decode import decode
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "cifar10.py"
 BATCH = 32  # as vebi has it

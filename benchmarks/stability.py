@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 
 from vebi import selection
+from vebi.data.collections import Subset, open_images
 from vebi.demo import FOLD, MU
 from vebi.descriptors import tabulate
 from vebi.fitting import selected
 from vebi.flowers.training import split
-from vebi.images import Subset, open_images
 from vebi.lasso import solve_all
 from vebi.loading import load_classifier
 from vebi.taps import choose_layers

@@ -11,17 +11,66 @@ import torch.nn.functional as F
 from jaxtyping import install_import_hook
 from support import COLOURS, SIZE, ToyNet, draw_square
 
-CHECKED = (
-    "audit backward baselines.cam baselines.deconvnet baselines.explainer baselines.grad_cam "
-    "baselines.grad_cam_plus_plus baselines.gradient baselines.guided_backprop baselines.guided_cam "
-    "baselines.input_x_gradient baselines.layer_cam baselines.peers baselines.upsampled_activations batches "
-    "benchmark.contest benchmark.examples benchmark.mosaics benchmark.scoring benchmark.sensitivity benchmark.table "
-    "benchmark.truth classifier decoding descriptors evaluation.grid evaluation.grid_pointing evaluation.iou "
-    "evaluation.metric evaluation.metrics evaluation.pointing evaluation.precision evaluation.relevance "
-    "evaluation.statistics exemplars explanation fitting flowernet heatmap images interpretation lasso.certificate "
-    "lasso.path lasso.polish lasso.solution lasso.stability lasso.sums lasso.validation loading maps masks receptive "
-    "report.contest runs selection.again selection.along selection.split taps"
-)
+CHECKED = """
+audit
+backward
+baselines.cam
+baselines.deconvnet
+baselines.explainer
+baselines.grad_cam
+baselines.grad_cam_plus_plus
+baselines.gradient
+baselines.guided_backprop
+baselines.guided_cam
+baselines.input_x_gradient
+baselines.layer_cam
+baselines.peers
+baselines.upsampled_activations
+benchmark.contest
+benchmark.examples
+benchmark.mosaics
+benchmark.scoring
+benchmark.sensitivity
+benchmark.table
+benchmark.truth
+classifier
+data.collections
+data.decode
+data.loader
+descriptors
+evaluation.grid
+evaluation.grid_pointing
+evaluation.iou
+evaluation.metric
+evaluation.metrics
+evaluation.pointing
+evaluation.precision
+evaluation.relevance
+evaluation.statistics
+exemplars
+explanation
+fitting
+flowernet
+heatmap
+interpretation
+lasso.certificate
+lasso.path
+lasso.polish
+lasso.solution
+lasso.stability
+lasso.sums
+lasso.validation
+loading
+maps
+masks
+receptive
+report.contest
+runs
+selection.again
+selection.along
+selection.split
+taps
+"""
 install_import_hook([f"vebi.{name}" for name in CHECKED.split()], "support.typecheck")
 
 # new examples at a desk, the same ones in every automatic run
@@ -47,9 +96,9 @@ def squares(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def toy_module(squares) -> ToyNet:
     """A ToyNet that tells the squares apart."""
-    from vebi.batches import batches
     from vebi.classifier import Preprocess
-    from vebi.images import open_images
+    from vebi.data.collections import open_images
+    from vebi.data.loader import batches
 
     torch.manual_seed(0)
     net = ToyNet()

@@ -20,7 +20,7 @@ ROWS = [
     "explanation",
     "fitting interpretation selection exemplars runs",
     "audit maps receptive backward descriptors taps masks flowers",
-    "batches images decoding loading classifier flowernet",
+    "data loading classifier flowernet",
     "lasso heatmap evaluation",
     "errors provenance files",
 ]

@@ -8,9 +8,9 @@ from support import same_shards
 from torch import nn
 
 from vebi.classifier import Classifier, Preprocess
+from vebi.data.collections import DataSet, open_images
 from vebi.descriptors import Descriptor, DescriptorTable, channel_energy, describe, descriptors, shard_name, tabulate
 from vebi.errors import ImageError, ModelError, RunError
-from vebi.images import DataSet, open_images
 from vebi.taps import choose_layers
 
 

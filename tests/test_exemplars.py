@@ -9,9 +9,9 @@ from torch import nn
 
 from vebi import exemplars
 from vebi.classifier import Classifier, Preprocess
+from vebi.data.collections import DataSet
 from vebi.descriptors import tabulate
 from vebi.exemplars import PAPER, Exemplar, consistency, cut, enlarge, find_exemplars, sheet, vivid
-from vebi.images import DataSet
 from vebi.taps import Feature, choose_layers
 
 

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vebi import fitting, lasso
-from vebi.batches import batches
 from vebi.classifier import Classifier
+from vebi.data.collections import DataSet, open_images
+from vebi.data.loader import batches
 from vebi.descriptors import Descriptor, describe, tabulate
 from vebi.errors import InputError, ModelError, RunError, UsageError, VebiWarning
 from vebi.fitting import _doubt, interpret, named
-from vebi.images import DataSet, open_images
 from vebi.interpretation import load
 from vebi.taps import choose_layers
 

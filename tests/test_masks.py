@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vebi.data.collections import DataSet, Subset, open_images
 from vebi.errors import InputError
 from vebi.flowers import carrier_mask, generate, load_dataset
-from vebi.images import DataSet, Subset, open_images
 from vebi.masks import find_masks
 
 

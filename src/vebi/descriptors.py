@@ -20,11 +20,11 @@ from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vebi.batches import Batch, batches
 from vebi.classifier import Classifier, evaluating
+from vebi.data.collections import Images
+from vebi.data.loader import Batch, batches
 from vebi.errors import ModelError, RunError
 from vebi.files import write_arrays
-from vebi.images import Images
 from vebi.lasso.sums import Sums, sum_up, sum_up_parts
 from vebi.taps import Feature, Layer, Recorder
 

@@ -20,10 +20,10 @@ from torch import Tensor
 from vebi import heatmap
 from vebi.audit import Finding, walk
 from vebi.backward import check_rule
-from vebi.batches import batches, report_skipped
+from vebi.data.collections import Images, gather, open_images
+from vebi.data.loader import batches, report_skipped
 from vebi.descriptors import Progress, channel_energy, descriptors
 from vebi.errors import ImageError, UsageError
-from vebi.images import Images, gather, open_images
 from vebi.interpretation import Interpretation
 from vebi.maps import back_from, forward_graph
 from vebi.taps import Feature, Recorder

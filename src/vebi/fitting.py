@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from vebi import lasso, provenance, runs, selection
-from vebi.batches import check_batch_size, skipped_note
 from vebi.classifier import Classifier, evaluating
+from vebi.data.collections import Images, listed, open_images
+from vebi.data.loader import check_batch_size, skipped_note
 from vebi.descriptors import SHARD, Descriptor, DescriptorTable, Progress, tabulate
 from vebi.errors import InputError, ModelError, UsageError, VebiWarning
 from vebi.exemplars import find_exemplars
-from vebi.images import Images, listed, open_images
 from vebi.interpretation import Interpretation, load, write
 from vebi.lasso.sums import Sums
 from vebi.taps import choose_layers

@@ -9,10 +9,10 @@ from jaxtyping import Bool
 from PIL import Image
 
 from vebi.classifier import Preprocess
-from vebi.decoding import decode
+from vebi.data.collections import Files, Images, Subset
+from vebi.data.decode import decode
 from vebi.errors import InputError
 from vebi.flowers import carrier_mask, load_dataset
-from vebi.images import Files, Images, Subset
 
 Mask = Bool[np.ndarray, "h w"]
 

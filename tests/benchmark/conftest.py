@@ -6,8 +6,8 @@ from PIL import Image
 
 from vebi.benchmark.truth import find_truth
 from vebi.classifier import Classifier, Preprocess
+from vebi.data.collections import open_images
 from vebi.fitting import interpret
-from vebi.images import open_images
 from vebi.masks import find_masks
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from vebi.benchmark.mosaics import draw_mosaics, mosaic_scores, takes_larger
 from vebi.benchmark.truth import Truth
 from vebi.classifier import Classifier, Preprocess
-from vebi.images import DataSet
+from vebi.data.collections import DataSet
 
 
 @pytest.fixture

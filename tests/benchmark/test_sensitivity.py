@@ -3,9 +3,9 @@ import pytest
 from vebi.benchmark.methods import built_in
 from vebi.benchmark.scoring import score
 from vebi.benchmark.sensitivity import GRIDS, mean_over_folds, measure
+from vebi.data.collections import open_images
 from vebi.explanation import CombinedMaps
 from vebi.fitting import interpret
-from vebi.images import open_images
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from vebi.benchmark.truth import find_truth
+from vebi.data.collections import open_images
 from vebi.errors import InputError, UsageError, VebiWarning
-from vebi.images import open_images
 from vebi.masks import find_masks
 
 

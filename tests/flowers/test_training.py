@@ -4,9 +4,9 @@ import pytest
 import safetensors.torch
 import torch
 
+from vebi.data.collections import open_images
 from vebi.errors import InputError, UsageError
 from vebi.flowers.training import fold_of, split, train
-from vebi.images import open_images
 from vebi.loading import load_classifier
 
 

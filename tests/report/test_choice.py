@@ -10,8 +10,8 @@ from support import SIZE, ToyNet, no_path
 
 import vebi
 from vebi.classifier import Preprocess
+from vebi.data.collections import open_images
 from vebi.errors import UsageError
-from vebi.images import open_images
 from vebi.report import choice
 from vebi.report.page import render
 from vebi.report.survey import survey

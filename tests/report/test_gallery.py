@@ -7,7 +7,7 @@ import pytest
 from support import SIZE, ToyNet
 
 import vebi
-from vebi.decoding import decode
+from vebi.data.decode import decode
 from vebi.errors import ImageError, InputError, RunError, UsageError, VebiWarning
 from vebi.report.gallery import arrays, write_gallery
 

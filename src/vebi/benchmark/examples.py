@@ -9,7 +9,7 @@ from vebi.benchmark.contest import bind, named
 from vebi.benchmark.methods import Method
 from vebi.benchmark.scoring import positive_maps
 from vebi.benchmark.truth import Truth
-from vebi.images import evenly
+from vebi.data.collections import evenly
 from vebi.interpretation import Interpretation
 from vebi.report.contest import Examples
 

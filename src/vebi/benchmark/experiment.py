@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vebi.batches import check_batch_size
 from vebi.benchmark.contest import Contest, hold
 from vebi.benchmark.examples import find_examples
 from vebi.benchmark.methods import Method, all_methods
@@ -16,12 +15,13 @@ from vebi.benchmark.result import Part, write_result
 from vebi.benchmark.sensitivity import mean_over_folds, measure
 from vebi.benchmark.table import PUBLISHED
 from vebi.benchmark.truth import Truth, find_truth
+from vebi.data.collections import Images, Subset, evenly, open_images
+from vebi.data.loader import check_batch_size
 from vebi.errors import UsageError
 from vebi.fitting import StageProgress, interpret, of_stage
 from vebi.flowers import generate
 from vebi.flowers.training import split, train
 from vebi.flowers.variants import VARIANTS, classes
-from vebi.images import Images, Subset, evenly, open_images
 from vebi.interpretation import Interpretation
 from vebi.loading import find_device, load_classifier
 from vebi.masks import find_masks

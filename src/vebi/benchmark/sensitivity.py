@@ -21,12 +21,12 @@ from vebi.baselines.upsampled_activations import UpsampledActivations
 from vebi.benchmark.methods import OURS
 from vebi.benchmark.scoring import positive_maps
 from vebi.benchmark.truth import Truth
+from vebi.data.collections import Images
 from vebi.descriptors import Descriptor, DescriptorTable, Progress, tabulate
 from vebi.evaluation.iou import STEPS, iou_curve
 from vebi.explanation import CombinedMaps, Settings
 from vebi.files import write_json
 from vebi.fitting import LABELS, selected
-from vebi.images import Images
 from vebi.interpretation import Interpretation
 from vebi.taps import choose_layers
 

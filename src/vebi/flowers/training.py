@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from vebi import provenance
-from vebi.batches import batches, report_skipped
 from vebi.classifier import Preprocess
+from vebi.data.collections import Images, open_images
+from vebi.data.loader import batches, report_skipped
 from vebi.errors import InputError, UsageError
 from vebi.files import whole
 from vebi.flowernet import FlowerNet
-from vebi.images import Images, open_images
 from vebi.loading import read_note, save_checkpoint
 
 FOLDS = 5

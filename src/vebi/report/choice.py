@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from markupsafe import Markup, escape
 
+from vebi.data.collections import evenly
 from vebi.files import whole
-from vebi.images import evenly
 from vebi.interpretation import Interpretation
 from vebi.lasso.validation import known, mean
 from vebi.report.curves import Axis, Line, ceiling, line_chart, step

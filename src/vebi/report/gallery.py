@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from vebi import provenance
+from vebi.data.collections import gather
 from vebi.errors import RunError
 from vebi.explanation import Explanation, explanations
 from vebi.files import write_json
-from vebi.images import gather
 from vebi.interpretation import Interpretation
 from vebi.report.figure import figure
 from vebi.runs import make_folder

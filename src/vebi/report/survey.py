@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from vebi.batches import batches
 from vebi.classifier import Classifier, evaluating
+from vebi.data.collections import UNKNOWN, Images, Subset, evenly
+from vebi.data.loader import batches
 from vebi.errors import ImageError, InputError
 from vebi.evaluation.iou import auc_iou
 from vebi.explanation import Explanation, explanations
 from vebi.fitting import StageProgress, of_stage
-from vebi.images import UNKNOWN, Images, Subset, evenly
 from vebi.interpretation import Interpretation
 from vebi.masks import Mask, cut_mask
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from vebi.data.collections import UNKNOWN, gather, open_images
 from vebi.errors import ImageError, InputError, UsageError, VebiWarning
-from vebi.images import UNKNOWN, gather, open_images
 
 
 def tree(root: Path, **classes: int) -> Path:

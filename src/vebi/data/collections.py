@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vebi.decoding import decode, to_rgb
+from vebi.data.decode import decode, to_rgb
 from vebi.errors import ImageError, InputError, UsageError, VebiWarning
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vebi.decoding import MAX_PIXELS, decode, decode_bytes, to_rgb
+from vebi.data.decode import MAX_PIXELS, decode, decode_bytes, to_rgb
 from vebi.errors import ImageError
 
 

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vebi.batches import batches
+from vebi.data.collections import DataSet
+from vebi.data.loader import batches
 from vebi.errors import ImageError, UsageError
-from vebi.images import DataSet
 
 
 class Numbers:

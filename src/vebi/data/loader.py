@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from vebi.data.collections import Images
 from vebi.errors import ImageError, UsageError, VebiWarning
-from vebi.images import Images
 
 NAMED = 20
 
