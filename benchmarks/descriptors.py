@@ -13,9 +13,9 @@ import time
 
 import torch
 
-from vebi.classifier import Classifier, Preprocess
 from vebi.descriptors import Descriptor, describe
-from vebi.flowernet import FlowerNet
+from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.flowernet import FlowerNet
 from vebi.taps import choose_layers
 
 

@@ -26,9 +26,9 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support import import_torchvision  # noqa: E402
 
-from vebi.classifier import Classifier, Preprocess  # noqa: E402
-from vebi.flowernet import FlowerNet  # noqa: E402
 from vebi.maps import lead_back  # noqa: E402
+from vebi.models.classifier import Classifier, Preprocess  # noqa: E402
+from vebi.models.flowernet import FlowerNet  # noqa: E402
 from vebi.taps import Feature  # noqa: E402
 
 CASES = {

@@ -20,7 +20,7 @@ from vebi.descriptors import tabulate
 from vebi.fitting import selected
 from vebi.flowers.training import split
 from vebi.lasso import solve_all
-from vebi.loading import load_classifier
+from vebi.models.load import load_classifier
 from vebi.taps import choose_layers
 
 

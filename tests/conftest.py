@@ -33,7 +33,7 @@ benchmark.scoring
 benchmark.sensitivity
 benchmark.table
 benchmark.truth
-classifier
+models.classifier
 data.collections
 data.decode
 data.loader
@@ -50,7 +50,7 @@ evaluation.statistics
 exemplars
 explanation
 fitting
-flowernet
+models.flowernet
 heatmap
 interpretation
 lasso.certificate
@@ -60,7 +60,7 @@ lasso.solution
 lasso.stability
 lasso.sums
 lasso.validation
-loading
+models.load
 maps
 masks
 receptive
@@ -96,9 +96,9 @@ def squares(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def toy_module(squares) -> ToyNet:
     """A ToyNet that tells the squares apart."""
-    from vebi.classifier import Preprocess
     from vebi.data.collections import open_images
     from vebi.data.loader import batches
+    from vebi.models.classifier import Preprocess
 
     torch.manual_seed(0)
     net = ToyNet()
@@ -118,6 +118,6 @@ def toy_module(squares) -> ToyNet:
 @pytest.fixture
 def toy(toy_module):
     """The toy network as a Classifier."""
-    from vebi.classifier import Classifier, Preprocess
+    from vebi.models.classifier import Classifier, Preprocess
 
     return Classifier(toy_module, Preprocess(SIZE, ToyNet.mean, ToyNet.std), ToyNet.class_names)

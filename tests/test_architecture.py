@@ -20,7 +20,7 @@ ROWS = [
     "explanation",
     "fitting interpretation selection exemplars runs",
     "audit maps receptive backward descriptors taps masks flowers",
-    "data loading classifier flowernet",
+    "data models",
     "lasso heatmap evaluation",
     "errors provenance files",
 ]

@@ -8,7 +8,7 @@ from torch import nn
 
 import vebi
 from vebi.audit import LINEAR, PRODUCTS, ROUTED, RULED, Finding, audit
-from vebi.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier, Preprocess
 from vebi.taps import choose_layers
 
 

@@ -24,15 +24,15 @@ from safetensors.torch import save_file
 from support import ToyNet, draw_square
 
 from vebi import explain, interpret, load, masks, runs
-from vebi.classifier import Preprocess
 from vebi.cli.options import load_model
 from vebi.data.collections import open_images
 from vebi.errors import InputError, VebiError, VebiWarning
-from vebi.flowernet import FlowerNet
 from vebi.flowers import load_dataset
 from vebi.flowers.card import describe
-from vebi.loading import load_classifier, save_checkpoint
 from vebi.masks import find_masks
+from vebi.models.classifier import Preprocess
+from vebi.models.flowernet import FlowerNet
+from vebi.models.load import load_classifier, save_checkpoint
 from vebi.taps import Feature
 
 NETWORK = "from support import ToyNet\n"

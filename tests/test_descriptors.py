@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from support import same_shards
 from torch import nn
 
-from vebi.classifier import Classifier, Preprocess
 from vebi.data.collections import DataSet, open_images
 from vebi.descriptors import Descriptor, DescriptorTable, channel_energy, describe, descriptors, shard_name, tabulate
 from vebi.errors import ImageError, ModelError, RunError
+from vebi.models.classifier import Classifier, Preprocess
 from vebi.taps import choose_layers
 
 

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vebi import fitting, lasso
-from vebi.classifier import Classifier
 from vebi.data.collections import DataSet, open_images
 from vebi.data.loader import batches
 from vebi.descriptors import Descriptor, describe, tabulate
 from vebi.errors import InputError, ModelError, RunError, UsageError, VebiWarning
 from vebi.fitting import _doubt, interpret, named
 from vebi.interpretation import load
+from vebi.models.classifier import Classifier
 from vebi.taps import choose_layers
 
 MU = 1.75  # binds for every class, with several features each
@@ -46,7 +46,7 @@ def assert_same(one, other):
 
 @pytest.fixture(scope="module")
 def reference(toy_module, squares):
-    from vebi.classifier import Preprocess
+    from vebi.models.classifier import Preprocess
 
     toy = Classifier(toy_module, Preprocess(32, toy_module.mean, toy_module.std), toy_module.class_names)
     return interpret(toy, squares, mu=MU)
@@ -337,7 +337,7 @@ sys.path.insert(0, sys.argv[1])
 torch.set_num_threads(1)
 from support import SIZE, ToyNet
 from vebi import fitting
-from vebi.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier, Preprocess
 fitting.SHARD = 4
 net = ToyNet().eval()
 net.load_state_dict(torch.load(sys.argv[2]))

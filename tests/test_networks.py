@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from vebi.audit import audit
-from vebi.classifier import Classifier, Preprocess
 from vebi.errors import ModelError, UsageError
+from vebi.models.classifier import Classifier, Preprocess
 from vebi.taps import choose_layers, list_layers
 
 #: What torch warns of when it compiles or scripts is of its own making.

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from vebi.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier, Preprocess
 from vebi.receptive import Field, receptive_fields
 
 

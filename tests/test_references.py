@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from support import import_torchvision, no_path
 from torch import nn
 
-from vebi.classifier import Classifier, Preprocess
 from vebi.descriptors import Descriptor
 from vebi.explanation import Settings, explain_batch
 from vebi.interpretation import Interpretation
+from vebi.models.classifier import Classifier, Preprocess
 from vebi.taps import Feature, choose_layers
 
 SIZE = 64

@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from PIL import Image
 from support import no_path
 
-from vebi.classifier import Classifier, Preprocess
 from vebi.descriptors import Descriptor
 from vebi.explanation import Settings, explain, explain_batch
 from vebi.interpretation import Interpretation
-from vebi.loading import load_classifier
+from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.load import load_classifier
 from vebi.taps import Feature, choose_layers
 
 ROOT = Path(__file__).parents[1]

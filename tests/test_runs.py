@@ -11,9 +11,9 @@ from support import ToyNet
 
 import vebi
 from vebi import runs
-from vebi.classifier import Classifier, Preprocess
 from vebi.errors import RunError, VebiError
-from vebi.flowernet import FlowerNet
+from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.flowernet import FlowerNet
 
 SETTINGS = {
     "model": {"spec": "network.py:build", "weights": "/w.safetensors", "sha256": "0" * 64},

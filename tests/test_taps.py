@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vebi.classifier import Classifier, Preprocess
 from vebi.errors import ModelError, UsageError
+from vebi.models.classifier import Classifier, Preprocess
 from vebi.taps import ACTIVATIONS, Feature, Recorder, choose_layers, list_layers
 
 

@@ -3,9 +3,9 @@
 from importlib import import_module
 
 _HOMES = {
-    "Classifier": "classifier",
-    "Preprocess": "classifier",
-    "load_classifier": "loading",
+    "Classifier": "models.classifier",
+    "Preprocess": "models.classifier",
+    "load_classifier": "models.load",
     "Interpretation": "interpretation",
     "load": "interpretation",
     "interpret": "fitting",

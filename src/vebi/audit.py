@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
-from vebi.classifier import Classifier, evaluating
 from vebi.errors import ModelError
+from vebi.models.classifier import Classifier, evaluating
 from vebi.taps import Layer, Recorder
 
 #: Nodes of the autograd graph that a rule acts on.

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from vebi import heatmap
 from vebi.backward import check_rule, pull_back
-from vebi.classifier import Classifier, evaluating
 from vebi.data.collections import open_images
 from vebi.data.loader import batches
 from vebi.descriptors import Progress
 from vebi.errors import UsageError
+from vebi.models.classifier import Classifier, evaluating
 from vebi.taps import Feature, Keep, Recorder
 
 

@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Bool
 from PIL import Image
 
-from vebi.classifier import Preprocess
 from vebi.data.collections import Files, Images, Subset
 from vebi.data.decode import decode
 from vebi.errors import InputError
 from vebi.flowers import carrier_mask, load_dataset
+from vebi.models.classifier import Preprocess
 
 Mask = Bool[np.ndarray, "h w"]
 

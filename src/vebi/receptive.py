@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from vebi.backward import ACTIVATION_BACKWARD, passing
-from vebi.classifier import Classifier, evaluating
+from vebi.models.classifier import Classifier, evaluating
 from vebi.taps import Recorder
 
 aten = torch.ops.aten

@@ -9,10 +9,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from vebi.classifier import Classifier, Preprocess
 from vebi.errors import RunError, UsageError
 from vebi.files import PARTIAL, write_json
-from vebi.loading import load_classifier
+from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.load import load_classifier
 
 FORMAT = "vebi-run-3"
 SETTINGS = "run.json"

@@ -19,8 +19,8 @@ from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from vebi.classifier import Classifier, evaluating
 from vebi.errors import ModelError, UsageError
+from vebi.models.classifier import Classifier, evaluating
 
 #: The activation functions that are tapped by default: operator -> name. Gates (sigmoid, softmax) are not features.
 ACTIVATIONS = {

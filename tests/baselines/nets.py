@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from support import SIZE
 from torch import nn
 
-from vebi.classifier import Classifier, Preprocess
 from vebi.heatmap import rescale
+from vebi.models.classifier import Classifier, Preprocess
 
 
 class Plain(nn.Module):

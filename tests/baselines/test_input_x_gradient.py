@@ -5,7 +5,7 @@ from baselines.nets import gradients_by_hand, same
 from torch import nn
 
 from vebi.baselines.input_x_gradient import InputXGradient
-from vebi.classifier import Classifier
+from vebi.models.classifier import Classifier
 
 
 def test_written_out(plain, pictures, targets):

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from vebi.benchmark.truth import find_truth
-from vebi.classifier import Classifier, Preprocess
 from vebi.data.collections import open_images
 from vebi.fitting import interpret
 from vebi.masks import find_masks
+from vebi.models.classifier import Classifier, Preprocess
 
 
 @pytest.fixture(scope="session")

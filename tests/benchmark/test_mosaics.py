@@ -8,8 +8,8 @@ from torch import nn
 
 from vebi.benchmark.mosaics import draw_mosaics, mosaic_scores, takes_larger
 from vebi.benchmark.truth import Truth
-from vebi.classifier import Classifier, Preprocess
 from vebi.data.collections import DataSet
+from vebi.models.classifier import Classifier, Preprocess
 
 
 @pytest.fixture

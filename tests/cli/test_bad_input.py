@@ -12,7 +12,7 @@ from cli_support import MODEL, fails, truncate
 from PIL import Image
 from safetensors.torch import save_file
 
-from vebi.flowernet import FlowerNet
+from vebi.models.flowernet import FlowerNet
 
 
 class Trap:

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from vebi.classifier import Classifier, Preprocess
 from vebi.errors import UsageError
 from vebi.evaluation.grid import grid_energy, low_pass, low_pass_correlation, white_noise
-from vebi.flowernet import FlowerNet
 from vebi.maps import lead_back
+from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.flowernet import FlowerNet
 from vebi.taps import Feature
 
 Y, X = np.mgrid[:48, :48].astype(float)

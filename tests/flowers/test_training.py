@@ -7,7 +7,7 @@ import torch
 from vebi.data.collections import open_images
 from vebi.errors import InputError, UsageError
 from vebi.flowers.training import fold_of, split, train
-from vebi.loading import load_classifier
+from vebi.models.load import load_classifier
 
 
 class Stop(Exception):

@@ -9,9 +9,9 @@ import pytest
 from support import SIZE, ToyNet, no_path
 
 import vebi
-from vebi.classifier import Preprocess
 from vebi.data.collections import open_images
 from vebi.errors import UsageError
+from vebi.models.classifier import Preprocess
 from vebi.report import choice
 from vebi.report.page import render
 from vebi.report.survey import survey

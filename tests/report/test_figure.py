@@ -9,7 +9,7 @@ from vebi.report.figure import GAP, SIDE, figure, heat_panel
 
 @pytest.fixture(scope="module")
 def explained(toy_module, squares):
-    from vebi.classifier import Classifier, Preprocess
+    from vebi.models.classifier import Classifier, Preprocess
 
     toy = Classifier(toy_module, Preprocess(32, toy_module.mean, toy_module.std), toy_module.class_names)
     interpretation = vebi.interpret(toy, squares, mu=1)

@@ -13,9 +13,9 @@ from support import SIZE, ToyNet
 
 import vebi
 from vebi.audit import Finding
-from vebi.classifier import Preprocess
 from vebi.data.collections import open_images
 from vebi.errors import InputError, UsageError
+from vebi.models.classifier import Preprocess
 from vebi.report.page import LIGHT, anchor, inline, render, write_report
 from vebi.report.survey import survey
 

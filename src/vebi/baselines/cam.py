@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vebi.baselines.explainer import one_of_each
-from vebi.classifier import Classifier
 from vebi.errors import UsageError
 from vebi.maps import forward_graph
+from vebi.models.classifier import Classifier
 from vebi.taps import Layer, choose_layers, list_layers
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")

@@ -11,8 +11,8 @@ from torch.autograd.graph import get_gradient_edge
 
 from vebi import heatmap
 from vebi.backward import check_rule, pull_back
-from vebi.classifier import Classifier
 from vebi.maps import forward_graph
+from vebi.models.classifier import Classifier
 
 
 @runtime_checkable

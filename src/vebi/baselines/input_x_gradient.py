@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vebi import heatmap
 from vebi.baselines.explainer import score_gradient
-from vebi.classifier import Classifier
+from vebi.models.classifier import Classifier
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from vebi.flowers import generate
 from vebi.flowers.training import split, train
 from vebi.flowers.variants import VARIANTS, classes
 from vebi.interpretation import Interpretation
-from vebi.loading import find_device, load_classifier
 from vebi.masks import find_masks
+from vebi.models.load import find_device, load_classifier
 
 NAME, NETWORK = "table1", "network.safetensors"
 

@@ -17,11 +17,11 @@ from vebi.baselines.guided_cam import GuidedCam
 from vebi.baselines.input_x_gradient import InputXGradient
 from vebi.baselines.layer_cam import LayerCam
 from vebi.baselines.upsampled_activations import UpsampledActivations
-from vebi.classifier import Classifier
 from vebi.errors import ModelError, UsageError
 from vebi.explanation import CombinedMaps, Settings
 from vebi.interpretation import Interpretation
-from vebi.loading import call_function
+from vebi.models.classifier import Classifier
+from vebi.models.load import call_function
 
 OURS = "vebi"
 

@@ -15,9 +15,9 @@ from torch import Tensor
 from vebi.baselines.explainer import Explainer
 from vebi.benchmark.scoring import positive_maps
 from vebi.benchmark.truth import Truth
-from vebi.classifier import Classifier, evaluating
 from vebi.descriptors import Progress
 from vebi.evaluation.grid_pointing import grid_pointing
+from vebi.models.classifier import Classifier, evaluating
 
 SIDE = 2
 CELLS = SIDE * SIDE

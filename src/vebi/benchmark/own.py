@@ -10,12 +10,12 @@ from vebi.benchmark.examples import find_examples
 from vebi.benchmark.methods import Method, all_methods
 from vebi.benchmark.result import Part, write_result
 from vebi.benchmark.truth import find_truth
-from vebi.classifier import Classifier
 from vebi.data.collections import open_images
 from vebi.data.loader import check_batch_size
 from vebi.errors import InputError, UsageError
 from vebi.fitting import StageProgress, interpret, named, of_stage
 from vebi.masks import find_masks
+from vebi.models.classifier import Classifier
 
 NAME = "table"
 

@@ -132,7 +132,7 @@ def load_model(
     device: str,
 ) -> Any:
     """The classifier that the options describe."""
-    from vebi.loading import load_classifier
+    from vebi.models.load import load_classifier
 
     return load_classifier(
         spec,

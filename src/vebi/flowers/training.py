@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from vebi import provenance
-from vebi.classifier import Preprocess
 from vebi.data.collections import Images, open_images
 from vebi.data.loader import batches, report_skipped
 from vebi.errors import InputError, UsageError
 from vebi.files import whole
-from vebi.flowernet import FlowerNet
-from vebi.loading import read_note, save_checkpoint
+from vebi.models.classifier import Preprocess
+from vebi.models.flowernet import FlowerNet
+from vebi.models.load import read_note, save_checkpoint
 
 FOLDS = 5
 BATCH = 64

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from vebi.classifier import Classifier, evaluating
 from vebi.data.collections import UNKNOWN, Images, Subset, evenly
 from vebi.data.loader import batches
 from vebi.errors import ImageError, InputError
@@ -17,6 +16,7 @@ from vebi.explanation import Explanation, explanations
 from vebi.fitting import StageProgress, of_stage
 from vebi.interpretation import Interpretation
 from vebi.masks import Mask, cut_mask
+from vebi.models.classifier import Classifier, evaluating
 
 LOOKED_AT = 5000
 SCORED = 240

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from vebi.classifier import Classifier, Preprocess, evaluating
 from vebi.errors import ImageError, ModelError, UsageError
+from vebi.models.classifier import Classifier, Preprocess, evaluating
 
 RGB = dict(mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 1.0))
 

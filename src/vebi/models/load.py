@@ -16,10 +16,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from vebi.classifier import Classifier, Preprocess
 from vebi.errors import InputError, MissingExtra, ModelError, UsageError, VebiError
 from vebi.files import whole
-from vebi.flowernet import FlowerNet
+from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.flowernet import FlowerNet
 
 CHECKPOINT = "vebi-checkpoint"
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from vebi.classifier import Classifier, Preprocess
-from vebi.flowernet import FlowerNet
+from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.flowernet import FlowerNet
 from vebi.receptive import receptive_fields
 from vebi.taps import choose_layers
 

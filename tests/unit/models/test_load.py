@@ -13,10 +13,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from support import ToyNet, import_torchvision
 
-from vebi.classifier import Preprocess
 from vebi.errors import MissingExtra, ModelError, UsageError, VebiError
-from vebi.flowernet import FlowerNet
-from vebi.loading import load_classifier, read_note, save_checkpoint
+from vebi.models.classifier import Preprocess
+from vebi.models.flowernet import FlowerNet
+from vebi.models.load import load_classifier, read_note, save_checkpoint
 
 NETWORK = """
 import torch
