@@ -13,10 +13,10 @@ import time
 
 import torch
 
-from vebi.descriptors import Descriptor, describe
+from vebi.activations.descriptors import Descriptor, describe
+from vebi.activations.recorder import choose_layers
 from vebi.models.classifier import Classifier, Preprocess
 from vebi.models.flowernet import FlowerNet
-from vebi.taps import choose_layers
 
 
 def main() -> None:

@@ -26,10 +26,10 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support import import_torchvision  # noqa: E402
 
+from vebi.activations.recorder import Feature  # noqa: E402
 from vebi.maps import lead_back  # noqa: E402
 from vebi.models.classifier import Classifier, Preprocess  # noqa: E402
 from vebi.models.flowernet import FlowerNet  # noqa: E402
-from vebi.taps import Feature  # noqa: E402
 
 CASES = {
     "resnet18": (Feature("layer2", 5), Feature("layer3", 5), Feature("layer4", 5)),

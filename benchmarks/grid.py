@@ -19,13 +19,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from vebi import load, load_classifier
+from vebi.activations.recorder import Feature
 from vebi.data.collections import Subset, open_images
 from vebi.data.loader import batches
 from vebi.evaluation.grid import grid_energy, low_pass_correlation, white_noise
 from vebi.flowers.training import split
 from vebi.maps import feature_maps
 from vebi.models.classifier import Classifier, Preprocess
-from vebi.taps import Feature
 
 FIXES = (None, "centred", "nearest")
 

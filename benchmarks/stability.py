@@ -14,14 +14,14 @@ import time
 from pathlib import Path
 
 from vebi import selection
+from vebi.activations.descriptors import tabulate
+from vebi.activations.recorder import choose_layers
 from vebi.data.collections import Subset, open_images
 from vebi.demo import FOLD, MU
-from vebi.descriptors import tabulate
 from vebi.fitting import selected
 from vebi.flowers.training import split
 from vebi.lasso import solve_all
 from vebi.models.load import load_classifier
-from vebi.taps import choose_layers
 
 
 def measure(demo: Path, rounds: int) -> dict[str, float]:

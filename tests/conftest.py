@@ -37,7 +37,7 @@ models.classifier
 data.collections
 data.decode
 data.loader
-descriptors
+activations.descriptors
 evaluation.grid
 evaluation.grid_pointing
 evaluation.iou
@@ -69,7 +69,7 @@ runs
 selection.again
 selection.along
 selection.split
-taps
+activations.recorder
 """
 install_import_hook([f"vebi.{name}" for name in CHECKED.split()], "support.typecheck")
 

@@ -7,9 +7,9 @@ from support import ToyNet, import_torchvision
 from torch import nn
 
 import vebi
+from vebi.activations.recorder import choose_layers
 from vebi.audit import LINEAR, PRODUCTS, ROUTED, RULED, Finding, audit
 from vebi.models.classifier import Classifier, Preprocess
-from vebi.taps import choose_layers
 
 
 class Between(nn.Module):

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.autograd.graph import get_gradient_edge
 
+from vebi.activations.recorder import ACTIVATIONS
 from vebi.backward import ACTIVATION_BACKWARD, RULES, pull_back
 from vebi.errors import ModelError, UsageError
-from vebi.taps import ACTIVATIONS
 
 
 def back(function, x, seed, rule="gradient", stride_fix=None):

@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 from support import ToyNet, draw_square
 
 from vebi import explain, interpret, load, masks, runs
+from vebi.activations.recorder import Feature
 from vebi.cli.options import load_model
 from vebi.data.collections import open_images
 from vebi.errors import InputError, VebiError, VebiWarning
@@ -33,7 +34,6 @@ from vebi.masks import find_masks
 from vebi.models.classifier import Preprocess
 from vebi.models.flowernet import FlowerNet
 from vebi.models.load import load_classifier, save_checkpoint
-from vebi.taps import Feature
 
 NETWORK = "from support import ToyNet\n"
 DATASET = {"variant": "single-6c", "images_per_class": 1, "size": 48, "seed": 0, "background": "plain"}

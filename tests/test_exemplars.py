@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from vebi import exemplars
+from vebi.activations.descriptors import tabulate
+from vebi.activations.recorder import Feature, choose_layers
 from vebi.data.collections import DataSet
-from vebi.descriptors import tabulate
 from vebi.exemplars import PAPER, Exemplar, consistency, cut, enlarge, find_exemplars, sheet, vivid
 from vebi.models.classifier import Classifier, Preprocess
-from vebi.taps import Feature, choose_layers
 
 
 class RedSquare(nn.Module):

@@ -10,13 +10,13 @@ from PIL import Image
 from torch import nn
 
 from vebi import heatmap
+from vebi.activations.recorder import Feature
 from vebi.data.collections import open_images
 from vebi.errors import ImageError, UsageError, VebiWarning
 from vebi.explanation import Explanation, explain, explain_batch
 from vebi.fitting import interpret
 from vebi.heatmap import for_display
 from vebi.models.classifier import Classifier, Preprocess
-from vebi.taps import Feature
 
 
 @pytest.fixture(scope="module")

@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vebi import fitting, lasso
+from vebi.activations.descriptors import Descriptor, describe, tabulate
+from vebi.activations.recorder import choose_layers
 from vebi.data.collections import DataSet, open_images
 from vebi.data.loader import batches
-from vebi.descriptors import Descriptor, describe, tabulate
 from vebi.errors import InputError, ModelError, RunError, UsageError, VebiWarning
 from vebi.fitting import _doubt, interpret, named
 from vebi.interpretation import load
 from vebi.models.classifier import Classifier
-from vebi.taps import choose_layers
 
 MU = 1.75  # binds for every class, with several features each
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from vebi.descriptors import Descriptor
+from vebi.activations.descriptors import Descriptor
+from vebi.activations.recorder import Feature
 from vebi.errors import RunError, UsageError
 from vebi.exemplars import Exemplar
 from vebi.explanation import explain
 from vebi.fitting import interpret
 from vebi.interpretation import Interpretation, load
 from vebi.models.classifier import Preprocess
-from vebi.taps import Feature
 
 
 @pytest.fixture

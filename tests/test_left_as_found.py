@@ -11,14 +11,14 @@ from support import no_path
 from torch import nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
+from vebi.activations.descriptors import Descriptor, describe, tabulate
+from vebi.activations.recorder import Feature, Recorder, choose_layers, list_layers
 from vebi.data.collections import open_images
-from vebi.descriptors import Descriptor, describe, tabulate
 from vebi.explanation import explain, explanations
 from vebi.fitting import interpret
 from vebi.interpretation import Interpretation
 from vebi.models.classifier import Classifier, Preprocess
 from vebi.receptive import receptive_fields
-from vebi.taps import Feature, Recorder, choose_layers, list_layers
 
 SIZE = 10
 LAYERS = (("block.act", 4), ("block.act#2", 4), ("silu", 4))

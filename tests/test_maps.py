@@ -7,10 +7,10 @@ from PIL import Image
 
 import vebi
 from vebi import heatmap
+from vebi.activations.recorder import Feature, Recorder
 from vebi.backward import pull_back
 from vebi.errors import ImageError, UsageError
 from vebi.maps import lead_back
-from vebi.taps import Feature, Recorder
 
 FEATURES = [Feature("relu1", 2), Feature("relu", 3), Feature("relu1", 5), Feature("relu", 0), Feature("conv2", 1)]
 

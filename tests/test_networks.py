@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from vebi.activations.recorder import choose_layers, list_layers
 from vebi.audit import audit
 from vebi.errors import ModelError, UsageError
 from vebi.models.classifier import Classifier, Preprocess
-from vebi.taps import choose_layers, list_layers
 
 #: What torch warns of when it compiles or scripts is of its own making.
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")

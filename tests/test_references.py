@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from support import import_torchvision, no_path
 from torch import nn
 
-from vebi.descriptors import Descriptor
+from vebi.activations.descriptors import Descriptor
+from vebi.activations.recorder import Feature, choose_layers
 from vebi.explanation import Settings, explain_batch
 from vebi.interpretation import Interpretation
 from vebi.models.classifier import Classifier, Preprocess
-from vebi.taps import Feature, choose_layers
 
 SIZE = 64
 #: Three layers of each network, early to late: name -> (its ReLU module, which call of it).

@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from PIL import Image
 from support import no_path
 
-from vebi.descriptors import Descriptor
+from vebi.activations.descriptors import Descriptor
+from vebi.activations.recorder import Feature, choose_layers
 from vebi.explanation import Settings, explain, explain_batch
 from vebi.interpretation import Interpretation
 from vebi.models.classifier import Classifier, Preprocess
 from vebi.models.load import load_classifier
-from vebi.taps import Feature, choose_layers
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "cifar10.py"

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.autograd.graph import get_gradient_edge
 
+from vebi.activations.recorder import Recorder
 from vebi.backward import RULES, STRIDE_FIXES, pull_back
 from vebi.errors import ModelError
-from vebi.taps import Recorder
 
 
 def rand(*shape, seed=0):

@@ -16,8 +16,8 @@ _HOMES = {
     "write_report": "report.page",
     "audit": "audit",
     "feature_maps": "maps",
-    "Feature": "taps",
-    "list_layers": "taps",
+    "Feature": "activations.recorder",
+    "list_layers": "activations.recorder",
     "VebiError": "errors",
     "VebiWarning": "errors",
 }

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
+from vebi.activations.recorder import Layer, Recorder
 from vebi.errors import ModelError
 from vebi.models.classifier import Classifier, evaluating
-from vebi.taps import Layer, Recorder
 
 #: Nodes of the autograd graph that a rule acts on.
 RULED = frozenset("Relu Threshold Hardtanh LeakyRelu PreluKernel Silu Gelu Hardswish Mish Tanh Elu Celu".split())

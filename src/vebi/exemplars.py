@@ -14,12 +14,12 @@ from jaxtyping import Int, UInt8
 from PIL import Image
 from torch import Tensor
 
+from vebi.activations.descriptors import DescriptorTable
+from vebi.activations.recorder import Feature, Recorder
 from vebi.data.collections import Images, evenly
 from vebi.data.loader import batches
-from vebi.descriptors import DescriptorTable
 from vebi.models.classifier import Classifier, evaluating
 from vebi.receptive import Field, receptive_fields
-from vebi.taps import Feature, Recorder
 
 TOP = 100
 SHOWN = 10

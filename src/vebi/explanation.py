@@ -18,15 +18,15 @@ from PIL import Image
 from torch import Tensor
 
 from vebi import heatmap
+from vebi.activations.descriptors import Progress, channel_energy, descriptors
+from vebi.activations.recorder import Feature, Recorder
 from vebi.audit import Finding, walk
 from vebi.backward import check_rule
 from vebi.data.collections import Images, gather, open_images
 from vebi.data.loader import batches, report_skipped
-from vebi.descriptors import Progress, channel_energy, descriptors
 from vebi.errors import ImageError, UsageError
 from vebi.interpretation import Interpretation
 from vebi.maps import back_from, forward_graph
-from vebi.taps import Feature, Recorder
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,15 @@ import numpy as np
 import torch
 
 from vebi import lasso, provenance, runs, selection
+from vebi.activations.descriptors import SHARD, Descriptor, DescriptorTable, Progress, tabulate
+from vebi.activations.recorder import choose_layers
 from vebi.data.collections import Images, listed, open_images
 from vebi.data.loader import check_batch_size, skipped_note
-from vebi.descriptors import SHARD, Descriptor, DescriptorTable, Progress, tabulate
 from vebi.errors import InputError, ModelError, UsageError, VebiWarning
 from vebi.exemplars import find_exemplars
 from vebi.interpretation import Interpretation, load, write
 from vebi.lasso.sums import Sums
 from vebi.models.classifier import Classifier, evaluating
-from vebi.taps import choose_layers
 
 #: Cohen's kappa of true and predicted classes, below which a model seems not to see what it was trained on.
 NEAR_CHANCE = 0.1

@@ -12,12 +12,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from vebi import files, runs
-from vebi.descriptors import Descriptor
+from vebi.activations.descriptors import Descriptor
+from vebi.activations.recorder import Feature
 from vebi.errors import RunError, UsageError
 from vebi.exemplars import Exemplar, sheet
 from vebi.models.classifier import Classifier
 from vebi.selection import MuPath, Stability
-from vebi.taps import Feature
 
 
 @dataclass(frozen=True)

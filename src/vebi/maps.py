@@ -14,13 +14,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vebi import heatmap
+from vebi.activations.descriptors import Progress
+from vebi.activations.recorder import Feature, Keep, Recorder
 from vebi.backward import check_rule, pull_back
 from vebi.data.collections import open_images
 from vebi.data.loader import batches
-from vebi.descriptors import Progress
 from vebi.errors import UsageError
 from vebi.models.classifier import Classifier, evaluating
-from vebi.taps import Feature, Keep, Recorder
 
 
 def feature_maps(

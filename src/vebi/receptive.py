@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
+from vebi.activations.recorder import Recorder
 from vebi.backward import ACTIVATION_BACKWARD, passing
 from vebi.models.classifier import Classifier, evaluating
-from vebi.taps import Recorder
 
 aten = torch.ops.aten
 _NORMS = (

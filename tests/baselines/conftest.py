@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from baselines.nets import Plain, classifier_of
 from support import SIZE, import_torchvision, no_path
 
+from vebi.activations.descriptors import Descriptor
+from vebi.activations.recorder import Feature
 from vebi.baselines.grad_cam import GradCam
-from vebi.descriptors import Descriptor
 from vebi.interpretation import Interpretation
-from vebi.taps import Feature
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from baselines.nets import classifier_of, same
 
+from vebi.activations.recorder import Feature
 from vebi.baselines.upsampled_activations import UpsampledActivations
-from vebi.taps import Feature
 
 
 @pytest.fixture

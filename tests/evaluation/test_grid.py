@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
+from vebi.activations.recorder import Feature
 from vebi.errors import UsageError
 from vebi.evaluation.grid import grid_energy, low_pass, low_pass_correlation, white_noise
 from vebi.maps import lead_back
 from vebi.models.classifier import Classifier, Preprocess
 from vebi.models.flowernet import FlowerNet
-from vebi.taps import Feature
 
 Y, X = np.mgrid[:48, :48].astype(float)
 BLOB = np.exp(-((Y - 24) ** 2 + (X - 24) ** 2) / 100)

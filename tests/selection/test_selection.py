@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from vebi.descriptors import DescriptorTable
+from vebi.activations.descriptors import DescriptorTable
+from vebi.activations.recorder import Feature
 from vebi.lasso import Knot, solve
 from vebi.lasso.stability import HALVES, halves
 from vebi.lasso.validation import mean
 from vebi.selection import FOLDS, Split, along, mu_path, stability
 from vebi.selection import split as module
 from vebi.selection.along import bounds
-from vebi.taps import Feature
 
 CLASSES = 3
 

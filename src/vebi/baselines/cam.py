@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from vebi.activations.recorder import Layer, choose_layers, list_layers
 from vebi.baselines.explainer import one_of_each
 from vebi.errors import UsageError
 from vebi.maps import forward_graph
 from vebi.models.classifier import Classifier
-from vebi.taps import Layer, choose_layers, list_layers
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from vebi.activations.descriptors import Progress
 from vebi.baselines.explainer import Explainer
 from vebi.benchmark.scoring import positive_maps
 from vebi.benchmark.truth import Truth
-from vebi.descriptors import Progress
 from vebi.evaluation.grid_pointing import grid_pointing
 from vebi.models.classifier import Classifier, evaluating
 

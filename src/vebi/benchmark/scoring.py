@@ -8,9 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vebi import heatmap
+from vebi.activations.descriptors import Progress
 from vebi.baselines.explainer import Explainer
 from vebi.benchmark.truth import Truth
-from vebi.descriptors import Progress
 from vebi.errors import ModelError
 from vebi.evaluation.iou import STEPS, iou_curve
 from vebi.evaluation.metrics import METRICS

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 
 from vebi import heatmap, lasso, provenance
+from vebi.activations.descriptors import Descriptor, DescriptorTable, Progress, tabulate
+from vebi.activations.recorder import choose_layers
 from vebi.baselines.explainer import Explainer
 from vebi.baselines.grad_cam import GradCam
 from vebi.baselines.grad_cam_plus_plus import GradCamPlusPlus
@@ -22,13 +24,11 @@ from vebi.benchmark.methods import OURS
 from vebi.benchmark.scoring import positive_maps
 from vebi.benchmark.truth import Truth
 from vebi.data.collections import Images
-from vebi.descriptors import Descriptor, DescriptorTable, Progress, tabulate
 from vebi.evaluation.iou import STEPS, iou_curve
 from vebi.explanation import CombinedMaps, Settings
 from vebi.files import write_json
 from vebi.fitting import LABELS, selected
 from vebi.interpretation import Interpretation
-from vebi.taps import choose_layers
 
 MUS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 FEATURES = (1, 2, 3, 5, 10)

@@ -37,8 +37,8 @@ def layers(
     with console.guarded():
         from dataclasses import asdict
 
+        from vebi.activations.recorder import choose_layers, list_layers
         from vebi.receptive import receptive_fields
-        from vebi.taps import choose_layers, list_layers
 
         classifier = load_model(
             spec,
@@ -92,9 +92,9 @@ def audit(
     with console.guarded():
         from dataclasses import asdict
 
+        from vebi.activations.recorder import choose_layers
         from vebi.audit import audit as examine
         from vebi.backward import check_rule
-        from vebi.taps import choose_layers
 
         check_rule(rule, None)
         classifier = load_model(

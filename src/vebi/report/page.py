@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vebi import provenance
+from vebi.activations.recorder import Feature
 from vebi.data.collections import evenly, open_images
 from vebi.errors import InputError, UsageError
 from vebi.exemplars import vivid
@@ -22,7 +23,6 @@ from vebi.report.curves import Line
 from vebi.report.html import fill, inline
 from vebi.report.survey import WHOLE, Example, Survey, survey
 from vebi.runs import make_place
-from vebi.taps import Feature
 
 CLASSES = 24  # shown at most, unless they are asked for by name: a page is to be read
 CROPS = 6

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from vebi.descriptors import Progress
+from vebi.activations.descriptors import Progress
 from vebi.lasso.stability import CORRELATED, HALVES, correlations, select_again
 from vebi.lasso.sums import Sums
 from vebi.selection.split import Split

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
-from vebi.descriptors import Progress
+from vebi.activations.descriptors import Progress
 from vebi.lasso.path import Knot, between, trace
 from vebi.lasso.sums import Sums, merge
 from vebi.lasso.validation import explained_variance, known, mean, within_one_error

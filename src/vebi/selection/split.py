@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 
-from vebi.descriptors import DescriptorTable
+from vebi.activations.descriptors import DescriptorTable
 from vebi.lasso.path import Knot, trace
 from vebi.lasso.sums import Sums
 from vebi.lasso.validation import deal

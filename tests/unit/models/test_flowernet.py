@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
+from vebi.activations.recorder import choose_layers
 from vebi.models.classifier import Classifier, Preprocess
 from vebi.models.flowernet import FlowerNet
 from vebi.receptive import receptive_fields
-from vebi.taps import choose_layers
 
 
 @pytest.mark.parametrize("size", [64, 112])

@@ -7,11 +7,19 @@ import torch.nn.functional as F
 from support import same_shards
 from torch import nn
 
+from vebi.activations.descriptors import (
+    Descriptor,
+    DescriptorTable,
+    channel_energy,
+    describe,
+    descriptors,
+    shard_name,
+    tabulate,
+)
+from vebi.activations.recorder import choose_layers
 from vebi.data.collections import DataSet, open_images
-from vebi.descriptors import Descriptor, DescriptorTable, channel_energy, describe, descriptors, shard_name, tabulate
 from vebi.errors import ImageError, ModelError, RunError
 from vebi.models.classifier import Classifier, Preprocess
-from vebi.taps import choose_layers
 
 
 def literal(activations, energy, unit_norm):

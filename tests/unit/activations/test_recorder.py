@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from vebi.activations.recorder import ACTIVATIONS, Feature, Recorder, choose_layers, list_layers
 from vebi.errors import ModelError, UsageError
 from vebi.models.classifier import Classifier, Preprocess
-from vebi.taps import ACTIVATIONS, Feature, Recorder, choose_layers, list_layers
 
 
 class Block(nn.Module):

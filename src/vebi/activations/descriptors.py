@@ -20,13 +20,13 @@ from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from vebi.activations.recorder import Feature, Layer, Recorder
 from vebi.data.collections import Images
 from vebi.data.loader import Batch, batches
 from vebi.errors import ModelError, RunError
 from vebi.files import write_arrays
 from vebi.lasso.sums import Sums, sum_up, sum_up_parts
 from vebi.models.classifier import Classifier, evaluating
-from vebi.taps import Feature, Layer, Recorder
 
 SHARD = 512
 Progress = Callable[[int, int], None]
