@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vebi.lasso import certify, solve, solve_all
-from vebi.lasso.sums import sum_up
+from vebi.lasso.gram import sum_up
 
 #: features: (pictures, classes)
 SIZES = {928: (4_800, 6), 4_096: (20_000, 100), 19_456: (50_000, 1_000)}

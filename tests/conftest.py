@@ -57,9 +57,9 @@ lasso.certificate
 lasso.path
 lasso.polish
 lasso.solution
-lasso.stability
-lasso.sums
-lasso.validation
+lasso.subsampling
+lasso.gram
+lasso.cross_validation
 models.load
 maps
 masks

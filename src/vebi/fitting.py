@@ -19,7 +19,7 @@ from vebi.data.loader import check_batch_size, skipped_note
 from vebi.errors import InputError, ModelError, UsageError, VebiWarning
 from vebi.exemplars import find_exemplars
 from vebi.interpretation import Interpretation, load, write
-from vebi.lasso.sums import Sums
+from vebi.lasso.gram import Sums
 from vebi.models.classifier import Classifier, evaluating
 
 #: Cohen's kappa of true and predicted classes, below which a model seems not to see what it was trained on.

@@ -11,8 +11,8 @@ from safetensors.numpy import save_file
 from vebi.activations.descriptors import DescriptorTable
 from vebi.activations.recorder import Feature
 from vebi.lasso import Knot, solve
-from vebi.lasso.stability import HALVES, halves
-from vebi.lasso.validation import mean
+from vebi.lasso.cross_validation import mean
+from vebi.lasso.subsampling import HALVES, halves
 from vebi.selection import FOLDS, Split, along, mu_path, stability
 from vebi.selection import split as module
 from vebi.selection.along import bounds

@@ -25,7 +25,7 @@ from vebi.data.collections import Images
 from vebi.data.loader import Batch, batches
 from vebi.errors import ModelError, RunError
 from vebi.files import write_arrays
-from vebi.lasso.sums import Sums, sum_up, sum_up_parts
+from vebi.lasso.gram import Sums, sum_up, sum_up_parts
 from vebi.models.classifier import Classifier, evaluating
 
 SHARD = 512

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from vebi.data.collections import evenly
 from vebi.files import whole
 from vebi.interpretation import Interpretation
-from vebi.lasso.validation import known, mean
+from vebi.lasso.cross_validation import known, mean
 from vebi.report.curves import Axis, Line, ceiling, line_chart, step
 from vebi.runs import make_place
 

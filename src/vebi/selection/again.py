@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from vebi.activations.descriptors import Progress
-from vebi.lasso.stability import CORRELATED, HALVES, correlations, select_again
-from vebi.lasso.sums import Sums
+from vebi.lasso.gram import Sums
+from vebi.lasso.subsampling import CORRELATED, HALVES, correlations, select_again
 from vebi.selection.split import Split
 
 

@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
 from vebi.activations.descriptors import Progress
+from vebi.lasso.cross_validation import explained_variance, known, mean, within_one_error
+from vebi.lasso.gram import Sums, merge
 from vebi.lasso.path import Knot, between, trace
-from vebi.lasso.sums import Sums, merge
-from vebi.lasso.validation import explained_variance, known, mean, within_one_error
 from vebi.selection.split import FOLDS, Split, goes_on
 
 #: Bounds mu that are looked at: ten a decade, over three decades at most.

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vebi.activations.descriptors import DescriptorTable
+from vebi.lasso.cross_validation import deal
+from vebi.lasso.gram import Sums
 from vebi.lasso.path import Knot, trace
-from vebi.lasso.sums import Sums
-from vebi.lasso.validation import deal
 
 PARTS, FOLDS = 20, 5
 #: A path is followed over so many knots at most, beyond which a class has more features than anybody looks at.

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from vebi.lasso.sums import Sums
+from vebi.lasso.gram import Sums
 
 
 def deal(labels: Int[np.ndarray, " n"], parts: int, seed: int = 0) -> Int[np.ndarray, " n"]:

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import r2_score
 
-from vebi.lasso.sums import sum_up
-from vebi.lasso.validation import deal, explained_variance, standard_error, within_one_error
+from vebi.lasso.cross_validation import deal, explained_variance, standard_error, within_one_error
+from vebi.lasso.gram import sum_up
 
 
 @settings(max_examples=50, deadline=None)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from vebi.lasso import solve
-from vebi.lasso.stability import HALVES, correlations, halves, select_again
-from vebi.lasso.sums import sum_up
+from vebi.lasso.gram import sum_up
+from vebi.lasso.subsampling import HALVES, correlations, halves, select_again
 
 
 def parts_of(x, labels, count):

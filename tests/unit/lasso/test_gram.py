@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vebi.errors import UsageError
 from vebi.lasso import solve_all
-from vebi.lasso.sums import ROWS, merge, sum_up, sum_up_parts
+from vebi.lasso.gram import ROWS, merge, sum_up, sum_up_parts
 
 
 def table(seed, n=40, p=7, classes=3):

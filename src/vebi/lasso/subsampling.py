@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vebi.lasso.gram import Sums, merge
 from vebi.lasso.solution import solve_all
-from vebi.lasso.sums import Sums, merge
 
 HALVES = 50
 #: Columns with a higher correlation tell the same.
