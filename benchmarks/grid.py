@@ -22,9 +22,9 @@ from vebi import load, load_classifier
 from vebi.activations.recorder import Feature
 from vebi.data.collections import Subset, open_images
 from vebi.data.loader import batches
-from vebi.evaluation.grid import grid_energy, low_pass_correlation, white_noise
 from vebi.flowers.training import split
 from vebi.maps import feature_maps
+from vebi.metrics.grid_artifact import grid_energy, low_pass_correlation, white_noise
 from vebi.models.classifier import Classifier, Preprocess
 
 FIXES = (None, "centred", "nearest")

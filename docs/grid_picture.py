@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vebi import explain, load, load_classifier
-from vebi.evaluation.grid import grid_energy
 from vebi.exemplars import enlarge
 from vebi.heatmap import colourize
+from vebi.metrics.grid_artifact import grid_energy
 from vebi.report.figure import FAINT, GAP, INK, heat_panel
 
 OUT = Path(__file__).parent / "pictures" / "grid.png"

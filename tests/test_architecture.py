@@ -21,7 +21,7 @@ ROWS = [
     "fitting interpretation selection exemplars runs",
     "audit maps receptive backward activations masks flowers",
     "data models",
-    "lasso heatmap evaluation",
+    "lasso heatmap metrics",
     "errors provenance files",
 ]
 ROW = {room: i for i, row in enumerate(ROWS) for room in row.split()}
@@ -99,7 +99,7 @@ def test_arithmetic_knows_nothing_of_models():
     for name in ("errors", "provenance"):
         assert not GRAPH[name]
     assert GRAPH["heatmap"] <= {"errors"}
-    for arithmetic in ("lasso", "evaluation"):
+    for arithmetic in ("lasso", "metrics"):
         inside = {name for name in GRAPH if room(name) == arithmetic}
         for name in inside:
             assert GRAPH[name] <= {"errors"} | inside, name

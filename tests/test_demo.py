@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from vebi import demo, explain, load, load_classifier
-from vebi.evaluation.iou import auc_iou
 from vebi.flowers import load_dataset
+from vebi.metrics.iou import auc_iou
 
 
 @pytest.fixture(scope="module")

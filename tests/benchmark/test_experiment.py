@@ -11,7 +11,7 @@ from vebi.benchmark.experiment import Plan, table1
 from vebi.benchmark.methods import built_in
 from vebi.benchmark.own import contest
 from vebi.errors import InputError, UsageError, VebiWarning
-from vebi.evaluation.metrics import METRICS
+from vebi.metrics.registry import METRICS
 
 TINY = Plan(images_per_class=5, folds=2, epochs=2, scored=1, mosaics=2, varied=1)
 NAMES = [method.name for method in built_in()]

@@ -6,8 +6,8 @@ from sklearn.metrics import average_precision_score
 from vebi import heatmap
 from vebi.benchmark.scoring import FORMS, as_maps, score
 from vebi.errors import ModelError
-from vebi.evaluation.iou import iou_curve
-from vebi.evaluation.metrics import METRICS
+from vebi.metrics.iou import iou_curve
+from vebi.metrics.registry import METRICS
 
 
 def noise(images, targets):

@@ -4,7 +4,7 @@ import pytest
 from vebi.benchmark.contest import Contest
 from vebi.benchmark.methods import Method
 from vebi.benchmark.table import PUBLISHED, make_curves, make_rows
-from vebi.evaluation.metrics import METRICS
+from vebi.metrics.registry import METRICS
 
 VEBI, OTHER = Method("vebi", "vebi", lambda i: None, True), Method("grad-cam", "Grad-CAM", lambda i: None, True)
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from contest_support import own, rerun
 
-from vebi.evaluation.metrics import METRICS
+from vebi.metrics.registry import METRICS
 from vebi.report.markdown import escaped, in_markdown, table
 from vebi.report.reading import CHOICES, GRID, MEANINGS, chance, figure, listed, ratio, spread
 

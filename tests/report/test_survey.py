@@ -11,8 +11,8 @@ from support import SIZE, ToyNet
 import vebi
 from vebi.data.collections import DataSet, evenly, open_images
 from vebi.errors import ImageError, InputError
-from vebi.evaluation.iou import auc_iou
 from vebi.masks import cut_mask, find_masks
+from vebi.metrics.iou import auc_iou
 from vebi.models.classifier import Preprocess
 from vebi.report import survey as module
 from vebi.report.survey import survey

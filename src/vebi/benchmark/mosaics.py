@@ -16,7 +16,7 @@ from vebi.activations.descriptors import Progress
 from vebi.baselines.explainer import Explainer
 from vebi.benchmark.scoring import positive_maps
 from vebi.benchmark.truth import Truth
-from vebi.evaluation.grid_pointing import grid_pointing
+from vebi.metrics.grid_pointing import grid_pointing
 from vebi.models.classifier import Classifier, evaluating
 
 SIDE = 2

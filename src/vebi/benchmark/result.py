@@ -12,8 +12,8 @@ from vebi.benchmark.contest import Contest
 from vebi.benchmark.methods import Method
 from vebi.benchmark.scoring import FORMS
 from vebi.benchmark.table import make_curves, make_rows
-from vebi.evaluation.iou import STEPS
 from vebi.files import whole, write_json
+from vebi.metrics.iou import STEPS
 from vebi.report.contest import Examples, write_contest
 from vebi.report.markdown import in_markdown
 

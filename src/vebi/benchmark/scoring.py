@@ -12,8 +12,8 @@ from vebi.activations.descriptors import Progress
 from vebi.baselines.explainer import Explainer
 from vebi.benchmark.truth import Truth
 from vebi.errors import ModelError
-from vebi.evaluation.iou import STEPS, iou_curve
-from vebi.evaluation.metrics import METRICS
+from vebi.metrics.iou import STEPS, iou_curve
+from vebi.metrics.registry import METRICS
 
 #: Maps as they are, and after one transform that is the same for every method.
 FORMS = ("raw", "transformed")

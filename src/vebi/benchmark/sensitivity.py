@@ -24,11 +24,11 @@ from vebi.benchmark.methods import OURS
 from vebi.benchmark.scoring import positive_maps
 from vebi.benchmark.truth import Truth
 from vebi.data.collections import Images
-from vebi.evaluation.iou import STEPS, iou_curve
 from vebi.explanation import CombinedMaps, Settings
 from vebi.files import write_json
 from vebi.fitting import LABELS, selected
 from vebi.interpretation import Interpretation
+from vebi.metrics.iou import STEPS, iou_curve
 
 MUS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 FEATURES = (1, 2, 3, 5, 10)

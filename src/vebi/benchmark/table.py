@@ -8,8 +8,8 @@ import numpy as np
 from vebi.benchmark.contest import MOSAICS, Contest
 from vebi.benchmark.methods import OURS, Method
 from vebi.benchmark.scoring import CURVE
-from vebi.evaluation.metrics import METRICS
-from vebi.evaluation.statistics import fold_means, holm, paired_p, ratio_interval
+from vebi.benchmark.statistics import fold_means, holm, paired_p, ratio_interval
+from vebi.metrics.registry import METRICS
 
 #: Figures of table 1 of Oramas, Wang and Tuytelaars (BNAIC 2019): area under the IoU curve, mean and deviation, in
 #: percent, on the authors' own an8Flower.

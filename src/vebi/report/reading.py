@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vebi.evaluation.metrics import METRICS
+from vebi.metrics.registry import METRICS
 from vebi.report.html import number, percent
 
 Row = dict[str, Any]

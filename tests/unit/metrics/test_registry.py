@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vebi.errors import UsageError
-from vebi.evaluation.metrics import METRICS
+from vebi.metrics.registry import METRICS
 
 SHAPE = (3, 3, 4)
 #: Few distinct values, so that ties are common.

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vebi.benchmark.statistics import fold_means, holm, paired_p, ratio_interval
 from vebi.errors import UsageError
-from vebi.evaluation.statistics import fold_means, holm, paired_p, ratio_interval
 
 
 def folds(*values):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vebi.errors import UsageError
-from vebi.evaluation.iou import auc_iou, best_iou, iou_curve
+from vebi.metrics.iou import auc_iou, best_iou, iou_curve
 
 
 def literal(heat, mask, t):

@@ -1,10 +1,10 @@
 """All metrics that hold heatmaps against masks, in the order of a table's columns."""
 
-from vebi.evaluation.iou import auc_iou, best_iou
-from vebi.evaluation.metric import Metric
-from vebi.evaluation.pointing import pointing_game
-from vebi.evaluation.precision import average_precision
-from vebi.evaluation.relevance import relevance_mass, relevance_rank
+from vebi.metrics.base import Metric
+from vebi.metrics.iou import auc_iou, best_iou
+from vebi.metrics.pointing import pointing_game
+from vebi.metrics.precision import average_precision
+from vebi.metrics.relevance import relevance_mass, relevance_rank
 
 METRICS: tuple[Metric, ...] = tuple(
     Metric(function.__name__, title, function, low=0.0, high=1.0, higher_is_better=True, scale_free=scale_free)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vebi.evaluation.pointing import pointing_game
+from vebi.metrics.pointing import pointing_game
 
 
 def score(heat, mask):

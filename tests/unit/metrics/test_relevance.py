@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vebi.evaluation.relevance import relevance_mass, relevance_rank
+from vebi.metrics.relevance import relevance_mass, relevance_rank
 
 MASK = [[1, 0], [1, 0]]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vebi.errors import UsageError
-from vebi.evaluation.metric import Metric, check, check_maps, to_highest
+from vebi.metrics.base import Metric, check, check_maps, to_highest
 
 MAPS, MASKS = torch.rand(3, 2, 4), torch.ones(3, 2, 4, dtype=torch.bool)
 

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vebi.errors import UsageError
-from vebi.evaluation.metric import check
+from vebi.metrics.base import check
 
 #: Thresholds, evenly spread on [0, 1].
 STEPS = 101

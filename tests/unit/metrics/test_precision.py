@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score
 
-from vebi.evaluation.precision import average_precision
+from vebi.metrics.precision import average_precision
 
 
 def score(heat, mask):

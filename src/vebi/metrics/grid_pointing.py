@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vebi.errors import UsageError
-from vebi.evaluation.metric import check_maps, to_highest
+from vebi.metrics.base import check_maps, to_highest
 
 
 def grid_pointing(

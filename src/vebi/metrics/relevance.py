@@ -3,7 +3,7 @@
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vebi.evaluation.metric import check, to_highest
+from vebi.metrics.base import check, to_highest
 
 
 def relevance_mass(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"]) -> Float[Tensor, " n"]:
