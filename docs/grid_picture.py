@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vebi import explain, load, load_classifier
+from vebi.backprop.heatmaps import colourize
 from vebi.exemplars import enlarge
-from vebi.heatmap import colourize
 from vebi.metrics.grid_artifact import grid_energy
 from vebi.report.figure import FAINT, GAP, INK, heat_panel
 

@@ -12,8 +12,8 @@ from jaxtyping import install_import_hook
 from support import COLOURS, SIZE, ToyNet, draw_square
 
 CHECKED = """
-audit
-backward
+backprop.graph_audit
+backprop.rules
 baselines.cam
 baselines.deconvnet
 baselines.explainer
@@ -51,7 +51,7 @@ exemplars
 explanation
 fitting
 models.flowernet
-heatmap
+backprop.heatmaps
 interpretation
 lasso.certificate
 lasso.path
@@ -61,9 +61,9 @@ lasso.subsampling
 lasso.gram
 lasso.cross_validation
 models.load
-maps
+backprop.feature_maps
 masks
-receptive
+backprop.receptive_field
 report.contest
 runs
 selection.again

@@ -19,9 +19,9 @@ ROWS = [
     "baselines",
     "explanation",
     "fitting interpretation selection exemplars runs",
-    "audit maps receptive backward activations masks flowers",
+    "backprop activations masks flowers",
     "data models",
-    "lasso heatmap metrics",
+    "lasso metrics",
     "errors provenance files",
 ]
 ROW = {room: i for i, row in enumerate(ROWS) for room in row.split()}
@@ -98,7 +98,7 @@ def test_rooms_of_a_row_do_not_go_round_in_circles():
 def test_arithmetic_knows_nothing_of_models():
     for name in ("errors", "provenance"):
         assert not GRAPH[name]
-    assert GRAPH["heatmap"] <= {"errors"}
+    assert GRAPH["backprop.heatmaps"] <= {"errors"}
     for arithmetic in ("lasso", "metrics"):
         inside = {name for name in GRAPH if room(name) == arithmetic}
         for name in inside:

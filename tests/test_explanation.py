@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from vebi import heatmap
 from vebi.activations.recorder import Feature
+from vebi.backprop import heatmaps
+from vebi.backprop.heatmaps import for_display
 from vebi.data.collections import open_images
 from vebi.errors import ImageError, UsageError, VebiWarning
 from vebi.explanation import Explanation, explain, explain_batch
 from vebi.fitting import interpret
-from vebi.heatmap import for_display
 from vebi.models.classifier import Classifier, Preprocess
 
 
@@ -258,7 +258,7 @@ def test_the_model_is_left_as_it_was(found, squares, monkeypatch):
         def fail(*_, **__):
             raise RuntimeError("in the middle")
 
-        for target, name in ((F, "relu"), (heatmap, "from_gradient")):
+        for target, name in ((F, "relu"), (heatmaps, "from_gradient")):
             with monkeypatch.context() as patched:
                 patched.setattr(target, name, fail)
                 with pytest.raises(RuntimeError, match="in the middle"):

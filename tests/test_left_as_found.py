@@ -13,12 +13,12 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from vebi.activations.descriptors import Descriptor, describe, tabulate
 from vebi.activations.recorder import Feature, Recorder, choose_layers, list_layers
+from vebi.backprop.receptive_field import receptive_fields
 from vebi.data.collections import open_images
 from vebi.explanation import explain, explanations
 from vebi.fitting import interpret
 from vebi.interpretation import Interpretation
 from vebi.models.classifier import Classifier, Preprocess
-from vebi.receptive import receptive_fields
 
 SIZE = 10
 LAYERS = (("block.act", 4), ("block.act#2", 4), ("silu", 4))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from vebi.activations.recorder import choose_layers, list_layers
-from vebi.audit import audit
+from vebi.backprop.graph_audit import audit
 from vebi.errors import ModelError, UsageError
 from vebi.models.classifier import Classifier, Preprocess
 

@@ -1,6 +1,6 @@
 """The backward rules through whole networks, in every spelling, against their equations written out.
 
-Nothing is shared with ``vebi.backward``: activation functions and their derivatives come from formulas in plain
+Nothing is shared with ``vebi.backprop.rules``: activation functions and their derivatives come from formulas in plain
 arithmetic, and a linear part goes back through the dense matrix that unit vectors, sent forward, make of it.
 """
 
@@ -15,7 +15,7 @@ from torch import nn
 from torch.autograd.graph import get_gradient_edge
 
 from vebi.activations.recorder import Recorder
-from vebi.backward import RULES, STRIDE_FIXES, pull_back
+from vebi.backprop.rules import RULES, STRIDE_FIXES, pull_back
 from vebi.errors import ModelError
 
 

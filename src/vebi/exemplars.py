@@ -16,10 +16,10 @@ from torch import Tensor
 
 from vebi.activations.descriptors import DescriptorTable
 from vebi.activations.recorder import Feature, Recorder
+from vebi.backprop.receptive_field import Field, receptive_fields
 from vebi.data.collections import Images, evenly
 from vebi.data.loader import batches
 from vebi.models.classifier import Classifier, evaluating
-from vebi.receptive import Field, receptive_fields
 
 TOP = 100
 SHOWN = 10

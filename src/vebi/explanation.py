@@ -17,16 +17,16 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
-from vebi import heatmap
 from vebi.activations.descriptors import Progress, channel_energy, descriptors
 from vebi.activations.recorder import Feature, Recorder
-from vebi.audit import Finding, walk
-from vebi.backward import check_rule
+from vebi.backprop import heatmaps
+from vebi.backprop.feature_maps import back_from, forward_graph
+from vebi.backprop.graph_audit import Finding, walk
+from vebi.backprop.rules import check_rule
 from vebi.data.collections import Images, gather, open_images
 from vebi.data.loader import batches, report_skipped
 from vebi.errors import ImageError, UsageError
 from vebi.interpretation import Interpretation
-from vebi.maps import back_from, forward_graph
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class Explanation:
         if not self.evidence:
             return np.zeros(self.picture.shape[:2], np.float32)
         maps = np.stack([e.heatmap for e in self.evidence])
-        return heatmap.combine(maps, np.array([e.contribution for e in self.evidence]), reduction)
+        return heatmaps.combine(maps, np.array([e.contribution for e in self.evidence]), reduction)
 
     def scaled(self) -> list[Float[np.ndarray, "h w"]]:
-        """Every heatmap of the evidence scaled to [0, 1] for looking at, see ``heatmap.for_display``."""
-        return [heatmap.for_display(e.heatmap) for e in self.evidence]
+        """Every heatmap of the evidence scaled to [0, 1] for looking at, see ``heatmaps.for_display``."""
+        return [heatmaps.for_display(e.heatmap) for e in self.evidence]
 
 
 @dataclass(frozen=True)
@@ -208,11 +208,11 @@ def combine_all(
     inputs: Float[Tensor, "n c h w"],
     reduction: str = "max",
 ) -> Float[Tensor, "n h w"]:
-    """For every picture its features' maps combined to one (``heatmap.combine``), zeros where it has none."""
+    """For every picture its features' maps combined to one (``heatmaps.combine``), zeros where it has none."""
     found = np.zeros((len(inputs), *inputs.shape[2:]), np.float32)
     for n, (some, evidence) in enumerate(zip(maps, chosen, strict=True)):
         if evidence:
-            found[n] = heatmap.combine(np.stack(some), np.array([c for _, c in evidence]), reduction)
+            found[n] = heatmaps.combine(np.stack(some), np.array([c for _, c in evidence]), reduction)
     return torch.from_numpy(found).to(inputs.device)
 
 

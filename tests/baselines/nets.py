@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from support import SIZE
 from torch import nn
 
-from vebi.heatmap import rescale
+from vebi.backprop.heatmaps import rescale
 from vebi.models.classifier import Classifier, Preprocess
 
 

@@ -4,10 +4,10 @@ import pytest
 from baselines.nets import gradients_by_hand, same, without_reuse
 from torch.autograd.graph import get_gradient_edge
 
-from vebi.backward import pull_back
+from vebi.backprop.heatmaps import from_gradient
+from vebi.backprop.rules import pull_back
 from vebi.baselines.deconvnet import Deconvnet
 from vebi.errors import UsageError
-from vebi.heatmap import from_gradient
 
 quiet = pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
 

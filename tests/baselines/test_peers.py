@@ -6,19 +6,19 @@ import torch
 import torch.nn.functional as F
 from baselines.nets import maps_by_hand, same, scaled
 
-from vebi import heatmap
+from vebi.backprop import heatmaps
 from vebi.baselines import peers
 from vebi.baselines.grad_cam import GradCam
 from vebi.baselines.gradient import Gradient
 
 
 def test_saliency(plain, pictures, targets, captum):
-    explain = peers.captum(captum.Saliency(plain.module), reduction=heatmap.strongest)
+    explain = peers.captum(captum.Saliency(plain.module), reduction=heatmaps.strongest)
     same(explain(pictures, targets), Gradient(plain)(pictures, targets))
-    signed = peers.captum(captum.Saliency(plain.module), reduction=heatmap.from_gradient, abs=False)
+    signed = peers.captum(captum.Saliency(plain.module), reduction=heatmaps.from_gradient, abs=False)
     x = pictures.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(plain.module(x).gather(1, targets[:, None]).sum(), x)
-    same(signed(pictures, targets), heatmap.from_gradient(gradient))
+    same(signed(pictures, targets), heatmaps.from_gradient(gradient))
 
 
 def test_integrated_gradients(plain, pictures, targets, captum):

@@ -3,7 +3,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from vebi import heatmap
+from vebi.backprop import heatmaps
 from vebi.benchmark.scoring import FORMS, as_maps, score
 from vebi.errors import ModelError
 from vebi.metrics.iou import iou_curve
@@ -37,7 +37,7 @@ def test_scores_are_those_of_the_positive_part(truth):
         assert found["raw.relevance_mass"][n] == pytest.approx(
             float(maps[n][truth.masks[n]].sum() / maps[n].sum()), rel=1e-5
         )
-    scaled = torch.from_numpy(heatmap.rescale(maps.numpy()))
+    scaled = torch.from_numpy(heatmaps.rescale(maps.numpy()))
     curve = iou_curve(scaled, truth.masks, torch.linspace(0, 1, 101))
     np.testing.assert_allclose(found["raw.curve"], curve.mean(dim=0), rtol=1e-5)
     np.testing.assert_allclose(found["raw.curve"].mean(), found["raw.auc_iou"].mean(), rtol=1e-5)
@@ -46,7 +46,7 @@ def test_scores_are_those_of_the_positive_part(truth):
 def test_the_transformed_form_is_of_transformed_maps(truth):
     found = score(noise, truth)
     maps = noise(truth.inputs(range(12)), torch.from_numpy(truth.targets)).clamp(min=0)
-    again = torch.from_numpy(heatmap.common_transform(maps.numpy()))
+    again = torch.from_numpy(heatmaps.common_transform(maps.numpy()))
     expected = iou_curve(again, truth.masks, torch.linspace(0, 1, 101)).mean(dim=1)
     np.testing.assert_allclose(found["transformed.auc_iou"], expected, rtol=1e-5)
 

@@ -12,7 +12,7 @@ from PIL import Image
 from support import SIZE, ToyNet
 
 import vebi
-from vebi.audit import Finding
+from vebi.backprop.graph_audit import Finding
 from vebi.data.collections import open_images
 from vebi.errors import InputError, UsageError
 from vebi.models.classifier import Preprocess

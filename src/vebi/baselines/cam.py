@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vebi.activations.recorder import Layer, choose_layers, list_layers
+from vebi.backprop.feature_maps import forward_graph
 from vebi.baselines.explainer import one_of_each
 from vebi.errors import UsageError
-from vebi.maps import forward_graph
 from vebi.models.classifier import Classifier
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")

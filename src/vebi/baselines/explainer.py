@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
-from vebi import heatmap
-from vebi.backward import check_rule, pull_back
-from vebi.maps import forward_graph
+from vebi.backprop import heatmaps
+from vebi.backprop.feature_maps import forward_graph
+from vebi.backprop.rules import check_rule, pull_back
 from vebi.models.classifier import Classifier
 
 
@@ -30,7 +30,7 @@ class Explainer(Protocol):
 @dataclass(frozen=True)
 class LedBack:
     """The class score led back to the pixels under a ``rule``, as a map by the same reduction as vebi's own
-    (``heatmap.from_gradient``).
+    (``heatmaps.from_gradient``).
 
     ``stride_fix``: see ``backward``; None is the method as published.
     """
@@ -43,7 +43,7 @@ class LedBack:
         check_rule(self.rule, self.stride_fix)
 
     def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
-        return heatmap.from_gradient(
+        return heatmaps.from_gradient(
             score_gradient(self.classifier, images, targets, rule=self.rule, stride_fix=self.stride_fix)
         )
 

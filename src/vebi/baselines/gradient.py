@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vebi import heatmap
+from vebi.backprop import heatmaps
 from vebi.baselines.explainer import score_gradient
 from vebi.models.classifier import Classifier
 
@@ -17,4 +17,4 @@ class Gradient:
     classifier: Classifier = field(repr=False)
 
     def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
-        return heatmap.strongest(score_gradient(self.classifier, images, targets))
+        return heatmaps.strongest(score_gradient(self.classifier, images, targets))

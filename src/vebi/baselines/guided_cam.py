@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vebi.backward import check_rule
+from vebi.backprop.rules import check_rule
 from vebi.baselines.cam import Cam
 from vebi.baselines.guided_backprop import GuidedBackprop
 

@@ -8,18 +8,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vebi import heatmap
+from vebi.backprop import heatmaps
 from vebi.baselines.cam import enlarge
 from vebi.baselines.explainer import Explainer
 
 Reduction = Callable[[Float[Tensor, "n c h w"]], Float[Tensor, "n h w"]]
 
 
-def captum(attribution: Any, *, reduction: Reduction = heatmap.added, **options: Any) -> Explainer:
+def captum(attribution: Any, *, reduction: Reduction = heatmaps.added, **options: Any) -> Explainer:
     """A method of captum, made for the model's module: ``captum(IntegratedGradients(classifier.module), n_steps=20)``.
 
-    ``reduction`` makes one map of the colours (or of a layer's channels): ``heatmap.added``, ``heatmap.strongest`` or
-    ``heatmap.from_gradient``; maps of a layer are enlarged bilinearly. ``options`` go to ``attribute``. The
+    ``reduction`` makes one map of the colours (or of a layer's channels): ``heatmaps.added``, ``heatmaps.strongest`` or
+    ``heatmaps.from_gradient``; maps of a layer are enlarged bilinearly. ``options`` go to ``attribute``. The
     network runs in the mode that it is in.
     """
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from vebi.backprop.feature_maps import forward_graph
 from vebi.baselines.cam import check_interpolation, enlarge
 from vebi.explanation import combine_all, contributors, tapped
 from vebi.interpretation import Interpretation
-from vebi.maps import forward_graph
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vebi import heatmap
 from vebi.activations.descriptors import Progress
+from vebi.backprop import heatmaps
 from vebi.baselines.explainer import Explainer
 from vebi.benchmark.truth import Truth
 from vebi.errors import ModelError
@@ -33,7 +33,7 @@ def score(
     for here, inputs, targets in truth.batches(batch_size):
         maps, masks = positive_maps(explainer, inputs, targets), truth.masks[here]
         for form, values in zip(FORMS, (maps, _transformed(maps)), strict=True):
-            scaled = torch.from_numpy(heatmap.rescale(values.numpy()))
+            scaled = torch.from_numpy(heatmaps.rescale(values.numpy()))
             for metric in METRICS:
                 shown = values if metric.scale_free else scaled
                 found[f"{form}.{metric.name}"][here] = metric.function(shown, masks).numpy()
@@ -65,4 +65,4 @@ def as_maps(found: Any, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n h 
 
 
 def _transformed(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
-    return torch.from_numpy(heatmap.common_transform(maps.numpy()))
+    return torch.from_numpy(heatmaps.common_transform(maps.numpy()))

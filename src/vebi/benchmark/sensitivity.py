@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from vebi import heatmap, lasso, provenance
+from vebi import lasso, provenance
 from vebi.activations.descriptors import Descriptor, DescriptorTable, Progress, tabulate
 from vebi.activations.recorder import choose_layers
+from vebi.backprop import heatmaps
 from vebi.baselines.explainer import Explainer
 from vebi.baselines.grad_cam import GradCam
 from vebi.baselines.grad_cam_plus_plus import GradCamPlusPlus
@@ -88,7 +89,7 @@ def measure(
 def _score(explainer: Explainer, truth: Truth, grids: dict[str, torch.Tensor], batch_size: int) -> dict[str, float]:
     sums = dict.fromkeys(grids, 0.0)
     for here, inputs, targets in truth.batches(batch_size):
-        maps = torch.from_numpy(heatmap.rescale(positive_maps(explainer, inputs, targets).numpy()))
+        maps = torch.from_numpy(heatmaps.rescale(positive_maps(explainer, inputs, targets).numpy()))
         for name, thresholds in grids.items():
             sums[name] += float(iou_curve(maps, truth.masks[here], thresholds).mean(dim=1).sum())
     return {name: 100 * total / len(truth) for name, total in sums.items()}

@@ -38,7 +38,7 @@ def layers(
         from dataclasses import asdict
 
         from vebi.activations.recorder import choose_layers, list_layers
-        from vebi.receptive import receptive_fields
+        from vebi.backprop.receptive_field import receptive_fields
 
         classifier = load_model(
             spec,
@@ -93,8 +93,8 @@ def audit(
         from dataclasses import asdict
 
         from vebi.activations.recorder import choose_layers
-        from vebi.audit import audit as examine
-        from vebi.backward import check_rule
+        from vebi.backprop.graph_audit import audit as examine
+        from vebi.backprop.rules import check_rule
 
         check_rule(rule, None)
         classifier = load_model(

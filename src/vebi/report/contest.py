@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
+from vebi.backprop.heatmaps import for_display, overlay, rescale
 from vebi.files import whole
-from vebi.heatmap import for_display, overlay, rescale
 from vebi.metrics.iou import auc_iou
 from vebi.report import reading
 from vebi.report.curves import Line, ceiling, line_chart

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from vebi.backprop.heatmaps import overlay
 from vebi.exemplars import enlarge
 from vebi.explanation import Explanation
-from vebi.heatmap import overlay
 from vebi.interpretation import Interpretation
 
 SIDE, GAP, THUMB = 224, 14, 40

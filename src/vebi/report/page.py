@@ -9,13 +9,13 @@ import numpy as np
 
 from vebi import provenance
 from vebi.activations.recorder import Feature
+from vebi.backprop.heatmaps import overlay
 from vebi.data.collections import evenly, open_images
 from vebi.errors import InputError, UsageError
 from vebi.exemplars import vivid
 from vebi.explanation import Explanation
 from vebi.files import whole
 from vebi.fitting import StageProgress
-from vebi.heatmap import overlay
 from vebi.interpretation import Interpretation
 from vebi.masks import find_masks
 from vebi.report import choice

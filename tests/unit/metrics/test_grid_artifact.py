@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from vebi.activations.recorder import Feature
+from vebi.backprop.feature_maps import lead_back
 from vebi.errors import UsageError
-from vebi.maps import lead_back
 from vebi.metrics.grid_artifact import grid_energy, low_pass, low_pass_correlation, white_noise
 from vebi.models.classifier import Classifier, Preprocess
 from vebi.models.flowernet import FlowerNet

@@ -3,9 +3,9 @@ import torch
 from torch import nn
 
 from vebi.activations.recorder import choose_layers
+from vebi.backprop.receptive_field import receptive_fields
 from vebi.models.classifier import Classifier, Preprocess
 from vebi.models.flowernet import FlowerNet
-from vebi.receptive import receptive_fields
 
 
 @pytest.mark.parametrize("size", [64, 112])

@@ -6,11 +6,11 @@ import torch
 from PIL import Image
 
 import vebi
-from vebi import heatmap
 from vebi.activations.recorder import Feature, Recorder
-from vebi.backward import pull_back
+from vebi.backprop import heatmaps
+from vebi.backprop.feature_maps import lead_back
+from vebi.backprop.rules import pull_back
 from vebi.errors import ImageError, UsageError
-from vebi.maps import lead_back
 
 FEATURES = [Feature("relu1", 2), Feature("relu", 3), Feature("relu1", 5), Feature("relu", 0), Feature("conv2", 1)]
 
@@ -23,7 +23,7 @@ def alone(classifier, picture, feature, rule="guided", fix="centred"):
     seed = torch.zeros_like(recorder.kept[feature.layer])
     seed[0, feature.channel] = recorder.kept[feature.layer][0, feature.channel]
     gradient = pull_back([recorder.edges[feature.layer]], [seed], inputs, rule=rule, stride_fix=fix)
-    return heatmap.from_gradient(gradient)[0].numpy()
+    return heatmaps.from_gradient(gradient)[0].numpy()
 
 
 @pytest.mark.parametrize(("rule", "fix"), [("guided", "centred"), ("gradient", None), ("deconvnet", "nearest")])
@@ -47,7 +47,7 @@ def test_one_pass_a_feature_for_all_pictures_the_deepest_first(toy, monkeypatch)
         passes.append([tuple(seed.shape) for seed in seeds])
         return whole(starts, seeds, inputs, **options)
 
-    monkeypatch.setattr("vebi.maps.pull_back", watched)
+    monkeypatch.setattr("vebi.backprop.feature_maps.pull_back", watched)
     lead_back(toy, torch.randn(4, 3, 32, 32), FEATURES)
     assert passes == 3 * [[(4, 12, 8, 8)]] + 2 * [[(4, 8, 16, 16)]]
 

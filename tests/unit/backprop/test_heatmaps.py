@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from vebi.errors import UsageError
-from vebi.heatmap import (
+from vebi.backprop.heatmaps import (
     RAMP,
     added,
     colourize,
@@ -20,6 +19,7 @@ from vebi.heatmap import (
     rescale,
     strongest,
 )
+from vebi.errors import UsageError
 
 maps = arrays(
     np.float64, st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 5)), elements=st.integers(-9, 9)

@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vebi import heatmap
 from vebi.activations.descriptors import Progress
 from vebi.activations.recorder import Feature, Keep, Recorder
-from vebi.backward import check_rule, pull_back
+from vebi.backprop import heatmaps
+from vebi.backprop.rules import check_rule, pull_back
 from vebi.data.collections import open_images
 from vebi.data.loader import batches
 from vebi.errors import UsageError
@@ -125,7 +125,7 @@ def back_from(
             seeds.setdefault(layer, torch.zeros_like(activation))[n, channel] = activation[n, channel]
         starts = [recorder.edges[layer] for layer in seeds]
         gradient = pull_back(starts, list(seeds.values()), inputs, rule=rule, stride_fix=stride_fix)
-        found = heatmap.from_gradient(gradient).cpu().numpy()
+        found = heatmaps.from_gradient(gradient).cpu().numpy()
         for n in taking:
             maps[n][orders[n][k]] = found[n]
     return maps

@@ -8,7 +8,7 @@ from torch import nn
 
 import vebi
 from vebi.activations.recorder import choose_layers
-from vebi.audit import LINEAR, PRODUCTS, ROUTED, RULED, Finding, audit
+from vebi.backprop.graph_audit import LINEAR, PRODUCTS, ROUTED, RULED, Finding, audit
 from vebi.models.classifier import Classifier, Preprocess
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.autograd.graph import get_gradient_edge
 
 from vebi.activations.recorder import ACTIVATIONS
-from vebi.backward import ACTIVATION_BACKWARD, RULES, pull_back
+from vebi.backprop.rules import ACTIVATION_BACKWARD, RULES, pull_back
 from vebi.errors import ModelError, UsageError
 
 

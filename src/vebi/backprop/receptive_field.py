@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from vebi.activations.recorder import Recorder
-from vebi.backward import ACTIVATION_BACKWARD, passing
+from vebi.backprop.rules import ACTIVATION_BACKWARD, passing
 from vebi.models.classifier import Classifier, evaluating
 
 aten = torch.ops.aten

@@ -7,8 +7,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from vebi.backprop.receptive_field import Field, receptive_fields
 from vebi.models.classifier import Classifier, Preprocess
-from vebi.receptive import Field, receptive_fields
 
 
 def fields(module, *names, size=64):
