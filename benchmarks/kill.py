@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def weights(run: Path) -> np.ndarray:
-    from vebi.interpretation import load
+    from vebi.interpretation.result import load
 
     return load(run).weights
 

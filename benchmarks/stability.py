@@ -13,13 +13,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from vebi import selection
 from vebi.activations.descriptors import tabulate
 from vebi.activations.recorder import choose_layers
 from vebi.data.collections import Subset, open_images
 from vebi.demo import FOLD, MU
-from vebi.fitting import selected
 from vebi.flowers.training import split
+from vebi.interpretation.fit import selected
+from vebi.interpretation.mu_path import mu_path
+from vebi.interpretation.partition import Split
+from vebi.interpretation.stability import stability
 from vebi.lasso import solve_all
 from vebi.models.load import load_classifier
 
@@ -38,10 +40,10 @@ def measure(demo: Path, rounds: int) -> dict[str, float]:
             sums = table.sums(len(classifier.class_names))
             chosen = selected(table, solve_all(sums.gram, sums.b, sums.e, MU))
             started = time.perf_counter()
-            selection.stability(selection.Split(table, sums, "predictions"), MU, chosen["columns"], chosen["weights"])
+            stability(Split(table, sums, "predictions"), MU, chosen["columns"], chosen["weights"])
             seconds["stability"].append(time.perf_counter() - started)
             started = time.perf_counter()
-            selection.mu_path(selection.Split(table, sums, "predictions"), MU)
+            mu_path(Split(table, sums, "predictions"), MU)
             seconds["path"].append(time.perf_counter() - started)
     return {name: statistics.median(some[1:]) for name, some in seconds.items()}
 

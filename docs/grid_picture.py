@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vebi import explain, load, load_classifier
 from vebi.backprop.heatmaps import colourize
-from vebi.exemplars import enlarge
+from vebi.interpretation.exemplars import enlarge
 from vebi.metrics.grid_artifact import grid_energy
 from vebi.report.figure import FAINT, GAP, INK, heat_panel
 

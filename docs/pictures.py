@@ -10,8 +10,8 @@ from pathlib import Path
 from PIL import Image
 
 from vebi import explain, load, load_classifier
-from vebi.exemplars import enlarge, sheet
 from vebi.flowers import generate
+from vebi.interpretation.exemplars import enlarge, sheet
 from vebi.report.figure import figure, heat_panel
 
 OUT = Path(__file__).parent / "pictures"

@@ -47,12 +47,12 @@ metrics.pointing
 metrics.precision
 metrics.relevance
 benchmark.statistics
-exemplars
+interpretation.exemplars
 explanation
-fitting
+interpretation.fit
 models.flowernet
 backprop.heatmaps
-interpretation
+interpretation.result
 lasso.certificate
 lasso.path
 lasso.polish
@@ -65,10 +65,10 @@ backprop.feature_maps
 masks
 backprop.receptive_field
 report.contest
-runs
-selection.again
-selection.along
-selection.split
+interpretation.run_folder
+interpretation.stability
+interpretation.mu_path
+interpretation.partition
 activations.recorder
 """
 install_import_hook([f"vebi.{name}" for name in CHECKED.split()], "support.typecheck")

@@ -60,7 +60,7 @@ def same_shards(one: Path, other: Path) -> None:
 
 def no_path(classes: int):
     """Of an interpretation that was made by hand: nothing is known along mu."""
-    from vebi.selection import MuPath
+    from vebi.interpretation.mu_path import MuPath
 
     nothing = np.full((5, 1), np.nan)
     return MuPath(

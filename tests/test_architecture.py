@@ -18,7 +18,7 @@ ROWS = [
     "benchmark report",
     "baselines",
     "explanation",
-    "fitting interpretation selection exemplars runs",
+    "interpretation",
     "backprop activations masks flowers",
     "data models",
     "lasso metrics",

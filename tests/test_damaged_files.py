@@ -23,13 +23,14 @@ from PIL import Image
 from safetensors.torch import save_file
 from support import ToyNet, draw_square
 
-from vebi import explain, interpret, load, masks, runs
+from vebi import explain, interpret, load, masks
 from vebi.activations.recorder import Feature
 from vebi.cli.options import load_model
 from vebi.data.collections import open_images
 from vebi.errors import InputError, VebiError, VebiWarning
 from vebi.flowers import load_dataset
 from vebi.flowers.card import describe
+from vebi.interpretation import run_folder
 from vebi.masks import find_masks
 from vebi.models.classifier import Preprocess
 from vebi.models.flowernet import FlowerNet
@@ -207,7 +208,7 @@ def test_checkpoint(files, damaged):
 
 def look_at(files: Path) -> None:
     """Loads the run and explains a picture by it: all parts must belong together."""
-    classifier = runs.find_classifier(files / "run", f"{files}/network.py:ToyNet")
+    classifier = run_folder.find_classifier(files / "run", f"{files}/network.py:ToyNet")
     found = load(files / "run", classifier)
     assert found.weights.shape == (len(found.classes), len(found.features)) and found.weights.dtype == np.float64
     assert np.isfinite(found.weights).all() and np.isfinite(found.gaps).all() and len(found.gaps) == len(found.classes)
@@ -254,8 +255,8 @@ def test_a_run_is_gone_on_with_only_where_its_settings_are_equal(files, change):
     else:
         content = json.dumps(change(before)).encode()
     with changed(path, content), told_or_right():
-        runs.claim(files / "run", before["settings"])
-        held = runs.read_settings(files / "run")
+        run_folder.claim(files / "run", before["settings"])
+        held = run_folder.read_settings(files / "run")
         for name in ("mu", "classes", "layers", "signed", "energy"):
             assert held[name] == before["settings"][name]
 

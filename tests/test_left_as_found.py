@@ -16,8 +16,8 @@ from vebi.activations.recorder import Feature, Recorder, choose_layers, list_lay
 from vebi.backprop.receptive_field import receptive_fields
 from vebi.data.collections import open_images
 from vebi.explanation import explain, explanations
-from vebi.fitting import interpret
-from vebi.interpretation import Interpretation
+from vebi.interpretation.fit import interpret
+from vebi.interpretation.result import Interpretation
 from vebi.models.classifier import Classifier, Preprocess
 
 SIZE = 10

@@ -26,7 +26,7 @@ from vebi.backprop.rules import check_rule
 from vebi.data.collections import Images, gather, open_images
 from vebi.data.loader import batches, report_skipped
 from vebi.errors import ImageError, UsageError
-from vebi.interpretation import Interpretation
+from vebi.interpretation.result import Interpretation
 
 
 @dataclass(frozen=True)

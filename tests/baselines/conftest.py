@@ -15,7 +15,7 @@ from support import SIZE, import_torchvision, no_path
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.recorder import Feature
 from vebi.baselines.grad_cam import GradCam
-from vebi.interpretation import Interpretation
+from vebi.interpretation.result import Interpretation
 
 
 @pytest.fixture

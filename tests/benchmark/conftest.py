@@ -6,7 +6,7 @@ from PIL import Image
 
 from vebi.benchmark.truth import find_truth
 from vebi.data.collections import open_images
-from vebi.fitting import interpret
+from vebi.interpretation.fit import interpret
 from vebi.masks import find_masks
 from vebi.models.classifier import Classifier, Preprocess
 

@@ -5,7 +5,7 @@ from vebi.benchmark.scoring import score
 from vebi.benchmark.sensitivity import GRIDS, mean_over_folds, measure
 from vebi.data.collections import open_images
 from vebi.explanation import CombinedMaps
-from vebi.fitting import interpret
+from vebi.interpretation.fit import interpret
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,12 @@ from support import SIZE, ToyNet, no_path
 import vebi
 from vebi.data.collections import open_images
 from vebi.errors import UsageError
+from vebi.interpretation.mu_path import MuPath
+from vebi.interpretation.stability import Stability
 from vebi.models.classifier import Preprocess
 from vebi.report import choice
 from vebi.report.page import render
 from vebi.report.survey import survey
-from vebi.selection import MuPath, Stability
 
 
 @pytest.fixture(scope="module")

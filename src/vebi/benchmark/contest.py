@@ -20,8 +20,8 @@ from vebi.benchmark.scoring import score
 from vebi.benchmark.truth import Truth
 from vebi.errors import ModelError, UsageError, VebiError, VebiWarning
 from vebi.files import write_arrays
-from vebi.fitting import StageProgress, of_stage
-from vebi.interpretation import Interpretation
+from vebi.interpretation.fit import StageProgress, of_stage
+from vebi.interpretation.result import Interpretation
 
 MOSAICS = "grid_pointing"
 Scores = dict[str, Float[np.ndarray, "..."]]

@@ -10,7 +10,7 @@ from vebi.benchmark.methods import Method
 from vebi.benchmark.scoring import positive_maps
 from vebi.benchmark.truth import Truth
 from vebi.data.collections import evenly
-from vebi.interpretation import Interpretation
+from vebi.interpretation.result import Interpretation
 from vebi.report.contest import Examples
 
 SHOWN = 6

@@ -18,11 +18,11 @@ from vebi.benchmark.truth import Truth, find_truth
 from vebi.data.collections import Images, Subset, evenly, open_images
 from vebi.data.loader import check_batch_size
 from vebi.errors import UsageError
-from vebi.fitting import StageProgress, interpret, of_stage
 from vebi.flowers import generate
 from vebi.flowers.training import split, train
 from vebi.flowers.variants import VARIANTS, classes
-from vebi.interpretation import Interpretation
+from vebi.interpretation.fit import StageProgress, interpret, of_stage
+from vebi.interpretation.result import Interpretation
 from vebi.masks import find_masks
 from vebi.models.load import find_device, load_classifier
 

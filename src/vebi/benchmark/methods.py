@@ -19,7 +19,7 @@ from vebi.baselines.layer_cam import LayerCam
 from vebi.baselines.upsampled_activations import UpsampledActivations
 from vebi.errors import ModelError, UsageError
 from vebi.explanation import CombinedMaps, Settings
-from vebi.interpretation import Interpretation
+from vebi.interpretation.result import Interpretation
 from vebi.models.classifier import Classifier
 from vebi.models.load import call_function
 

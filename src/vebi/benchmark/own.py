@@ -13,7 +13,7 @@ from vebi.benchmark.truth import find_truth
 from vebi.data.collections import open_images
 from vebi.data.loader import check_batch_size
 from vebi.errors import InputError, UsageError
-from vebi.fitting import StageProgress, interpret, named, of_stage
+from vebi.interpretation.fit import StageProgress, interpret, named, of_stage
 from vebi.masks import find_masks
 from vebi.models.classifier import Classifier
 

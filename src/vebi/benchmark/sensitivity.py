@@ -27,8 +27,8 @@ from vebi.benchmark.truth import Truth
 from vebi.data.collections import Images
 from vebi.explanation import CombinedMaps, Settings
 from vebi.files import write_json
-from vebi.fitting import LABELS, selected
-from vebi.interpretation import Interpretation
+from vebi.interpretation.fit import LABELS, selected
+from vebi.interpretation.result import Interpretation
 from vebi.metrics.iou import STEPS, iou_curve
 
 MUS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)

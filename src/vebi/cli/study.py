@@ -78,7 +78,7 @@ def fit(
     The result, a run folder, is data without code. Progress is kept: the same command goes on where it was stopped.
     """
     with console.guarded(resumable=True):
-        from vebi.fitting import interpret
+        from vebi.interpretation.fit import interpret
 
         classifier = load_model(
             spec,
@@ -178,7 +178,7 @@ def path(
     variance and the agreement with the network. Writes a picture.
     """
     with console.guarded():
-        from vebi.interpretation import load
+        from vebi.interpretation.result import load
         from vebi.report.choice import in_words, write_picture
 
         interpretation = load(run)
@@ -243,9 +243,9 @@ def explain(
     Writes a picture and the raw arrays (.npz) for every image, and explanations.json.
     """
     with console.guarded():
-        from vebi.interpretation import load
+        from vebi.interpretation.result import load
+        from vebi.interpretation.run_folder import find_classifier
         from vebi.report.gallery import write_gallery
-        from vebi.runs import find_classifier
 
         fix = one_of("--stride-fix", stride_fix, {"centred": "centred", "nearest": "nearest", "none": None})
         interpretation = load(run, find_classifier(run, model, weights, device))
@@ -304,9 +304,9 @@ def report(
     Classes, their features, explanations of right and wrong predictions, and scores where there are masks.
     """
     with console.guarded():
-        from vebi.interpretation import load
+        from vebi.interpretation.result import load
+        from vebi.interpretation.run_folder import find_classifier
         from vebi.report.page import write_report
-        from vebi.runs import find_classifier
 
         interpretation = load(run, find_classifier(run, model, weights, device))
         with console.progress() as progress:

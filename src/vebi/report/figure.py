@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vebi.backprop.heatmaps import overlay
-from vebi.exemplars import enlarge
 from vebi.explanation import Explanation
-from vebi.interpretation import Interpretation
+from vebi.interpretation.exemplars import enlarge
+from vebi.interpretation.result import Interpretation
 
 SIDE, GAP, THUMB = 224, 14, 40
 INK, FAINT, EMPTY = (34, 34, 40), (110, 110, 120), (236, 236, 236)

@@ -12,9 +12,9 @@ from vebi.data.collections import gather
 from vebi.errors import RunError
 from vebi.explanation import Explanation, explanations
 from vebi.files import write_json
-from vebi.interpretation import Interpretation
+from vebi.interpretation.result import Interpretation
+from vebi.interpretation.run_folder import make_folder
 from vebi.report.figure import figure
-from vebi.runs import make_folder
 
 CONTENTS = "explanations.json"
 

@@ -12,17 +12,17 @@ from vebi.activations.recorder import Feature
 from vebi.backprop.heatmaps import overlay
 from vebi.data.collections import evenly, open_images
 from vebi.errors import InputError, UsageError
-from vebi.exemplars import vivid
 from vebi.explanation import Explanation
 from vebi.files import whole
-from vebi.fitting import StageProgress
-from vebi.interpretation import Interpretation
+from vebi.interpretation.exemplars import vivid
+from vebi.interpretation.fit import StageProgress
+from vebi.interpretation.result import Interpretation
+from vebi.interpretation.run_folder import make_place
 from vebi.masks import find_masks
 from vebi.report import choice
 from vebi.report.curves import Line
 from vebi.report.html import fill, inline
 from vebi.report.survey import WHOLE, Example, Survey, survey
-from vebi.runs import make_place
 
 CLASSES = 24  # shown at most, unless they are asked for by name: a page is to be read
 CROPS = 6

@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from vebi import lasso, provenance, runs, selection
+from vebi import lasso, provenance
 from vebi.activations.descriptors import SHARD, Descriptor, DescriptorTable, Progress, tabulate
 from vebi.activations.recorder import choose_layers
 from vebi.data.collections import Images, listed, open_images
 from vebi.data.loader import check_batch_size, skipped_note
 from vebi.errors import InputError, ModelError, UsageError, VebiWarning
-from vebi.exemplars import find_exemplars
-from vebi.interpretation import Interpretation, load, write
+from vebi.interpretation.exemplars import find_exemplars
+from vebi.interpretation.mu_path import mu_path
+from vebi.interpretation.partition import FOLDS, Split
+from vebi.interpretation.result import Interpretation, load, run_folder, write
+from vebi.interpretation.stability import stability
 from vebi.lasso.gram import Sums
 from vebi.models.classifier import Classifier, evaluating
 
@@ -78,7 +81,7 @@ def interpret(
     settings = {
         "model": {"spec": classifier.spec, "weights": classifier.weights, "sha256": classifier.hash()},
         "classes": list(classifier.class_names),
-        "preprocess": runs.describe_preprocess(classifier.preprocess),
+        "preprocess": run_folder.describe_preprocess(classifier.preprocess),
         "data": {"images": len(images), "sha256": images.fingerprint(), "place": _place(data)},
         "layers": [[layer.name, layer.channels] for layer in chosen],
         "mu": mu,
@@ -94,7 +97,7 @@ def interpret(
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(out or scratch)
-        if runs.claim(folder, settings):
+        if run_folder.claim(folder, settings):
             found = load(folder, classifier)
             _warn(found.provenance["notes"])
             return found
@@ -156,11 +159,11 @@ def _from_table(
         lost = len(skipped) == len(images)
         reason = f"no picture could be decoded, first: {skipped[0][1]}" if lost else "no picture has a true class"
         raise InputError(f"there is nothing to fit: {reason}; check the data")
-    split = selection.Split(table, sums, label, signed=signed)
+    split = Split(table, sums, label, signed=signed)
     given = None if settings["mu"] == AUTO else settings["mu"]
-    path = selection.mu_path(split, given, of_stage(progress, "path"))
+    path = mu_path(split, given, of_stage(progress, "path"))
     if given is None and not path.validated:
-        reason = "five pictures" if sums.rows < selection.FOLDS else "pictures of two classes"
+        reason = "five pictures" if sums.rows < FOLDS else "pictures of two classes"
         raise InputError(f"mu cannot be chosen from these {sums.rows} pictures, {reason} are needed: give a number")
     mu = given or path.recommended
     solutions = lasso.solve_all(sums.gram, sums.b, sums.e, mu, signed=signed, progress=of_stage(progress, "solutions"))
@@ -184,7 +187,7 @@ def _from_table(
         layers=tuple((name, channels) for name, channels in settings["layers"]),
         descriptor=Descriptor(settings["energy"], settings["unit_norm"]),
         path=path,
-        stability=selection.stability(split, mu, columns, weights, again) if settings["stability"] else None,
+        stability=stability(split, mu, columns, weights, again) if settings["stability"] else None,
         exemplars=tuple(
             find_exemplars(
                 classifier,

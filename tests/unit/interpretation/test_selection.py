@@ -10,12 +10,14 @@ from safetensors.numpy import save_file
 
 from vebi.activations.descriptors import DescriptorTable
 from vebi.activations.recorder import Feature
+from vebi.interpretation import mu_path as mu_path_module
+from vebi.interpretation import partition as module
+from vebi.interpretation.mu_path import bounds, mu_path
+from vebi.interpretation.partition import FOLDS, Split
+from vebi.interpretation.stability import stability
 from vebi.lasso import Knot, solve
 from vebi.lasso.cross_validation import mean
 from vebi.lasso.subsampling import HALVES, halves
-from vebi.selection import FOLDS, Split, along, mu_path, stability
-from vebi.selection import split as module
-from vebi.selection.along import bounds
 
 CLASSES = 3
 
@@ -238,7 +240,9 @@ def test_what_was_held_out_has_no_say_in_what_is_considered(table, monkeypatch):
     assert used == {(fold, j) for fold in range(FOLDS) for j in range(CLASSES)}
     asked = []
     monkeypatch.setattr(
-        along, "_along", lambda sums, i, mus, some, signed: asked.append(some) or np.zeros((len(mus), len(sums.b)))
+        mu_path_module,
+        "_along",
+        lambda sums, i, mus, some, signed: asked.append(some) or np.zeros((len(mus), len(sums.b))),
     )
     mu_path(split)
     wanted = [group.screened[f, j] for group, _ in split.groups() for f in range(FOLDS) for j in group.classes]

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from support import ToyNet
 
 import vebi
-from vebi import runs
 from vebi.errors import RunError, VebiError
+from vebi.interpretation import run_folder
 from vebi.models.classifier import Classifier, Preprocess
 from vebi.models.flowernet import FlowerNet
 
@@ -28,12 +28,12 @@ SETTINGS = {
 
 def test_a_folder_is_claimed_once_and_for_the_same_settings(tmp_path):
     folder = tmp_path / "new" / "run"
-    assert runs.claim(folder, SETTINGS) is False
-    assert runs.claim(folder, SETTINGS) is False
-    (folder / runs.RESULT).touch()
-    assert runs.claim(folder, SETTINGS) is True
+    assert run_folder.claim(folder, SETTINGS) is False
+    assert run_folder.claim(folder, SETTINGS) is False
+    (folder / run_folder.RESULT).touch()
+    assert run_folder.claim(folder, SETTINGS) is True
     moved = SETTINGS | {"model": SETTINGS["model"] | {"weights": "/elsewhere", "spec": "moved.py:build"}}
-    assert runs.claim(folder, moved) is True
+    assert run_folder.claim(folder, moved) is True
 
 
 @pytest.mark.parametrize(
@@ -46,32 +46,32 @@ def test_a_folder_is_claimed_once_and_for_the_same_settings(tmp_path):
     ],
 )
 def test_a_run_of_other_settings_is_left_alone(tmp_path, changes, message):
-    runs.claim(tmp_path, SETTINGS)
+    run_folder.claim(tmp_path, SETTINGS)
     (tmp_path / "table").mkdir()
     (tmp_path / "table" / "shard-00000.safetensors").touch()
     before = (tmp_path / "run.json").read_bytes()
     with pytest.raises(RunError, match=message):
-        runs.claim(tmp_path, SETTINGS | changes)
+        run_folder.claim(tmp_path, SETTINGS | changes)
     assert (tmp_path / "run.json").read_bytes() == before
 
 
 def test_a_run_that_failed_before_it_began_makes_way(tmp_path):
-    runs.claim(tmp_path, SETTINGS)
-    assert runs.claim(tmp_path, SETTINGS | {"mu": 2.0}) is False
-    assert runs.read_settings(tmp_path)["mu"] == 2.0
+    run_folder.claim(tmp_path, SETTINGS)
+    assert run_folder.claim(tmp_path, SETTINGS | {"mu": 2.0}) is False
+    assert run_folder.read_settings(tmp_path)["mu"] == 2.0
 
 
 def test_foreign_files_are_left_alone(tmp_path):
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(RunError, match="holds other files and no run"):
-        runs.claim(tmp_path, SETTINGS)
+        run_folder.claim(tmp_path, SETTINGS)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_a_run_killed_while_it_was_claimed_can_be_claimed_again(tmp_path):
     (tmp_path / "run.json.partial").write_text('{"format"')
-    assert runs.claim(tmp_path, SETTINGS) is False
-    assert runs.read_settings(tmp_path) == SETTINGS
+    assert run_folder.claim(tmp_path, SETTINGS) is False
+    assert run_folder.read_settings(tmp_path) == SETTINGS
 
 
 def test_places_that_cannot_be_a_folder(tmp_path, monkeypatch):
@@ -79,25 +79,25 @@ def test_places_that_cannot_be_a_folder(tmp_path, monkeypatch):
     file.touch()
     for place in (file, file / "below"):
         with pytest.raises(RunError, match=f"{place} cannot be used as a folder to write into"):
-            runs.claim(place, SETTINGS)
+            run_folder.claim(place, SETTINGS)
     monkeypatch.setattr("os.access", lambda *_: False)
     with pytest.raises(RunError, match="permission denied"):
-        runs.claim(tmp_path / "new", SETTINGS)
+        run_folder.claim(tmp_path / "new", SETTINGS)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"format": "other"}', "\xff", "[" * 100_000])
 def test_a_damaged_run_is_not_overwritten(tmp_path, content):
     (tmp_path / "run.json").write_text(content, encoding="latin-1")
     with pytest.raises(RunError, match="run.json is"):
-        runs.claim(tmp_path, SETTINGS)
+        run_folder.claim(tmp_path, SETTINGS)
     assert (tmp_path / "run.json").read_text(encoding="latin-1") == content
 
 
 def test_a_run_without_settings(tmp_path):
     for settings in ({}, {"settings": []}):
-        runs.write_json(tmp_path / "run.json", {"format": runs.FORMAT} | settings)
+        run_folder.write_json(tmp_path / "run.json", {"format": run_folder.FORMAT} | settings)
         with pytest.raises(RunError, match="holds no settings"):
-            runs.claim(tmp_path, SETTINGS)
+            run_folder.claim(tmp_path, SETTINGS)
 
 
 # --- the model of a run ---------------------------------------------------------------------------------------------
@@ -124,9 +124,9 @@ def made(folder: Path, **changes) -> Path:
     settings = {
         "model": {"spec": classifier.spec, "weights": classifier.weights, "sha256": classifier.hash()},
         "classes": list(classifier.class_names),
-        "preprocess": runs.describe_preprocess(classifier.preprocess),
+        "preprocess": run_folder.describe_preprocess(classifier.preprocess),
     }
-    runs.claim(folder / "run", settings | changes)
+    run_folder.claim(folder / "run", settings | changes)
     return folder / "run"
 
 
@@ -134,12 +134,12 @@ def test_a_file_is_executed_only_where_the_user_names_it(files):
     run, spec = made(files), f"{files}/network.py:build"
     (files / "network.py").write_text(f"open({str(files / 'trapped')!r}, 'w').close()\n{NETWORK}")
     with pytest.raises(RunError, match=f"the model of {run} is {spec}, and a run never names code.*--model"):
-        runs.find_classifier(run)
+        run_folder.find_classifier(run)
     assert not (files / "trapped").exists()
-    found = runs.find_classifier(run, spec)  # weights are found by their path
+    found = run_folder.find_classifier(run, spec)  # weights are found by their path
     assert (files / "trapped").exists()
     assert found.class_names == ToyNet.class_names
-    assert runs.find_classifier(run, spec, str(files / "w.safetensors")).hash() == found.hash()
+    assert run_folder.find_classifier(run, spec, str(files / "w.safetensors")).hash() == found.hash()
 
 
 @pytest.mark.parametrize("spec", ["timm:evil.py:build", "torchvision:evil.py:build", "vebi:evil.py:build", "evil.py:b"])
@@ -150,7 +150,7 @@ def test_no_spelling_in_a_run_leads_to_a_file(files, monkeypatch, spec):
     for package in ("timm", "torchvision"):
         monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(VebiError):
-        runs.find_classifier(run)
+        run_folder.find_classifier(run)
     assert not (files / "trapped").exists()
 
 
@@ -162,8 +162,8 @@ def test_a_built_in_model_is_found_again(tmp_path):
     )
     model = {"spec": classifier.spec, "weights": classifier.weights, "sha256": classifier.hash()}
     settings = {"model": model, "classes": ["x", "y", "z"]}
-    runs.claim(tmp_path / "run", settings | {"preprocess": runs.describe_preprocess(classifier.preprocess)})
-    found = runs.find_classifier(tmp_path / "run")
+    run_folder.claim(tmp_path / "run", settings | {"preprocess": run_folder.describe_preprocess(classifier.preprocess)})
+    found = run_folder.find_classifier(tmp_path / "run")
     assert (found.hash(), found.preprocess, found.class_names) == (
         classifier.hash(),
         classifier.preprocess,
@@ -176,14 +176,14 @@ def test_other_weights_are_refused(files, toy_module):
     other = {name: value + 1 for name, value in toy_module.state_dict().items()}
     save_file(other, files / "w.safetensors")
     with pytest.raises(RunError, match="made with other weights .* than those of the model given"):
-        runs.find_classifier(run, f"{files}/network.py:build")
+        run_folder.find_classifier(run, f"{files}/network.py:build")
 
 
 def test_another_preparation_is_refused(files, toy_module):
-    settings = runs.read_settings(made(files))
-    runs.check_model(settings, Classifier(toy_module, Preprocess(32, ToyNet.mean, ToyNet.std)))
+    settings = run_folder.read_settings(made(files))
+    run_folder.check_model(settings, Classifier(toy_module, Preprocess(32, ToyNet.mean, ToyNet.std)))
     with pytest.raises(RunError, match="made with the preparation"):
-        runs.check_model(settings, Classifier(toy_module, Preprocess(40, ToyNet.mean, ToyNet.std)))
+        run_folder.check_model(settings, Classifier(toy_module, Preprocess(40, ToyNet.mean, ToyNet.std)))
 
 
 @pytest.mark.parametrize(
@@ -205,32 +205,32 @@ def test_another_preparation_is_refused(files, toy_module):
 )
 def test_damaged_settings(files, changes):
     with pytest.raises(RunError, match="is damaged"):
-        runs.find_classifier(made(files, **changes), f"{files}/network.py:build")
+        run_folder.find_classifier(made(files, **changes), f"{files}/network.py:build")
 
 
 def test_what_is_no_run(tmp_path):
     for folder in (tmp_path, tmp_path / "no"):
         with pytest.raises(RunError, match="is no run folder: give the folder that `vebi fit` wrote"):
-            runs.find_classifier(folder)
+            run_folder.find_classifier(folder)
 
 
 def test_json_is_whole_or_not_there(tmp_path, monkeypatch):
     path = tmp_path / "x.json"
-    runs.write_json(path, {"format": runs.FORMAT, "n": 1})
+    run_folder.write_json(path, {"format": run_folder.FORMAT, "n": 1})
 
     def killed(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Path, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
-        runs.write_json(path, {"format": runs.FORMAT, "n": 2})
+        run_folder.write_json(path, {"format": run_folder.FORMAT, "n": 2})
     assert json.loads(path.read_text())["n"] == 1
 
 
 def test_other_class_names_are_refused(files, toy_module):
     run = made(files, **{})
-    settings = runs.read_settings(run)
+    settings = run_folder.read_settings(run)
     names = tuple(settings["classes"])
     turned = Classifier(toy_module, Preprocess(32, ToyNet.mean, ToyNet.std), names[::-1])
     with pytest.raises(RunError, match="give the run's names in its order"):
-        runs.check_model(settings, turned)
+        run_folder.check_model(settings, turned)

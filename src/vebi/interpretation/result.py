@@ -11,13 +11,15 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from vebi import files, runs
+from vebi import files
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.recorder import Feature
 from vebi.errors import RunError, UsageError
-from vebi.exemplars import Exemplar, sheet
+from vebi.interpretation import run_folder
+from vebi.interpretation.exemplars import Exemplar, sheet
+from vebi.interpretation.mu_path import MuPath
+from vebi.interpretation.stability import Stability
 from vebi.models.classifier import Classifier
-from vebi.selection import MuPath, Stability
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class Interpretation:
 
     def save(self, folder: str | os.PathLike) -> None:
         """Writes the run into a folder. Raises RunError where that holds other files or a run with other settings."""
-        runs.claim(Path(folder), self.provenance["settings"])
+        run_folder.claim(Path(folder), self.provenance["settings"])
         write(self, Path(folder))
 
 
@@ -118,9 +120,9 @@ def write(found: Interpretation, folder: Path) -> None:
         sheet(exemplar).save(folder / "features" / f"{str(exemplar.feature).replace(':', '-').replace('/', '_')}.png")
     files.write_arrays(folder / "interpretation.safetensors", arrays)
     files.write_json(
-        folder / runs.RESULT,
+        folder / run_folder.RESULT,
         {
-            "format": runs.FORMAT,
+            "format": run_folder.FORMAT,
             "classes": found.classes,
             "features": [
                 {
@@ -151,10 +153,10 @@ def load(folder: str | os.PathLike, classifier: Classifier | None = None) -> Int
     Raises RunError where the run is damaged, unfinished, or was made with another model.
     """
     folder = Path(folder)
-    runs.require(folder)
-    if not (folder / runs.RESULT).exists():
+    run_folder.require(folder)
+    if not (folder / run_folder.RESULT).exists():
         raise RunError(f"the run in {folder} is not finished: run the same `vebi fit` again, it goes on where it was")
-    held = runs.read_json(folder / runs.RESULT)
+    held = run_folder.read_json(folder / run_folder.RESULT)
     try:
         arrays = load_file(folder / "interpretation.safetensors")
         features = tuple(Feature(f["layer"], f["channel"]) for f in held["features"])
@@ -186,11 +188,11 @@ def load(folder: str | os.PathLike, classifier: Classifier | None = None) -> Int
         )
         _check(found)
         if classifier is not None:
-            runs.check_model(found.provenance["settings"], classifier)
+            run_folder.check_model(found.provenance["settings"], classifier)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(
             f"the run in {folder} is damaged ({type(error).__name__}: {error}): "
-            f"delete {folder / runs.RESULT} and run the same fit again, it keeps its table"
+            f"delete {folder / run_folder.RESULT} and run the same fit again, it keeps its table"
         ) from None
     return found
 

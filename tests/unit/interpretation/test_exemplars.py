@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from vebi import exemplars
 from vebi.activations.descriptors import tabulate
 from vebi.activations.recorder import Feature, choose_layers
 from vebi.data.collections import DataSet
-from vebi.exemplars import PAPER, Exemplar, consistency, cut, enlarge, find_exemplars, sheet, vivid
+from vebi.interpretation import exemplars
+from vebi.interpretation.exemplars import PAPER, Exemplar, consistency, cut, enlarge, find_exemplars, sheet, vivid
 from vebi.models.classifier import Classifier, Preprocess
 
 

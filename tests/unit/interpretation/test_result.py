@@ -11,10 +11,10 @@ from safetensors.numpy import load_file, save_file
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.recorder import Feature
 from vebi.errors import RunError, UsageError
-from vebi.exemplars import Exemplar
 from vebi.explanation import explain
-from vebi.fitting import interpret
-from vebi.interpretation import Interpretation, load
+from vebi.interpretation.exemplars import Exemplar
+from vebi.interpretation.fit import interpret
+from vebi.interpretation.result import Interpretation, load
 from vebi.models.classifier import Preprocess
 
 

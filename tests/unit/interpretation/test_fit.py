@@ -17,14 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vebi import fitting, lasso
+from vebi import lasso
 from vebi.activations.descriptors import Descriptor, describe, tabulate
 from vebi.activations.recorder import choose_layers
 from vebi.data.collections import DataSet, open_images
 from vebi.data.loader import batches
 from vebi.errors import InputError, ModelError, RunError, UsageError, VebiWarning
-from vebi.fitting import _doubt, interpret, named
-from vebi.interpretation import load
+from vebi.interpretation import fit
+from vebi.interpretation.fit import _doubt, interpret, named
+from vebi.interpretation.result import load
 from vebi.models.classifier import Classifier
 
 MU = 1.75  # binds for every class, with several features each
@@ -82,7 +83,7 @@ def test_image_order_and_shards_change_nothing(toy_module, squares, reference, s
     paths = sorted(squares.rglob("*.png"))
     order = np.random.default_rng(seed).permutation(len(paths))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(fitting, "SHARD", shard)
+        patched.setattr(fit, "SHARD", shard)
         found = interpret(toy, [paths[i] for i in order], mu=MU, stability=False)
     assert abs(weights(found) - weights(reference)).max() <= 1e-9
 
@@ -310,7 +311,7 @@ def test_same_settings_resume_and_others_are_refused(toy, squares, tmp_path, ref
 @pytest.mark.parametrize("stage", ["descriptors", "exemplars"])
 @pytest.mark.parametrize("call", [0, 1])
 def test_interrupted_and_run_again(toy, squares, tmp_path, reference, monkeypatch, stage, call):
-    monkeypatch.setattr(fitting, "SHARD", 16)
+    monkeypatch.setattr(fit, "SHARD", 16)
     seen = []
 
     def interrupt(name, done, total):
@@ -336,14 +337,14 @@ import sys, torch
 sys.path.insert(0, sys.argv[1])
 torch.set_num_threads(1)
 from support import SIZE, ToyNet
-from vebi import fitting
+from vebi.interpretation import fit
 from vebi.models.classifier import Classifier, Preprocess
-fitting.SHARD = 4
+fit.SHARD = 4
 net = ToyNet().eval()
 net.load_state_dict(torch.load(sys.argv[2]))
 toy = Classifier(net, Preprocess(SIZE, net.mean, net.std), net.class_names)
 print("ready", flush=True)
-fitting.interpret(toy, sys.argv[3], mu=float(sys.argv[5]), out=sys.argv[4], batch_size=4)
+fit.interpret(toy, sys.argv[3], mu=float(sys.argv[5]), out=sys.argv[4], batch_size=4)
 """
 
 
@@ -371,7 +372,7 @@ def test_killed_in_the_middle_and_run_again(toy, squares, tmp_path, monkeypatch)
         process.stdout.close()
     assert kills >= 2 and not (out / "interpretation.json").exists()
     assert len(list((out / "table").iterdir())) >= 8
-    monkeypatch.setattr(fitting, "SHARD", 4)
+    monkeypatch.setattr(fit, "SHARD", 4)
     assert_same(interpret(toy, squares, mu=MU, out=out, batch_size=4), interpret(toy, squares, mu=MU, batch_size=4))
     assert json.loads((out / "interpretation.json").read_text())["mu"] == MU
 

@@ -1,0 +1,1 @@
+"""What a classifier has learned: the fit, its result, why these features, and what they look like."""
