@@ -48,7 +48,7 @@ metrics.precision
 metrics.relevance
 benchmark.statistics
 interpretation.exemplars
-explanation
+explanation.explain
 interpretation.fit
 models.flowernet
 backprop.heatmaps

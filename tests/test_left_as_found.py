@@ -15,7 +15,7 @@ from vebi.activations.descriptors import Descriptor, describe, tabulate
 from vebi.activations.recorder import Feature, Recorder, choose_layers, list_layers
 from vebi.backprop.receptive_field import receptive_fields
 from vebi.data.collections import open_images
-from vebi.explanation import explain, explanations
+from vebi.explanation.explain import explain, explanations
 from vebi.interpretation.fit import interpret
 from vebi.interpretation.result import Interpretation
 from vebi.models.classifier import Classifier, Preprocess

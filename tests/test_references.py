@@ -13,7 +13,7 @@ from torch import nn
 
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.recorder import Feature, choose_layers
-from vebi.explanation import Settings, explain_batch
+from vebi.explanation.explain import Settings, explain_batch
 from vebi.interpretation.result import Interpretation
 from vebi.models.classifier import Classifier, Preprocess
 

@@ -16,7 +16,7 @@ from support import no_path
 
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.recorder import Feature, choose_layers
-from vebi.explanation import Settings, explain, explain_batch
+from vebi.explanation.explain import Settings, explain, explain_batch
 from vebi.interpretation.result import Interpretation
 from vebi.models.classifier import Classifier, Preprocess
 from vebi.models.load import load_classifier

@@ -19,7 +19,7 @@ from vebi.baselines.input_x_gradient import InputXGradient
 from vebi.baselines.layer_cam import LayerCam
 from vebi.baselines.upsampled_activations import UpsampledActivations
 from vebi.errors import UsageError
-from vebi.explanation import CombinedMaps, Settings
+from vebi.explanation.explain import CombinedMaps, Settings
 
 #: From a classifier.
 PLAIN = {

@@ -11,12 +11,12 @@ from support import SIZE, ToyNet, no_path
 import vebi
 from vebi.data.collections import open_images
 from vebi.errors import UsageError
+from vebi.explanation.assessment import survey
 from vebi.interpretation.mu_path import MuPath
 from vebi.interpretation.stability import Stability
 from vebi.models.classifier import Preprocess
 from vebi.report import choice
 from vebi.report.page import render
-from vebi.report.survey import survey
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ import vebi
 from vebi.backprop.graph_audit import Finding
 from vebi.data.collections import open_images
 from vebi.errors import InputError, UsageError
+from vebi.explanation.assessment import survey
 from vebi.models.classifier import Preprocess
 from vebi.report.page import LIGHT, anchor, inline, render, write_report
-from vebi.report.survey import survey
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vebi.backprop.feature_maps import forward_graph
 from vebi.baselines.cam import check_interpolation, enlarge
-from vebi.explanation import combine_all, contributors, tapped
+from vebi.explanation.explain import combine_all, contributors, tapped
 from vebi.interpretation.result import Interpretation
 
 

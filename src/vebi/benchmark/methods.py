@@ -18,7 +18,7 @@ from vebi.baselines.input_x_gradient import InputXGradient
 from vebi.baselines.layer_cam import LayerCam
 from vebi.baselines.upsampled_activations import UpsampledActivations
 from vebi.errors import ModelError, UsageError
-from vebi.explanation import CombinedMaps, Settings
+from vebi.explanation.explain import CombinedMaps, Settings
 from vebi.interpretation.result import Interpretation
 from vebi.models.classifier import Classifier
 from vebi.models.load import call_function

@@ -25,7 +25,7 @@ from vebi.benchmark.methods import OURS
 from vebi.benchmark.scoring import positive_maps
 from vebi.benchmark.truth import Truth
 from vebi.data.collections import Images
-from vebi.explanation import CombinedMaps, Settings
+from vebi.explanation.explain import CombinedMaps, Settings
 from vebi.files import write_json
 from vebi.interpretation.fit import LABELS, selected
 from vebi.interpretation.result import Interpretation

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vebi.backprop.heatmaps import overlay
-from vebi.explanation import Explanation
+from vebi.explanation.explain import Explanation
 from vebi.interpretation.exemplars import enlarge
 from vebi.interpretation.result import Interpretation
 

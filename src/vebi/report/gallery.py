@@ -10,7 +10,7 @@ import numpy as np
 from vebi import provenance
 from vebi.data.collections import gather
 from vebi.errors import RunError
-from vebi.explanation import Explanation, explanations
+from vebi.explanation.explain import Explanation, explanations
 from vebi.files import write_json
 from vebi.interpretation.result import Interpretation
 from vebi.interpretation.run_folder import make_folder

@@ -12,7 +12,8 @@ from vebi.activations.recorder import Feature
 from vebi.backprop.heatmaps import overlay
 from vebi.data.collections import evenly, open_images
 from vebi.errors import InputError, UsageError
-from vebi.explanation import Explanation
+from vebi.explanation.assessment import WHOLE, Example, Survey, survey
+from vebi.explanation.explain import Explanation
 from vebi.files import whole
 from vebi.interpretation.exemplars import vivid
 from vebi.interpretation.fit import StageProgress
@@ -22,7 +23,6 @@ from vebi.masks import find_masks
 from vebi.report import choice
 from vebi.report.curves import Line
 from vebi.report.html import fill, inline
-from vebi.report.survey import WHOLE, Example, Survey, survey
 
 CLASSES = 24  # shown at most, unless they are asked for by name: a page is to be read
 CROPS = 6

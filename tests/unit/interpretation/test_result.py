@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.recorder import Feature
 from vebi.errors import RunError, UsageError
-from vebi.explanation import explain
+from vebi.explanation.explain import explain
 from vebi.interpretation.exemplars import Exemplar
 from vebi.interpretation.fit import interpret
 from vebi.interpretation.result import Interpretation, load

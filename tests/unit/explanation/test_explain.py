@@ -14,7 +14,7 @@ from vebi.backprop import heatmaps
 from vebi.backprop.heatmaps import for_display
 from vebi.data.collections import open_images
 from vebi.errors import ImageError, UsageError, VebiWarning
-from vebi.explanation import Explanation, explain, explain_batch
+from vebi.explanation.explain import Explanation, explain, explain_batch
 from vebi.interpretation.fit import interpret
 from vebi.models.classifier import Classifier, Preprocess
 
