@@ -16,8 +16,8 @@ from pathlib import Path
 from vebi.activations.descriptors import tabulate
 from vebi.activations.recorder import choose_layers
 from vebi.data.collections import Subset, open_images
+from vebi.datasets.flowers.training import split
 from vebi.demo import FOLD, MU
-from vebi.flowers.training import split
 from vebi.interpretation.fit import selected
 from vebi.interpretation.mu_path import mu_path
 from vebi.interpretation.partition import Split

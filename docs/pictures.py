@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from vebi import explain, load, load_classifier
-from vebi.flowers import generate
+from vebi.datasets.flowers import generate
 from vebi.interpretation.exemplars import enlarge, sheet
 from vebi.report.figure import figure, heat_panel
 

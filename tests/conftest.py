@@ -62,7 +62,7 @@ lasso.gram
 lasso.cross_validation
 models.load
 backprop.feature_maps
-masks
+datasets.masks
 backprop.receptive_field
 report.contest
 interpretation.run_folder

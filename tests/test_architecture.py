@@ -19,7 +19,7 @@ ROWS = [
     "baselines",
     "explanation",
     "interpretation",
-    "backprop activations masks flowers",
+    "backprop activations datasets",
     "data models",
     "lasso metrics",
     "errors provenance files",

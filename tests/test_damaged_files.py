@@ -23,15 +23,16 @@ from PIL import Image
 from safetensors.torch import save_file
 from support import ToyNet, draw_square
 
-from vebi import explain, interpret, load, masks
+from vebi import explain, interpret, load
 from vebi.activations.recorder import Feature
 from vebi.cli.options import load_model
 from vebi.data.collections import open_images
+from vebi.datasets import masks
+from vebi.datasets.flowers import load_dataset
+from vebi.datasets.flowers.card import describe
+from vebi.datasets.masks import find_masks
 from vebi.errors import InputError, VebiError, VebiWarning
-from vebi.flowers import load_dataset
-from vebi.flowers.card import describe
 from vebi.interpretation import run_folder
-from vebi.masks import find_masks
 from vebi.models.classifier import Preprocess
 from vebi.models.flowernet import FlowerNet
 from vebi.models.load import load_classifier, save_checkpoint

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from vebi import demo, explain, load, load_classifier
-from vebi.flowers import load_dataset
+from vebi.datasets.flowers import load_dataset
 from vebi.metrics.iou import auc_iou
 
 

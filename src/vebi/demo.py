@@ -8,9 +8,9 @@ from typing import Any
 
 from vebi import provenance
 from vebi.data.collections import open_images
+from vebi.datasets.flowers import generate
+from vebi.datasets.flowers.training import split, train
 from vebi.files import write_json
-from vebi.flowers import generate
-from vebi.flowers.training import split, train
 from vebi.interpretation.fit import StageProgress, interpret, of_stage
 from vebi.models.load import load_classifier
 from vebi.report.gallery import write_gallery

@@ -6,8 +6,8 @@ from PIL import Image
 
 from vebi.benchmark.truth import find_truth
 from vebi.data.collections import open_images
+from vebi.datasets.masks import find_masks
 from vebi.interpretation.fit import interpret
-from vebi.masks import find_masks
 from vebi.models.classifier import Classifier, Preprocess
 
 

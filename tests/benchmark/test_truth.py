@@ -8,8 +8,8 @@ from PIL import Image
 
 from vebi.benchmark.truth import find_truth
 from vebi.data.collections import open_images
+from vebi.datasets.masks import find_masks
 from vebi.errors import InputError, UsageError, VebiWarning
-from vebi.masks import find_masks
 
 
 def test_classes_get_equally_many_pictures_spread_evenly(truth, squares):

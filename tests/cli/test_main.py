@@ -17,7 +17,7 @@ import pytest
 from cli_support import FIT, MODEL, fails, run, truncate, vebi
 from PIL import Image
 
-from vebi.flowers import generate
+from vebi.datasets.flowers import generate
 
 pytestmark = pytest.mark.usefixtures("here")
 

@@ -17,13 +17,13 @@ from vebi.benchmark.table import PUBLISHED
 from vebi.benchmark.truth import Truth, find_truth
 from vebi.data.collections import Images, Subset, evenly, open_images
 from vebi.data.loader import check_batch_size
+from vebi.datasets.flowers import generate
+from vebi.datasets.flowers.training import split, train
+from vebi.datasets.flowers.variants import VARIANTS, classes
+from vebi.datasets.masks import find_masks
 from vebi.errors import UsageError
-from vebi.flowers import generate
-from vebi.flowers.training import split, train
-from vebi.flowers.variants import VARIANTS, classes
 from vebi.interpretation.fit import StageProgress, interpret, of_stage
 from vebi.interpretation.result import Interpretation
-from vebi.masks import find_masks
 from vebi.models.load import find_device, load_classifier
 
 NAME, NETWORK = "table1", "network.safetensors"

@@ -12,9 +12,9 @@ from vebi.benchmark.result import Part, write_result
 from vebi.benchmark.truth import find_truth
 from vebi.data.collections import open_images
 from vebi.data.loader import check_batch_size
+from vebi.datasets.masks import find_masks
 from vebi.errors import InputError, UsageError
 from vebi.interpretation.fit import StageProgress, interpret, named, of_stage
-from vebi.masks import find_masks
 from vebi.models.classifier import Classifier
 
 NAME = "table"

@@ -13,8 +13,8 @@ from torch import Tensor
 from vebi.activations.descriptors import Progress
 from vebi.data.collections import UNKNOWN, Images, Subset, evenly
 from vebi.data.loader import batches, report_skipped
+from vebi.datasets.masks import Mask, cut_mask
 from vebi.errors import InputError, UsageError, VebiWarning
-from vebi.masks import Mask, cut_mask
 from vebi.models.classifier import Classifier, evaluating
 
 

@@ -24,7 +24,7 @@ def flowers(
     Pictures, part masks and a data card, by the an8Flower protocol.
     """
     with console.guarded(resumable=True):
-        from vebi.flowers import generate
+        from vebi.datasets.flowers import generate
 
         with console.progress() as progress:
             record = generate(
@@ -60,7 +60,7 @@ def train(
     with console.guarded(resumable=True):
         from dataclasses import asdict
 
-        from vebi.flowers.training import train as run
+        from vebi.datasets.flowers.training import train as run
 
         with console.progress() as progress:
             result = run(data, out, epochs=epochs, fold=fold, seed=seed, progress=lambda a, b: progress("epochs", a, b))

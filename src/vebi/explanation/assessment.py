@@ -10,11 +10,11 @@ import torch
 
 from vebi.data.collections import UNKNOWN, Images, Subset, evenly
 from vebi.data.loader import batches
+from vebi.datasets.masks import Mask, cut_mask
 from vebi.errors import ImageError, InputError
 from vebi.explanation.explain import Explanation, explanations
 from vebi.interpretation.fit import StageProgress, of_stage
 from vebi.interpretation.result import Interpretation
-from vebi.masks import Mask, cut_mask
 from vebi.metrics.iou import auc_iou
 from vebi.models.classifier import Classifier, evaluating
 

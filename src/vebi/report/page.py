@@ -11,6 +11,7 @@ from vebi import provenance
 from vebi.activations.recorder import Feature
 from vebi.backprop.heatmaps import overlay
 from vebi.data.collections import evenly, open_images
+from vebi.datasets.masks import find_masks
 from vebi.errors import InputError, UsageError
 from vebi.explanation.assessment import WHOLE, Example, Survey, survey
 from vebi.explanation.explain import Explanation
@@ -19,7 +20,6 @@ from vebi.interpretation.exemplars import vivid
 from vebi.interpretation.fit import StageProgress
 from vebi.interpretation.result import Interpretation
 from vebi.interpretation.run_folder import make_place
-from vebi.masks import find_masks
 from vebi.report import choice
 from vebi.report.curves import Line
 from vebi.report.html import fill, inline

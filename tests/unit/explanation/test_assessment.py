@@ -10,10 +10,10 @@ from support import SIZE, ToyNet
 
 import vebi
 from vebi.data.collections import DataSet, evenly, open_images
+from vebi.datasets.masks import cut_mask, find_masks
 from vebi.errors import ImageError, InputError
 from vebi.explanation import assessment as module
 from vebi.explanation.assessment import survey
-from vebi.masks import cut_mask, find_masks
 from vebi.metrics.iou import auc_iou
 from vebi.models.classifier import Preprocess
 

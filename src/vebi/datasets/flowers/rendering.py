@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vebi.datasets.flowers.scene import PARTS, Mesh, flower
 from vebi.errors import MissingExtra
-from vebi.flowers.scene import PARTS, Mesh, flower
 
 SAMPLES = 12  # per pixel of the stack, which is finer than the images
 

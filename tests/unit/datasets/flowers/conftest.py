@@ -2,7 +2,7 @@
 
 import pytest
 
-from vebi.flowers import generate
+from vebi.datasets.flowers import generate
 
 SMALL = {"images_per_class": 10, "size": 48, "seed": 3}
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from vebi.data.collections import Files, Images, Subset
 from vebi.data.decode import decode
+from vebi.datasets.flowers import carrier_mask, load_dataset
 from vebi.errors import InputError
-from vebi.flowers import carrier_mask, load_dataset
 from vebi.models.classifier import Preprocess
 
 Mask = Bool[np.ndarray, "h w"]

@@ -2,8 +2,8 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from vebi.flowers.scene import FRAMES, PARTS
-from vebi.flowers.variants import classes
+from vebi.datasets.flowers.scene import FRAMES, PARTS
+from vebi.datasets.flowers.variants import classes
 
 NAME = "an8Flower protocol, rendered by vebi"
 

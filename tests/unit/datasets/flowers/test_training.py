@@ -5,8 +5,8 @@ import safetensors.torch
 import torch
 
 from vebi.data.collections import open_images
+from vebi.datasets.flowers.training import fold_of, split, train
 from vebi.errors import InputError, UsageError
-from vebi.flowers.training import fold_of, split, train
 from vebi.models.load import load_classifier
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vebi.datasets.flowers.rendering import Shading
+from vebi.datasets.flowers.variants import FlowerClass, encode, linear
 from vebi.errors import UsageError
-from vebi.flowers.rendering import Shading
-from vebi.flowers.variants import FlowerClass, encode, linear
 
 OVERSAMPLING = 2  # the shading, and the samples taken of it, per pixel of the image and axis
 BACKGROUNDS = ("plain", "noise", "gradient")
@@ -111,7 +111,7 @@ def _clouds(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
 
 def _sample(layers: np.ndarray, placement: Placement, side: int, mode: str) -> np.ndarray:
     """``layers`` (C, S, S) float32 as seen through a placement, at the pixel centres of a (side, side) plane."""
-    import torch  # here, so that vebi.flowers is light to import
+    import torch  # here, so that vebi.datasets.flowers is light to import
 
     inverse = np.linalg.inv(placement.matrix())
     centres = (2 * np.arange(side) + 1) / side - 1

@@ -3,11 +3,19 @@ import sys
 import numpy as np
 import pytest
 
+from vebi.datasets.flowers.placement import (
+    OVERSAMPLING,
+    Placement,
+    colour,
+    compose,
+    draw_background,
+    draw_placement,
+    outline,
+)
+from vebi.datasets.flowers.rendering import Shading, render, shade
+from vebi.datasets.flowers.scene import BASIS, PARTS, flower
+from vebi.datasets.flowers.variants import classes
 from vebi.errors import MissingExtra
-from vebi.flowers.placement import OVERSAMPLING, Placement, colour, compose, draw_background, draw_placement, outline
-from vebi.flowers.rendering import Shading, render, shade
-from vebi.flowers.scene import BASIS, PARTS, flower
-from vebi.flowers.variants import classes
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vebi.datasets.flowers.scene import PARTS
 from vebi.errors import UsageError
-from vebi.flowers.scene import PARTS
 
 # Deep and bright end of each colour, sRGB. Light is white, so shading moves them towards black but not towards each
 # other; greens are left to leaves and stem, and the centre is nearly black.

@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from vebi.datasets.flowers import placement
+from vebi.datasets.flowers.card import NAME, describe, read_me
+from vebi.datasets.flowers.rendering import Shading, shade
+from vebi.datasets.flowers.scene import FRAMES
+from vebi.datasets.flowers.variants import VARIANTS, FlowerClass, classes
 from vebi.errors import InputError, UsageError
 from vebi.files import whole, write_json
-from vebi.flowers import placement
-from vebi.flowers.card import NAME, describe, read_me
-from vebi.flowers.rendering import Shading, shade
-from vebi.flowers.scene import FRAMES
-from vebi.flowers.variants import VARIANTS, FlowerClass, classes
 
 POSITIONS = ROTATIONS = 5
 IMAGES_PER_CLASS = FRAMES * POSITIONS * ROTATIONS

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vebi.datasets.flowers import carrier_mask, generate, load_dataset
+from vebi.datasets.flowers.dataset import image_ids
 from vebi.errors import InputError, UsageError
-from vebi.flowers import carrier_mask, generate, load_dataset
-from vebi.flowers.dataset import image_ids
 
 NAME = re.compile(r"class(\d+)_img(\d+)_p([0-4])_r([0-4])\.png")
 
@@ -125,7 +125,7 @@ def test_a_complete_folder_returns_at_once(double, small, monkeypatch):
     def shade(*_):
         raise AssertionError("nothing was missing")
 
-    monkeypatch.setattr("vebi.flowers.dataset.shade", shade)
+    monkeypatch.setattr("vebi.datasets.flowers.dataset.shade", shade)
     before = {path: path.stat().st_mtime_ns for path in double.rglob("*")}
     assert generate(double, variant="double-12c", **small) == load_dataset(double)
     assert before == {path: path.stat().st_mtime_ns for path in double.rglob("*")}
@@ -177,5 +177,5 @@ def test_a_missing_or_damaged_record_is_an_input_error(double, tmp_path):
 
 
 def test_importing_the_package_is_light():
-    code = "import sys, vebi.flowers; print([m for m in ('mitsuba', 'torch', 'drjit') if m in sys.modules])"
+    code = "import sys, vebi.datasets.flowers; print([m for m in ('mitsuba', 'torch', 'drjit') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from vebi.data.collections import DataSet, Subset, open_images
+from vebi.datasets.flowers import carrier_mask, generate, load_dataset
+from vebi.datasets.masks import find_masks
 from vebi.errors import InputError
-from vebi.flowers import carrier_mask, generate, load_dataset
-from vebi.masks import find_masks
 
 
 @pytest.fixture

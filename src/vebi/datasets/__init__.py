@@ -1,0 +1,1 @@
+"""Images with ground truth: masks beside images, and flowers that vebi renders itself."""
