@@ -16,7 +16,7 @@ ROWS = [
     "cli",
     "demo",
     "benchmark report",
-    "baselines",
+    "methods",
     "explanation",
     "interpretation",
     "backprop activations datasets",

@@ -13,7 +13,6 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 
 from vebi import provenance
-from vebi.baselines.explainer import Explainer
 from vebi.benchmark.methods import Method
 from vebi.benchmark.mosaics import draw_mosaics, mosaic_scores, takes_larger
 from vebi.benchmark.scoring import score
@@ -22,6 +21,7 @@ from vebi.errors import ModelError, UsageError, VebiError, VebiWarning
 from vebi.files import write_arrays
 from vebi.interpretation.fit import StageProgress, of_stage
 from vebi.interpretation.result import Interpretation
+from vebi.methods.base import Explainer
 
 MOSAICS = "grid_pointing"
 Scores = dict[str, Float[np.ndarray, "..."]]

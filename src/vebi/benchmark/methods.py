@@ -7,19 +7,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vebi.baselines.deconvnet import Deconvnet
-from vebi.baselines.explainer import Explainer
-from vebi.baselines.grad_cam import GradCam
-from vebi.baselines.grad_cam_plus_plus import GradCamPlusPlus
-from vebi.baselines.gradient import Gradient
-from vebi.baselines.guided_backprop import GuidedBackprop
-from vebi.baselines.guided_cam import GuidedCam
-from vebi.baselines.input_x_gradient import InputXGradient
-from vebi.baselines.layer_cam import LayerCam
-from vebi.baselines.upsampled_activations import UpsampledActivations
 from vebi.errors import ModelError, UsageError
 from vebi.explanation.explain import CombinedMaps, Settings
 from vebi.interpretation.result import Interpretation
+from vebi.methods.base import Explainer
+from vebi.methods.deconvnet import Deconvnet
+from vebi.methods.features import UpsampledActivations
+from vebi.methods.grad_cam import GradCam
+from vebi.methods.grad_cam_plus_plus import GradCamPlusPlus
+from vebi.methods.gradient import Gradient
+from vebi.methods.guided_backprop import GuidedBackprop
+from vebi.methods.guided_cam import GuidedCam
+from vebi.methods.input_x_gradient import InputXGradient
+from vebi.methods.layer_cam import LayerCam
 from vebi.models.classifier import Classifier
 from vebi.models.load import call_function
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vebi.baselines.cam import find_layer
 from vebi.benchmark.contest import hold
 from vebi.benchmark.examples import find_examples
 from vebi.benchmark.methods import Method, all_methods
@@ -15,6 +14,7 @@ from vebi.data.loader import check_batch_size
 from vebi.datasets.masks import find_masks
 from vebi.errors import InputError, UsageError
 from vebi.interpretation.fit import StageProgress, interpret, named, of_stage
+from vebi.methods.cam import find_layer
 from vebi.models.classifier import Classifier
 
 NAME = "table"

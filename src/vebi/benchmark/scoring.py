@@ -9,9 +9,9 @@ from torch import Tensor
 
 from vebi.activations.descriptors import Progress
 from vebi.backprop import heatmaps
-from vebi.baselines.explainer import Explainer
 from vebi.benchmark.truth import Truth
 from vebi.errors import ModelError
+from vebi.methods.base import Explainer
 from vebi.metrics.iou import STEPS, iou_curve
 from vebi.metrics.registry import METRICS
 

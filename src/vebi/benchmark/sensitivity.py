@@ -15,12 +15,6 @@ from vebi import lasso, provenance
 from vebi.activations.descriptors import Descriptor, DescriptorTable, Progress, tabulate
 from vebi.activations.recorder import choose_layers
 from vebi.backprop import heatmaps
-from vebi.baselines.explainer import Explainer
-from vebi.baselines.grad_cam import GradCam
-from vebi.baselines.grad_cam_plus_plus import GradCamPlusPlus
-from vebi.baselines.guided_backprop import GuidedBackprop
-from vebi.baselines.guided_cam import GuidedCam
-from vebi.baselines.upsampled_activations import UpsampledActivations
 from vebi.benchmark.methods import OURS
 from vebi.benchmark.scoring import positive_maps
 from vebi.benchmark.truth import Truth
@@ -29,6 +23,12 @@ from vebi.explanation.explain import CombinedMaps, Settings
 from vebi.files import write_json
 from vebi.interpretation.fit import LABELS, selected
 from vebi.interpretation.result import Interpretation
+from vebi.methods.base import Explainer
+from vebi.methods.features import UpsampledActivations
+from vebi.methods.grad_cam import GradCam
+from vebi.methods.grad_cam_plus_plus import GradCamPlusPlus
+from vebi.methods.guided_backprop import GuidedBackprop
+from vebi.methods.guided_cam import GuidedCam
 from vebi.metrics.iou import STEPS, iou_curve
 
 MUS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)

@@ -1,10 +1,10 @@
 """Input x gradient against its equation and captum's InputXGradient."""
 
 import torch
-from baselines.nets import gradients_by_hand, same
 from torch import nn
+from unit.methods.nets import gradients_by_hand, same
 
-from vebi.baselines.input_x_gradient import InputXGradient
+from vebi.methods.input_x_gradient import InputXGradient
 from vebi.models.classifier import Classifier
 
 

@@ -7,10 +7,10 @@ compared; both are scaled to [0, 1].
 import numpy as np
 import pytest
 import torch.nn.functional as F
-from baselines.nets import maps_by_hand, same, scaled
+from unit.methods.nets import maps_by_hand, same, scaled
 
-from vebi.baselines.grad_cam import GradCam
 from vebi.errors import UsageError
+from vebi.methods.grad_cam import GradCam
 
 
 def equations(activation, gradient):

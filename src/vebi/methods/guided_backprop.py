@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vebi.baselines.explainer import LedBack
+from vebi.methods.base import LedBack
 
 
 @dataclass(frozen=True)

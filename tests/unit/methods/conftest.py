@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from baselines.nets import Plain, classifier_of
 from support import SIZE, import_torchvision, no_path
+from unit.methods.nets import Plain, classifier_of
 
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.recorder import Feature
-from vebi.baselines.grad_cam import GradCam
 from vebi.interpretation.result import Interpretation
+from vebi.methods.grad_cam import GradCam
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vebi.backprop import heatmaps
-from vebi.baselines.explainer import score_gradient
+from vebi.methods.base import score_gradient
 from vebi.models.classifier import Classifier
 
 

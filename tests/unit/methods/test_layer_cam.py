@@ -4,12 +4,12 @@
 import numpy as np
 import pytest
 import torch
-from baselines.nets import maps_by_hand, same, scaled
 from torch import nn
+from unit.methods.nets import maps_by_hand, same, scaled
 
-from vebi.baselines.cam import evidence
-from vebi.baselines.layer_cam import LayerCam
 from vebi.errors import UsageError
+from vebi.methods.cam import evidence
+from vebi.methods.layer_cam import LayerCam
 
 
 def equations(activation, gradient):

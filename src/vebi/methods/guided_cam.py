@@ -6,8 +6,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vebi.backprop.rules import check_rule
-from vebi.baselines.cam import Cam
-from vebi.baselines.guided_backprop import GuidedBackprop
+from vebi.methods.cam import Cam
+from vebi.methods.guided_backprop import GuidedBackprop
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from vebi.activations.recorder import Layer, choose_layers, list_layers
 from vebi.backprop.feature_maps import forward_graph
-from vebi.baselines.explainer import one_of_each
 from vebi.errors import UsageError
+from vebi.methods.base import one_of_each
 from vebi.models.classifier import Classifier
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")

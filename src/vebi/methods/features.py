@@ -6,9 +6,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vebi.backprop.feature_maps import forward_graph
-from vebi.baselines.cam import check_interpolation, enlarge
 from vebi.explanation.explain import combine_all, contributors, tapped
 from vebi.interpretation.result import Interpretation
+from vebi.methods.cam import check_interpolation, enlarge
 
 
 @dataclass(frozen=True)

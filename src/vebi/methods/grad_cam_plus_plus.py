@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vebi.baselines.cam import Cam
+from vebi.methods.cam import Cam
 
 
 @dataclass(frozen=True)

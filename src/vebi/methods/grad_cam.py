@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from vebi.baselines.cam import Cam
+from vebi.methods.cam import Cam
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from baselines.nets import classifier_of, same
+from unit.methods.nets import classifier_of, same
 
 from vebi.activations.recorder import Feature
-from vebi.baselines.upsampled_activations import UpsampledActivations
+from vebi.methods.features import UpsampledActivations
 
 
 @pytest.fixture

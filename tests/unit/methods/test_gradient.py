@@ -1,9 +1,9 @@
 """The gradient against its equation, the way back written out, and captum's Saliency."""
 
 import torch
-from baselines.nets import by_hand, gradients_by_hand, same
+from unit.methods.nets import by_hand, gradients_by_hand, same
 
-from vebi.baselines.gradient import Gradient
+from vebi.methods.gradient import Gradient
 
 
 def test_written_out(plain, pictures, targets):

@@ -1,13 +1,13 @@
 """Guided backpropagation against the way back written out and captum's GuidedBackprop."""
 
 import pytest
-from baselines.nets import gradients_by_hand, same, without_reuse
 from torch.autograd.graph import get_gradient_edge
+from unit.methods.nets import gradients_by_hand, same, without_reuse
 
 from vebi.backprop.heatmaps import from_gradient
 from vebi.backprop.rules import pull_back
-from vebi.baselines.guided_backprop import GuidedBackprop
 from vebi.errors import UsageError
+from vebi.methods.guided_backprop import GuidedBackprop
 
 quiet = pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
 

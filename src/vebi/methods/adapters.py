@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vebi.backprop import heatmaps
-from vebi.baselines.cam import enlarge
-from vebi.baselines.explainer import Explainer
+from vebi.methods.base import Explainer
+from vebi.methods.cam import enlarge
 
 Reduction = Callable[[Float[Tensor, "n c h w"]], Float[Tensor, "n h w"]]
 

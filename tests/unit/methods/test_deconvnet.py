@@ -1,13 +1,13 @@
 """The deconvnet against the way back written out and captum's Deconvolution."""
 
 import pytest
-from baselines.nets import gradients_by_hand, same, without_reuse
 from torch.autograd.graph import get_gradient_edge
+from unit.methods.nets import gradients_by_hand, same, without_reuse
 
 from vebi.backprop.heatmaps import from_gradient
 from vebi.backprop.rules import pull_back
-from vebi.baselines.deconvnet import Deconvnet
 from vebi.errors import UsageError
+from vebi.methods.deconvnet import Deconvnet
 
 quiet = pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from baselines.nets import gradients_by_hand, maps_by_hand, same, without_reuse
+from unit.methods.nets import gradients_by_hand, maps_by_hand, same, without_reuse
 
-from vebi.baselines.grad_cam import GradCam
-from vebi.baselines.grad_cam_plus_plus import GradCamPlusPlus
-from vebi.baselines.guided_backprop import GuidedBackprop
-from vebi.baselines.guided_cam import GuidedCam
 from vebi.errors import UsageError
+from vebi.methods.grad_cam import GradCam
+from vebi.methods.grad_cam_plus_plus import GradCamPlusPlus
+from vebi.methods.guided_backprop import GuidedBackprop
+from vebi.methods.guided_cam import GuidedCam
 
 quiet = pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
 

@@ -3,12 +3,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from baselines.nets import by_hand, classifier_of
 from support import ToyNet, import_torchvision
 from torch import nn
+from unit.methods.nets import by_hand, classifier_of
 
-from vebi.baselines.cam import check_interpolation, enlarge, evidence, find_layer
 from vebi.errors import UsageError
+from vebi.methods.cam import check_interpolation, enlarge, evidence, find_layer
 
 
 def vgg():
