@@ -26,13 +26,13 @@ methods.input_x_gradient
 methods.layer_cam
 methods.adapters
 methods.features
-benchmark.contest
+benchmark.runner
 benchmark.examples
 benchmark.mosaics
 benchmark.scoring
 benchmark.sensitivity
-benchmark.table
-benchmark.truth
+benchmark.rows
+benchmark.ground_truth
 models.classifier
 data.collections
 data.decode

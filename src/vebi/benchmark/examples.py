@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from vebi.benchmark.contest import bind, named
+from vebi.benchmark.ground_truth import Truth
 from vebi.benchmark.methods import Method
+from vebi.benchmark.runner import bind, named
 from vebi.benchmark.scoring import positive_maps
-from vebi.benchmark.truth import Truth
 from vebi.data.collections import evenly
 from vebi.interpretation.result import Interpretation
 from vebi.report.contest import Examples

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vebi.activations.descriptors import Progress
 from vebi.backprop import heatmaps
-from vebi.benchmark.truth import Truth
+from vebi.benchmark.ground_truth import Truth
 from vebi.errors import ModelError
 from vebi.methods.base import Explainer
 from vebi.metrics.iou import STEPS, iou_curve

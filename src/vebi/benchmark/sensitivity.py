@@ -15,9 +15,9 @@ from vebi import lasso, provenance
 from vebi.activations.descriptors import Descriptor, DescriptorTable, Progress, tabulate
 from vebi.activations.recorder import choose_layers
 from vebi.backprop import heatmaps
+from vebi.benchmark.ground_truth import Truth
 from vebi.benchmark.methods import OURS
 from vebi.benchmark.scoring import positive_maps
-from vebi.benchmark.truth import Truth
 from vebi.data.collections import Images
 from vebi.explanation.explain import CombinedMaps, Settings
 from vebi.files import write_json

@@ -59,8 +59,8 @@ def table1(
     Renders, trains, fits, explains and scores. Writes table1.json, table1.md and report.html.
     """
     with console.guarded(resumable=True):
-        from vebi.benchmark.experiment import FULL, QUICK
-        from vebi.benchmark.experiment import table1 as run
+        from vebi.benchmark.table1 import FULL, QUICK
+        from vebi.benchmark.table1 import table1 as run
 
         with console.progress() as progress:
             found = run(
@@ -116,7 +116,7 @@ def run_own(
     Fits, explains and scores. Writes table.json, table.md and report.html.
     """
     with console.guarded(resumable=True):
-        from vebi.benchmark.own import contest
+        from vebi.benchmark.custom import contest
 
         classifier = load_model(
             model,

@@ -13,10 +13,10 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 
 from vebi import provenance
+from vebi.benchmark.ground_truth import Truth
 from vebi.benchmark.methods import Method
 from vebi.benchmark.mosaics import draw_mosaics, mosaic_scores, takes_larger
 from vebi.benchmark.scoring import score
-from vebi.benchmark.truth import Truth
 from vebi.errors import ModelError, UsageError, VebiError, VebiWarning
 from vebi.files import write_arrays
 from vebi.interpretation.fit import StageProgress, of_stage

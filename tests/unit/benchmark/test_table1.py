@@ -7,9 +7,9 @@ import warnings
 import numpy as np
 import pytest
 
-from vebi.benchmark.experiment import Plan, table1
+from vebi.benchmark.custom import contest
 from vebi.benchmark.methods import built_in
-from vebi.benchmark.own import contest
+from vebi.benchmark.table1 import Plan, table1
 from vebi.errors import InputError, UsageError, VebiWarning
 from vebi.metrics.registry import METRICS
 
@@ -57,7 +57,7 @@ def test_a_second_run_computes_nothing_again(made, monkeypatch):
     def forbidden(*_, **__):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("vebi.benchmark.contest.score", forbidden)
+    monkeypatch.setattr("vebi.benchmark.runner.score", forbidden)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}
     stages = []
     with warnings.catch_warnings():

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from vebi.benchmark.contest import Contest
 from vebi.benchmark.methods import Method
-from vebi.benchmark.table import PUBLISHED, make_curves, make_rows
+from vebi.benchmark.rows import PUBLISHED, make_curves, make_rows
+from vebi.benchmark.runner import Contest
 from vebi.metrics.registry import METRICS
 
 VEBI, OTHER = Method("vebi", "vebi", lambda i: None, True), Method("grad-cam", "Grad-CAM", lambda i: None, True)

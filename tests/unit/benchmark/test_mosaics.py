@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from vebi.benchmark.ground_truth import Truth
 from vebi.benchmark.mosaics import draw_mosaics, mosaic_scores, takes_larger
-from vebi.benchmark.truth import Truth
 from vebi.data.collections import DataSet
 from vebi.models.classifier import Classifier, Preprocess
 

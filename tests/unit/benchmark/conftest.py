@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vebi.benchmark.truth import find_truth
+from vebi.benchmark.ground_truth import find_truth
 from vebi.data.collections import open_images
 from vebi.datasets.masks import find_masks
 from vebi.interpretation.fit import interpret

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vebi.benchmark.contest import Contest, hold
 from vebi.benchmark.examples import find_examples
+from vebi.benchmark.ground_truth import Truth, find_truth
 from vebi.benchmark.methods import Method, all_methods
-from vebi.benchmark.result import Part, write_result
+from vebi.benchmark.results import Part, write_result
+from vebi.benchmark.rows import PUBLISHED
+from vebi.benchmark.runner import Contest, hold
 from vebi.benchmark.sensitivity import mean_over_folds, measure
-from vebi.benchmark.table import PUBLISHED
-from vebi.benchmark.truth import Truth, find_truth
 from vebi.data.collections import Images, Subset, evenly, open_images
 from vebi.data.loader import check_batch_size
 from vebi.datasets.flowers import generate

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vebi.benchmark.contest import hold
 from vebi.benchmark.examples import find_examples
+from vebi.benchmark.ground_truth import find_truth
 from vebi.benchmark.methods import Method, all_methods
-from vebi.benchmark.result import Part, write_result
-from vebi.benchmark.truth import find_truth
+from vebi.benchmark.results import Part, write_result
+from vebi.benchmark.runner import hold
 from vebi.data.collections import open_images
 from vebi.data.loader import check_batch_size
 from vebi.datasets.masks import find_masks

@@ -5,8 +5,8 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from vebi.benchmark.contest import hold
 from vebi.benchmark.methods import Method, all_methods, built_in, own_method
+from vebi.benchmark.runner import hold
 from vebi.errors import ModelError, UsageError, VebiWarning
 
 

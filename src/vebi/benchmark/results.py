@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from vebi import provenance
-from vebi.benchmark.contest import Contest
 from vebi.benchmark.methods import Method
+from vebi.benchmark.rows import make_curves, make_rows
+from vebi.benchmark.runner import Contest
 from vebi.benchmark.scoring import FORMS
-from vebi.benchmark.table import make_curves, make_rows
 from vebi.files import whole, write_json
 from vebi.metrics.iou import STEPS
 from vebi.report.contest import Examples, write_contest

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from vebi.benchmark.contest import MOSAICS, Contest
 from vebi.benchmark.methods import OURS, Method
+from vebi.benchmark.runner import MOSAICS, Contest
 from vebi.benchmark.scoring import CURVE
 from vebi.benchmark.statistics import fold_means, holm, paired_p, ratio_interval
 from vebi.metrics.registry import METRICS
