@@ -10,7 +10,7 @@ from vebi import explain, load, load_classifier
 from vebi.backprop.heatmaps import colourize
 from vebi.interpretation.exemplars import enlarge
 from vebi.metrics.grid_artifact import grid_energy
-from vebi.report.figure import FAINT, GAP, INK, heat_panel
+from vebi.reports.figure import FAINT, GAP, INK, heat_panel
 
 OUT = Path(__file__).parent / "pictures" / "grid.png"
 SHOWN = "class4_img28_p0_r0.png"

@@ -12,7 +12,7 @@ from PIL import Image
 from vebi import explain, load, load_classifier
 from vebi.datasets.flowers import generate
 from vebi.interpretation.exemplars import enlarge, sheet
-from vebi.report.figure import figure, heat_panel
+from vebi.reports.figure import figure, heat_panel
 
 OUT = Path(__file__).parent / "pictures"
 SHOWN = "class4_img28_p0_r0.png"

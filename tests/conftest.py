@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import install_import_hook
 from support import COLOURS, SIZE, ToyNet, draw_square
 
+pytest_plugins = ["cli_fixtures"]
+
 CHECKED = """
 backprop.graph_audit
 backprop.rules
@@ -64,7 +66,7 @@ models.load
 backprop.feature_maps
 datasets.masks
 backprop.receptive_field
-report.contest
+reports.benchmark_page
 interpretation.run_folder
 interpretation.stability
 interpretation.mu_path

@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 
-from vebi.report.contest import Examples
+from vebi.reports.benchmark_page import Examples
 
 METRICS = ("best_iou", "average_precision", "pointing_game", "relevance_mass", "relevance_rank")
 

@@ -13,8 +13,8 @@ from vebi.datasets.flowers.training import split, train
 from vebi.files import write_json
 from vebi.interpretation.fit import StageProgress, interpret, of_stage
 from vebi.models.load import load_classifier
-from vebi.report.gallery import write_gallery
-from vebi.report.page import write_report
+from vebi.reports.gallery import write_gallery
+from vebi.reports.study_page import write_report
 
 VARIANT = "single-6c"
 IMAGES_PER_CLASS = 200

@@ -11,7 +11,7 @@ from vebi.benchmark.runner import bind, named
 from vebi.benchmark.scoring import positive_maps
 from vebi.data.collections import evenly
 from vebi.interpretation.result import Interpretation
-from vebi.report.contest import Examples
+from vebi.reports.benchmark_page import Examples
 
 SHOWN = 6
 

@@ -14,8 +14,8 @@ from vebi.benchmark.runner import Contest
 from vebi.benchmark.scoring import FORMS
 from vebi.files import whole, write_json
 from vebi.metrics.iou import STEPS
-from vebi.report.contest import Examples, write_contest
-from vebi.report.markdown import in_markdown
+from vebi.reports.benchmark_markdown import in_markdown
+from vebi.reports.benchmark_page import Examples, write_contest
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def fit(
 
 
 def _say_stability(found: Any) -> None:
-    from vebi.report.choice import trust
+    from vebi.reports.selection_summary import trust
 
     seen = trust(found)
     if seen:
@@ -179,7 +179,7 @@ def path(
     """
     with console.guarded():
         from vebi.interpretation.result import load
-        from vebi.report.choice import in_words, write_picture
+        from vebi.reports.selection_summary import in_words, write_picture
 
         interpretation = load(run)
         found = in_words(interpretation, classes)
@@ -245,7 +245,7 @@ def explain(
     with console.guarded():
         from vebi.interpretation.result import load
         from vebi.interpretation.run_folder import find_classifier
-        from vebi.report.gallery import write_gallery
+        from vebi.reports.gallery import write_gallery
 
         fix = one_of("--stride-fix", stride_fix, {"centred": "centred", "nearest": "nearest", "none": None})
         interpretation = load(run, find_classifier(run, model, weights, device))
@@ -306,7 +306,7 @@ def report(
     with console.guarded():
         from vebi.interpretation.result import load
         from vebi.interpretation.run_folder import find_classifier
-        from vebi.report.page import write_report
+        from vebi.reports.study_page import write_report
 
         interpretation = load(run, find_classifier(run, model, weights, device))
         with console.progress() as progress:

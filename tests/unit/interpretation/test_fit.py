@@ -357,7 +357,7 @@ def test_killed_in_the_middle_and_run_again(toy, squares, tmp_path, monkeypatch)
     state = tmp_path / "state.pt"
     torch.save(toy.module.state_dict(), state)
     out = tmp_path / "run"
-    command = [sys.executable, "-c", SCRIPT, Path(__file__).parent, state, squares, out, str(MU)]
+    command = [sys.executable, "-c", SCRIPT, Path(__file__).parents[2], state, squares, out, str(MU)]
     kills = 0
     for at_least in (3, 8, 16):
         process = subprocess.Popen(command, stdout=subprocess.PIPE)

@@ -21,7 +21,7 @@ from vebi.interpretation.result import Interpretation
 from vebi.models.classifier import Classifier, Preprocess
 from vebi.models.load import load_classifier
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "cifar10.py"
 WEIGHTS = ROOT.parent / "shared" / "data" / "cifar10_resnet20.safetensors"
 PICTURES = WEIGHTS.with_name("cifar10.zip")

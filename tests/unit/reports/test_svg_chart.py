@@ -5,7 +5,7 @@ import re
 import html5lib
 import pytest
 
-from vebi.report.curves import STROKES, Line, ceiling, line_chart, step
+from vebi.reports.svg_chart import STROKES, Line, ceiling, line_chart, step
 
 
 def polylines(chart):

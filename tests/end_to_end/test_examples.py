@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from vebi.errors import VebiWarning
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def module(name):

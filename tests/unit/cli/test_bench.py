@@ -13,7 +13,7 @@ import pytest
 from cli_support import MODEL, fails, vebi
 from PIL import Image
 
-DOCS = Path(__file__).parents[2] / "docs" / "benchmark.md"
+DOCS = Path(__file__).parents[3] / "docs" / "benchmark.md"
 FILES = {
     name: code for name, code in re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", DOCS.read_text(), flags=re.M | re.S)
 }

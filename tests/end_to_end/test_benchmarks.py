@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-FILE = Path(__file__).parents[1] / "benchmarks" / "lasso.py"
+FILE = Path(__file__).parents[2] / "benchmarks" / "lasso.py"
 KEYS = {
     "size", "solver", "classes", "seconds_per_class", "max_relative_gap", "median_knots", "median_nonzeros", "peak_mib",
 }  # fmt: skip

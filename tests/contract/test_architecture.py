@@ -15,7 +15,7 @@ ROOT = Path(vebi.__file__).parent
 ROWS = [
     "cli",
     "demo",
-    "benchmark report",
+    "benchmark reports",
     "methods",
     "explanation",
     "interpretation",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vebi.metrics.registry import METRICS
-from vebi.report.html import number, percent
+from vebi.reports.html import number, percent
 
 Row = dict[str, Any]
 

@@ -15,8 +15,8 @@ from vebi.explanation.assessment import survey
 from vebi.interpretation.mu_path import MuPath
 from vebi.interpretation.stability import Stability
 from vebi.models.classifier import Preprocess
-from vebi.report import choice
-from vebi.report.page import render
+from vebi.reports import selection_summary
+from vebi.reports.study_page import render
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def made(fitted):
 
 
 def test_numbers(made):
-    found = choice.in_words(made)
+    found = selection_summary.in_words(made)
     assert found["mus"] == [0.5, 1, 2] and found["features"] == pytest.approx([2 / 3, 1, 1])
     assert found["explained_variance"]["mean"] == pytest.approx([0.21, 0.61, 0.71])
     assert found["explained_variance"]["standard_error"] == pytest.approx([0.01] * 3)
@@ -70,18 +70,28 @@ def test_numbers(made):
     assert blue["features"][1] == {"feature": str(made.features[1]), "enters": 0.6, "weights": [0, 0.75, 1.5]}
     assert blue["counts"] == [1, 2, 2] and blue["ends"] == 2 and green["ends"] is None
     assert green["explained_variance"] == pytest.approx([0.31, 0.71, 0.81]) and red["explained_variance"] is None
-    assert list(choice.in_words(made, ["red"])["classes"]) == ["red"]
+    assert list(selection_summary.in_words(made, ["red"])["classes"]) == ["red"]
     with pytest.raises(UsageError, match="no class 'pink'"):
-        choice.in_words(made, ["pink"])
+        selection_summary.in_words(made, ["pink"])
 
 
 def test_at_mu_and_trust(made):
-    at = choice.at_mu(made)
+    at = selection_summary.at_mu(made)
     assert at["here"]["explained"] == pytest.approx(0.61) and at["best"]["mu"] == 2 and not at["beyond"]
-    assert choice.at_mu(replace(made, mu=7.0))["beyond"]
-    assert choice.explained(made, "green") == pytest.approx(0.71) and choice.explained(made, "red") is None
-    assert choice.trust(made) == {"all": 3, "stable": 1, "unstable": 1, "replaceable": 1, "halves": 50, "lasting": 2}
-    assert [choice.stable_in_words(share) for share in (1, 0.9, 0.6, 0.59, 0)] == [
+    assert selection_summary.at_mu(replace(made, mu=7.0))["beyond"]
+    assert (
+        selection_summary.explained(made, "green") == pytest.approx(0.71)
+        and selection_summary.explained(made, "red") is None
+    )
+    assert selection_summary.trust(made) == {
+        "all": 3,
+        "stable": 1,
+        "unstable": 1,
+        "replaceable": 1,
+        "halves": 50,
+        "lasting": 2,
+    }
+    assert [selection_summary.stable_in_words(share) for share in (1, 0.9, 0.6, 0.59, 0)] == [
         "stable", "stable", "fairly stable", "unstable", "unstable",
     ]  # fmt: skip
 
@@ -94,19 +104,21 @@ def points(chart):
 
 
 def test_charts_show_the_numbers(made):
-    agreement, explained = points(choice.validation_chart(made))
+    agreement, explained = points(selection_summary.validation_chart(made))
     assert [x for x, _ in explained] == pytest.approx([0, 50, 100])  # by the logarithm
     assert [y for _, y in explained] == pytest.approx([79, 39, 29]) and [y for _, y in agreement] == pytest.approx(
         [50, 10, 20]
     )
-    (counts,) = points(choice.count_chart(made))
+    (counts,) = points(selection_summary.count_chart(made))
     assert [y for _, y in counts] == pytest.approx([66.67, 50, 50], abs=0.01)
-    second, first = points(choice.class_chart(made, "blue", choice.numbered(made, "blue")))
+    second, first = points(selection_summary.class_chart(made, "blue", selection_summary.numbered(made, "blue")))
     assert [y for _, y in first] == pytest.approx([100, 25, 25])  # 75 % of the weight
     assert [y for _, y in second] == pytest.approx([0, 75, 75])
-    assert points(choice.class_chart(made, "red", {})) == []
-    assert ">mu = 1<" in choice.validation_chart(made) and ">auto: 2<" in choice.validation_chart(made)
-    assert "auto" not in choice.validation_chart(replace(made, mu=2.0))
+    assert points(selection_summary.class_chart(made, "red", {})) == []
+    assert ">mu = 1<" in selection_summary.validation_chart(made) and ">auto: 2<" in selection_summary.validation_chart(
+        made
+    )
+    assert "auto" not in selection_summary.validation_chart(replace(made, mu=2.0))
 
 
 def test_what_matters_at_other_mu_is_named(made):
@@ -120,25 +132,31 @@ def test_what_matters_at_other_mu_is_named(made):
     )
     other = replace(made, path=path)
     four, nine = (str(feature) for feature in made.features)
-    assert choice.numbered(other, "green") == {four: 1, nine: 2}
-    assert choice.numbered(other, "blue", 1) == {nine: 1, four: 2}  # one has a card, the other half of the weight
+    assert selection_summary.numbered(other, "green") == {four: 1, nine: 2}
+    assert selection_summary.numbered(other, "blue", 1) == {
+        nine: 1,
+        four: 2,
+    }  # one has a card, the other half of the weight
     many = replace(path, owners=np.ones(5, np.int64), columns=np.arange(10, 15), weights=np.eye(5)[:, :3] + 0.01)
-    names = choice.numbered(replace(other, path=many), "green")
+    names = selection_summary.numbered(replace(other, path=many), "green")
     assert names == {four: 1} | {str(made.feature(column)): k for k, column in ((2, 10), (3, 11), (4, 12))}
     crowded = np.zeros((8, 3))
     crowded[[0, 1, 2, 3, 4, 5, 6, 7], [0, 0, 0, 1, 1, 1, 2, 2]] = [1, 1, 1, 1, 1, 1, 0.45, 0.55]
     full = replace(path, owners=np.ones(8, np.int64), columns=np.arange(10, 18), enters=np.arange(8.0), weights=crowded)
-    names = choice.numbered(replace(other, path=full), "green")
+    names = selection_summary.numbered(replace(other, path=full), "green")
     assert names[str(made.feature(17))] == 7 == len(names)  # the last to enter, and the heaviest
     light = replace(other, weights=np.array([[0.25, 0.75], [1.0, 0.01], [0, 0]]))
-    assert choice.numbered(light, "green", 1) == {four: 1, nine: 2}  # chosen, too light for a card, and heavy elsewhere
-    chart = choice.class_chart(other, "green", choice.numbered(other, "green"))
+    assert selection_summary.numbered(light, "green", 1) == {
+        four: 1,
+        nine: 2,
+    }  # chosen, too light for a card, and heavy elsewhere
+    chart = selection_summary.class_chart(other, "green", selection_summary.numbered(other, "green"))
     assert len(re.findall('class="name"', chart)) == 2 and len(points(chart)) == 3
-    assert f"2  {nine} (at other mu)" in choice.picture(other, ["green"])
+    assert f"2  {nine} (at other mu)" in selection_summary.picture(other, ["green"])
 
 
 def test_the_picture_is_a_file_of_its_own(made, tmp_path):
-    choice.write_picture(made, tmp_path / "new" / "x.svg")
+    selection_summary.write_picture(made, tmp_path / "new" / "x.svg")
     text = (tmp_path / "new" / "x.svg").read_text()
     root = ElementTree.fromstring(text)
     assert root.tag == "{http://www.w3.org/2000/svg}svg" and "http" not in text.replace(
@@ -147,9 +165,9 @@ def test_the_picture_is_a_file_of_its_own(made, tmp_path):
     words = " ".join(root.itertext())
     assert all(f"{name}: share of the weight" in words for name in made.classes)
     odd = replace(made, classes=('a" <b> &c', "green", "red"))
-    ElementTree.fromstring(choice.picture(odd, odd.classes))
+    ElementTree.fromstring(selection_summary.picture(odd, odd.classes))
     untried = replace(made, path=no_path(3))
-    assert "held out" not in choice.picture(untried, untried.classes)
+    assert "held out" not in selection_summary.picture(untried, untried.classes)
 
 
 def words_of(page):

@@ -6,8 +6,8 @@ import pytest
 from contest_support import own, rerun
 
 from vebi.metrics.registry import METRICS
-from vebi.report.markdown import escaped, in_markdown, table
-from vebi.report.reading import CHOICES, GRID, MEANINGS, chance, figure, listed, ratio, spread
+from vebi.reports.benchmark_markdown import escaped, in_markdown, table
+from vebi.reports.benchmark_text import CHOICES, GRID, MEANINGS, chance, figure, listed, ratio, spread
 
 
 def tables(text):

@@ -17,7 +17,7 @@ from vebi.data.collections import open_images
 from vebi.errors import InputError, UsageError
 from vebi.explanation.assessment import survey
 from vebi.models.classifier import Preprocess
-from vebi.report.page import LIGHT, anchor, inline, render, write_report
+from vebi.reports.study_page import LIGHT, anchor, inline, render, write_report
 
 
 @pytest.fixture(scope="module")

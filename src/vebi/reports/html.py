@@ -21,7 +21,7 @@ def fill(template: str, **content: Any) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("vebi.report", "."),
+        loader=PackageLoader("vebi.reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -30,7 +30,7 @@ def fill(template: str, **content: Any) -> str:
     environment.filters |= {"percent": percent, "sure": sure, "number": number, "breakable": breakable}
     return environment.get_template(template).render(
         ramp=", ".join(f"rgb({r} {g} {b})" for r, g, b in RAMP),
-        style=files("vebi.report").joinpath("page.css").read_text(encoding="utf-8"),
+        style=files("vebi.reports").joinpath("templates", "page.css").read_text(encoding="utf-8"),
         **content,
     )
 

@@ -20,9 +20,9 @@ from vebi.interpretation.exemplars import vivid
 from vebi.interpretation.fit import StageProgress
 from vebi.interpretation.result import Interpretation
 from vebi.interpretation.run_folder import make_place
-from vebi.report import choice
-from vebi.report.curves import Line
-from vebi.report.html import fill, inline
+from vebi.reports import selection_summary
+from vebi.reports.html import fill, inline
+from vebi.reports.svg_chart import Line
 
 CLASSES = 24  # shown at most, unless they are asked for by name: a page is to be read
 CROPS = 6
@@ -92,7 +92,7 @@ def render(
     """The page as text. ``of_the_fit`` says that the survey is of the very pictures that were fitted."""
     shown = list(classes or evenly(interpretation.classes, CLASSES))
     return fill(
-        "page.html.j2",
+        "study.html.j2",
         title=title,
         model=_model(interpretation),
         preprocess=interpretation.require_classifier().preprocess,
@@ -105,10 +105,10 @@ def render(
         wrong=sum(found.labelled.values()) - sum(found.right.values()),
         methods=METHODS,
         uncovered=_uncovered(found),
-        charts=[choice.validation_chart(interpretation), choice.count_chart(interpretation)],
-        chosen=choice.chosen(interpretation),
-        at_mu=choice.at_mu(interpretation),
-        trust=choice.trust(interpretation),
+        charts=[selection_summary.validation_chart(interpretation), selection_summary.count_chart(interpretation)],
+        chosen=selection_summary.chosen(interpretation),
+        at_mu=selection_summary.at_mu(interpretation),
+        trust=selection_summary.trust(interpretation),
         last=float(interpretation.path.mus[-1]),
         strokes=[Line(k + 1, ()).stroke for k in range(2)],
         of_the_fit=of_the_fit,
@@ -137,7 +137,7 @@ def _class(interpretation: Interpretation, found: Survey, name: str) -> dict[str
     selected = interpretation.selected(name)
     total = sum(abs(weight) for _, weight in selected)
     shown = [(feature, weight) for feature, weight in selected if abs(weight) / total >= LIGHT]
-    numbers = choice.numbered(interpretation, name, len(shown))
+    numbers = selection_summary.numbered(interpretation, name, len(shown))
     return {
         "name": name,
         "anchor": anchor(name, interpretation.classes.index(name)),
@@ -148,8 +148,8 @@ def _class(interpretation: Interpretation, found: Survey, name: str) -> dict[str
             _feature(interpretation, feature, name) | {"weight": weight, "share": abs(weight) / total}
             for feature, weight in shown
         ],
-        "explained": choice.explained(interpretation, name),
-        "chart": choice.class_chart(interpretation, name, numbers),
+        "explained": selection_summary.explained(interpretation, name),
+        "chart": selection_summary.class_chart(interpretation, name, numbers),
         "elsewhere": {feature: number for feature, number in numbers.items() if number > len(shown)},
         "light": [str(feature) for feature, weight in selected if abs(weight) / total < LIGHT],
     }
@@ -196,7 +196,7 @@ def _feature(interpretation: Interpretation, feature: Feature, name: str) -> dic
             interpretation.classes.index(name), interpretation.columns[interpretation.features.index(feature)]
         ),
         "again": again,
-        "stable": None if again is None else choice.stable_in_words(again.share),
+        "stable": None if again is None else selection_summary.stable_in_words(again.share),
         "others": sorted(others, key=lambda pair: -pair[1]),
     }
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import vebi
-from vebi.report.figure import GAP, SIDE, figure, heat_panel
+from vebi.reports.figure import GAP, SIDE, figure, heat_panel
 
 
 @pytest.fixture(scope="module")

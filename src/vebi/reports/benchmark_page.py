@@ -13,10 +13,10 @@ from PIL import Image
 from vebi.backprop.heatmaps import for_display, overlay, rescale
 from vebi.files import whole
 from vebi.metrics.iou import auc_iou
-from vebi.report import reading
-from vebi.report.curves import Line, ceiling, line_chart
-from vebi.report.html import fill, inline
-from vebi.report.reading import CHANCE, GRID, MAIN, OURS, WHOLE, Row
+from vebi.reports import benchmark_text
+from vebi.reports.benchmark_text import CHANCE, GRID, MAIN, OURS, WHOLE, Row
+from vebi.reports.html import fill, inline
+from vebi.reports.svg_chart import Line, ceiling, line_chart
 
 SIDE = 224  # pixels at most of a picture with its mask and of a map
 
@@ -39,45 +39,45 @@ def write_contest(found: dict[str, Any], examples: Mapping[str, Examples], out: 
 
 def render(found: dict[str, Any], examples: Mapping[str, Examples]) -> str:
     """The page as text."""
-    rows, transformed = (reading.by_variant(found[form]) for form in ("rows", "transformed_rows"))
-    rerun = reading.is_rerun(found)
+    rows, transformed = (benchmark_text.by_variant(found[form]) for form in ("rows", "transformed_rows"))
+    rerun = benchmark_text.is_rerun(found)
     covered = {variant: data["whole_picture"] for variant, data in found["settings"]["data"].items()}
-    before = {v: {row["method"]: reading.figure(row["mean"]) for row in some} for v, some in rows.items()}
+    before = {v: {row["method"]: benchmark_text.figure(row["mean"]) for row in some} for v, some in rows.items()}
     pointing = {v: some for v, some in rows.items() if any(row[GRID] is not None for row in some)}
     first = next(iter(rows.values()))
     return fill(
-        "contest.html.j2",
-        title=reading.heading(found),
-        measured=reading.measured(found),
-        material=reading.material(found),
+        "benchmark.html.j2",
+        title=benchmark_text.heading(found),
+        measured=benchmark_text.measured(found),
+        material=benchmark_text.material(found),
         rerun=rerun,
         several=len(rows) > 1,
-        not_comparable=reading.NOT_COMPARABLE,
-        findings=reading.findings(found),
-        caption=reading.caption(found),
+        not_comparable=benchmark_text.NOT_COMPARABLE,
+        findings=benchmark_text.findings(found),
+        caption=benchmark_text.caption(found),
         boards={v: _board(some, MAIN, covered[v], _top(rows)) for v, some in rows.items()},
         legend_of_curves=[(k + 1, name, Line(k + 1, ()).stroke) for k, name in enumerate(_shown(first).values())],
         charts=_charts(found["curves"], rows),
         examples={v: _examples(examples[v], some) for v, some in rows.items() if v in examples},
         scores={v: _scores(some, covered[v]) for v, some in rows.items()},
-        transform=reading.TRANSFORM,
+        transform=benchmark_text.TRANSFORM,
         transformed={
             v: _board(some, MAIN, covered[v], _top(transformed), before[v]) for v, some in transformed.items()
         },
         pointing={v: _board(some, GRID, CHANCE, 100, reference="chance") for v, some in pointing.items()},
-        mosaics=reading.mosaics(found),
+        mosaics=benchmark_text.mosaics(found),
         sensitivity={v: _choices(found["sensitivity"][v], rows[v]) for v in found["sensitivity"]},
-        other_choices=reading.other_choices(found),
-        choices=reading.choices(found),
-        p_title=reading.P_TITLE,
-        terms=reading.terms(found),
-        made=reading.made(found),
+        other_choices=benchmark_text.other_choices(found),
+        choices=benchmark_text.choices(found),
+        p_title=benchmark_text.P_TITLE,
+        terms=benchmark_text.terms(found),
+        made=benchmark_text.made(found),
     )
 
 
 def _shown(rows: Sequence[Row]) -> dict[str, str]:
     """The methods of which there are curves and pictures, those of the paper's table and the user's own -> titles."""
-    title = reading.names(rows)
+    title = benchmark_text.names(rows)
     return {row["method"]: title[row["method"]] for row in rows if row["of_the_seed"] or row["own"]}
 
 
@@ -102,9 +102,9 @@ def _board(
     def place(value: float) -> str:
         return f"{100 * min(max(value, 0), top) / top:.2f}%"
 
-    title = reading.names(rows)
-    values = {row["method"]: reading.column(row, name) or 0.0 for row in rows}
-    best = reading.best(values)
+    title = benchmark_text.names(rows)
+    values = {row["method"]: benchmark_text.column(row, name) or 0.0 for row in rows}
+    best = benchmark_text.best(values)
     lines = []
     for row in rows:
         value, std = values[row["method"]], (row["std"] or 0) if name == MAIN else 0
@@ -114,11 +114,11 @@ def _board(
                 "title": title[row["method"]],
                 "kind": "ours" if row["method"] == OURS else "paper" if row["of_the_seed"] else "further",
                 "value": value,
-                "text": reading.spread(value, row["std"] if name == MAIN else None),
+                "text": benchmark_text.spread(value, row["std"] if name == MAIN else None),
                 "best": row["method"] in best,
                 "before": None if before is None else before[row["method"]],
-                "published": reading.published(row) if known else "",
-                "ratio": reading.ratio(row, name),
+                "published": benchmark_text.published(row) if known else "",
+                "ratio": benchmark_text.ratio(row, name),
                 "dot": place(value),
                 "whisker": (place(value - std), place(value + std)) if std else None,
                 "known": place(known[0]) if known else None,
@@ -128,7 +128,7 @@ def _board(
         "title": reference,
         "kind": "reference",
         "value": level,
-        "text": reading.figure(level),
+        "text": benchmark_text.figure(level),
         "dot": place(level),
     }
     empty = {"best": False, "before": "", "published": "", "ratio": "", "whisker": None, "known": None}
@@ -157,33 +157,37 @@ def _charts(curves: Mapping[str, Mapping[str, Sequence[float]]], rows: Mapping[s
 
 def _scores(rows: Sequence[Row], covered: float) -> dict[str, Any]:
     """Every score of every method; what marking the whole picture has is the same in each."""
-    titles, title = reading.scores(rows), reading.names(rows)
-    best = {name: reading.best({row["method"]: reading.column(row, name) for row in rows}) for name in titles}
+    titles, title = benchmark_text.scores(rows), benchmark_text.names(rows)
+    best = {
+        name: benchmark_text.best({row["method"]: benchmark_text.column(row, name) for row in rows}) for name in titles
+    }
     groups = [
         [
             {
                 "title": title[row["method"]],
                 "ours": row["method"] == OURS,
-                "cells": [(reading.figure(reading.column(row, n)), row["method"] in best[n]) for n in titles],
-                "p": reading.chance(row["p"]),
+                "cells": [
+                    (benchmark_text.figure(benchmark_text.column(row, n)), row["method"] in best[n]) for n in titles
+                ],
+                "p": benchmark_text.chance(row["p"]),
             }
             for row in rows
             if row["of_the_seed"] == paper
         ]
         for paper in (True, False)
     ]
-    reference = [reading.figure(CHANCE if name == GRID else covered) for name in titles]
+    reference = [benchmark_text.figure(CHANCE if name == GRID else covered) for name in titles]
     return {"titles": titles, "groups": groups, "reference": reference}
 
 
 def _choices(varied: Sequence[dict[str, Any]], rows: Sequence[Row]) -> dict[str, Any]:
     """Rows by choice; a cell is what a method has, empty where the choice does not touch it, and whether it passes
     vebi."""
-    methods = {method: title for method, title in reading.names(rows).items() if method in varied[0]["auc_iou"]}
+    methods = {method: title for method, title in benchmark_text.names(rows).items() if method in varied[0]["auc_iou"]}
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in varied:
-        above = reading.above_ours(row, varied[0])
-        cells = [(reading.choice(row, m, above), m in above and m in row["auc_iou"]) for m in methods]
+        above = benchmark_text.above_ours(row, varied[0])
+        cells = [(benchmark_text.choice(row, m, above), m in above and m in row["auc_iou"]) for m in methods]
         groups.setdefault(row["choice"], []).append({"setting": row["setting"], "cells": cells})
     return {"titles": list(methods.values()), "groups": groups}
 
@@ -202,7 +206,7 @@ def _examples(examples: Examples, rows: Sequence[Row]) -> list[dict[str, Any]]:
                 {
                     "title": title,
                     "ours": method == OURS,
-                    "score": reading.figure(own[method][n]),
+                    "score": benchmark_text.figure(own[method][n]),
                     "image": inline(overlay(examples.pictures[n], scaled[method][n]), SIDE),
                 }
                 for method, title in shown.items()

@@ -14,7 +14,7 @@ from vebi.files import whole
 from vebi.interpretation.result import Interpretation
 from vebi.interpretation.run_folder import make_place
 from vebi.lasso.cross_validation import known, mean
-from vebi.report.curves import Axis, Line, ceiling, line_chart, step
+from vebi.reports.svg_chart import Axis, Line, ceiling, line_chart, step
 
 #: Shares of half samples from which on a feature is called ...
 WORDS = ((0.9, "stable"), (UNSTABLE := 0.6, "fairly stable"), (0.0, "unstable"))

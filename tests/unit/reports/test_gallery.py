@@ -9,7 +9,7 @@ from support import SIZE, ToyNet
 import vebi
 from vebi.data.decode import decode
 from vebi.errors import ImageError, InputError, RunError, UsageError, VebiWarning
-from vebi.report.gallery import arrays, write_gallery
+from vebi.reports.gallery import arrays, write_gallery
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_pictures_are_never_overwritten(found, squares, tmp_path):
 
 
 def test_places_and_pictures_are_checked_before_anything_is_computed(found, squares, tmp_path, monkeypatch):
-    monkeypatch.setattr("vebi.report.gallery.explanations", lambda *_, **__: pytest.fail("computed in vain"))
+    monkeypatch.setattr("vebi.reports.gallery.explanations", lambda *_, **__: pytest.fail("computed in vain"))
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="it is a file"):
         write_gallery(found, [squares / "red"], tmp_path / "file")

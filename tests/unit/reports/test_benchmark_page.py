@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from contest_support import examples, own, rerun
 
-from vebi.report.contest import outlined, render, write_contest
-from vebi.report.reading import MEANINGS, TRANSFORM
+from vebi.reports.benchmark_page import outlined, render, write_contest
+from vebi.reports.benchmark_text import MEANINGS, TRANSFORM
 
 
 def parsed(text):

@@ -14,7 +14,7 @@ from vebi.explanation.explain import Explanation, explanations
 from vebi.files import write_json
 from vebi.interpretation.result import Interpretation
 from vebi.interpretation.run_folder import make_folder
-from vebi.report.figure import figure
+from vebi.reports.figure import figure
 
 CONTENTS = "explanations.json"
 
