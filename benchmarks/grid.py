@@ -21,8 +21,9 @@ from torch import nn
 from vebi import load, load_classifier
 from vebi.activations.recorder import Feature
 from vebi.backprop.feature_maps import feature_maps
-from vebi.data.collections import Subset, open_images
+from vebi.data.collections import Subset
 from vebi.data.loader import batches
+from vebi.data.sources import open_images
 from vebi.datasets.flowers.training import split
 from vebi.metrics.grid_artifact import grid_energy, low_pass_correlation, white_noise
 from vebi.models.classifier import Classifier, Preprocess

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from vebi.activations.descriptors import tabulate
 from vebi.activations.recorder import choose_layers
-from vebi.data.collections import Subset, open_images
+from vebi.data.collections import Subset
+from vebi.data.sources import open_images
 from vebi.datasets.flowers.training import split
 from vebi.demo import FOLD, MU
 from vebi.interpretation.fit import selected

@@ -98,8 +98,8 @@ def squares(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def toy_module(squares) -> ToyNet:
     """A ToyNet that tells the squares apart."""
-    from vebi.data.collections import open_images
     from vebi.data.loader import batches
+    from vebi.data.sources import open_images
     from vebi.models.classifier import Preprocess
 
     torch.manual_seed(0)

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from vebi import provenance
-from vebi.data.collections import open_images
+from vebi.data.sources import open_images
 from vebi.datasets.flowers import generate
 from vebi.datasets.flowers.training import split, train
 from vebi.files import write_json
-from vebi.interpretation.fit import StageProgress, interpret, of_stage
+from vebi.interpretation.fit import interpret
 from vebi.models.load import load_classifier
+from vebi.progress import StageProgress, of_stage
 from vebi.reports.gallery import write_gallery
 from vebi.reports.study_page import write_report
 

@@ -4,6 +4,8 @@ Every message says what was given, what is needed and what to do, in one sentenc
 code of the command line: 1 the run failed, 2 usage, 3 bad input.
 """
 
+from collections.abc import Sequence
+
 
 class VebiWarning(UserWarning):
     """Something that a user should know and that stops nothing."""
@@ -44,3 +46,8 @@ class MissingExtra(VebiError):
 
     def __init__(self, package: str, extra: str, purpose: str):
         super().__init__(f"{purpose} needs the package {package}, which is not installed: pip install 'vebi[{extra}]'")
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Names for a message, the first few of many."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

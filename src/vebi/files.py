@@ -1,12 +1,15 @@
 """Files that are whole or not there."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from vebi.errors import RunError, UsageError
 
 PARTIAL = ".partial"
 
@@ -34,3 +37,23 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, 
 
     with whole(path) as partial:
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, partial, metadata)
+
+
+def make_folder(folder: Path) -> None:
+    """Raises RunError where there can be no such folder, or nothing can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = None if os.access(folder, os.W_OK | os.X_OK) else "permission denied"
+    except FileExistsError:
+        reason = "it is a file"
+    except OSError as error:
+        reason = error.strerror
+    if reason:
+        raise RunError(f"{folder} cannot be used as a folder to write into ({reason}): choose another")
+
+
+def make_place(path: Path) -> None:
+    """Makes the folder that a file goes into. Raises UsageError where the file itself is a folder."""
+    make_folder(path.parent)
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: give the name of a file in it")

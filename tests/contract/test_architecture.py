@@ -22,7 +22,7 @@ ROWS = [
     "backprop activations datasets",
     "data models",
     "lasso metrics",
-    "errors provenance files",
+    "errors provenance files progress",
 ]
 ROW = {room: i for i, row in enumerate(ROWS) for room in row.split()}
 

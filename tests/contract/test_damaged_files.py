@@ -26,7 +26,7 @@ from support import ToyNet, draw_square
 from vebi import explain, interpret, load
 from vebi.activations.recorder import Feature
 from vebi.cli.options import load_model
-from vebi.data.collections import open_images
+from vebi.data.sources import open_images
 from vebi.datasets import masks
 from vebi.datasets.flowers import load_dataset
 from vebi.datasets.flowers.card import describe

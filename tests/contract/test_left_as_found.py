@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 from vebi.activations.descriptors import Descriptor, describe, tabulate
 from vebi.activations.recorder import Feature, Recorder, choose_layers, list_layers
 from vebi.backprop.receptive_field import receptive_fields
-from vebi.data.collections import open_images
+from vebi.data.sources import open_images
 from vebi.explanation.explain import explain, explanations
 from vebi.interpretation.fit import interpret
 from vebi.interpretation.result import Interpretation

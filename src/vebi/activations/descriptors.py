@@ -10,7 +10,7 @@ moment goes on with the first shard that is missing and gives the same table as 
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +27,9 @@ from vebi.errors import ModelError, RunError
 from vebi.files import write_arrays
 from vebi.lasso.gram import Sums, sum_up, sum_up_parts
 from vebi.models.classifier import Classifier, evaluating
+from vebi.progress import Progress
 
 SHARD = 512
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

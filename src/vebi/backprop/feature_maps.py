@@ -13,14 +13,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vebi.activations.descriptors import Progress
 from vebi.activations.recorder import Feature, Keep, Recorder
 from vebi.backprop import heatmaps
 from vebi.backprop.rules import check_rule, pull_back
-from vebi.data.collections import open_images
 from vebi.data.loader import batches
+from vebi.data.sources import open_images
 from vebi.errors import UsageError
 from vebi.models.classifier import Classifier, evaluating
+from vebi.progress import Progress
 
 
 def feature_maps(

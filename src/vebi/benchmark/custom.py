@@ -9,13 +9,14 @@ from vebi.benchmark.ground_truth import find_truth
 from vebi.benchmark.methods import Method, all_methods
 from vebi.benchmark.results import Part, write_result
 from vebi.benchmark.runner import hold
-from vebi.data.collections import open_images
 from vebi.data.loader import check_batch_size
+from vebi.data.sources import open_images
 from vebi.datasets.masks import find_masks
 from vebi.errors import InputError, UsageError
-from vebi.interpretation.fit import StageProgress, interpret, named, of_stage
+from vebi.interpretation.fit import interpret, named
 from vebi.methods.cam import find_layer
 from vebi.models.classifier import Classifier
+from vebi.progress import StageProgress, of_stage
 
 NAME = "table"
 

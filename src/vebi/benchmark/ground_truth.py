@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vebi.activations.descriptors import Progress
 from vebi.data.collections import UNKNOWN, Images, Subset, evenly
 from vebi.data.loader import batches, report_skipped
 from vebi.datasets.masks import Mask, cut_mask
 from vebi.errors import InputError, UsageError, VebiWarning
 from vebi.models.classifier import Classifier, evaluating
+from vebi.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from vebi.activations.descriptors import Progress
 from vebi.benchmark.ground_truth import Truth
 from vebi.benchmark.scoring import positive_maps
 from vebi.methods.base import Explainer
 from vebi.metrics.grid_pointing import grid_pointing
 from vebi.models.classifier import Classifier, evaluating
+from vebi.progress import Progress
 
 SIDE = 2
 CELLS = SIDE * SIDE

@@ -19,9 +19,9 @@ from vebi.benchmark.mosaics import draw_mosaics, mosaic_scores, takes_larger
 from vebi.benchmark.scoring import score
 from vebi.errors import ModelError, UsageError, VebiError, VebiWarning
 from vebi.files import write_arrays
-from vebi.interpretation.fit import StageProgress, of_stage
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
+from vebi.progress import StageProgress, of_stage
 
 MOSAICS = "grid_pointing"
 Scores = dict[str, Float[np.ndarray, "..."]]

@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vebi.activations.descriptors import Progress
 from vebi.backprop import heatmaps
 from vebi.benchmark.ground_truth import Truth
 from vebi.errors import ModelError
 from vebi.methods.base import Explainer
 from vebi.metrics.iou import STEPS, iou_curve
 from vebi.metrics.registry import METRICS
+from vebi.progress import Progress
 
 #: Maps as they are, and after one transform that is the same for every method.
 FORMS = ("raw", "transformed")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from vebi import lasso, provenance
-from vebi.activations.descriptors import Descriptor, DescriptorTable, Progress, tabulate
+from vebi.activations.descriptors import Descriptor, DescriptorTable, tabulate
 from vebi.activations.recorder import choose_layers
 from vebi.backprop import heatmaps
 from vebi.benchmark.ground_truth import Truth
@@ -30,6 +30,7 @@ from vebi.methods.grad_cam_plus_plus import GradCamPlusPlus
 from vebi.methods.guided_backprop import GuidedBackprop
 from vebi.methods.guided_cam import GuidedCam
 from vebi.metrics.iou import STEPS, iou_curve
+from vebi.progress import Progress
 
 MUS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 FEATURES = (1, 2, 3, 5, 10)

@@ -15,16 +15,18 @@ from vebi.benchmark.results import Part, write_result
 from vebi.benchmark.rows import PUBLISHED
 from vebi.benchmark.runner import Contest, hold
 from vebi.benchmark.sensitivity import mean_over_folds, measure
-from vebi.data.collections import Images, Subset, evenly, open_images
+from vebi.data.collections import Images, Subset, evenly
 from vebi.data.loader import check_batch_size
+from vebi.data.sources import open_images
 from vebi.datasets.flowers import generate
 from vebi.datasets.flowers.training import split, train
 from vebi.datasets.flowers.variants import VARIANTS, classes
 from vebi.datasets.masks import find_masks
 from vebi.errors import UsageError
-from vebi.interpretation.fit import StageProgress, interpret, of_stage
+from vebi.interpretation.fit import interpret
 from vebi.interpretation.result import Interpretation
 from vebi.models.load import find_device, load_classifier
+from vebi.progress import StageProgress, of_stage
 
 NAME, NETWORK = "table1", "network.safetensors"
 

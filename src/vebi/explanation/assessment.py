@@ -13,10 +13,10 @@ from vebi.data.loader import batches
 from vebi.datasets.masks import Mask, cut_mask
 from vebi.errors import ImageError, InputError
 from vebi.explanation.explain import Explanation, explanations
-from vebi.interpretation.fit import StageProgress, of_stage
 from vebi.interpretation.result import Interpretation
 from vebi.metrics.iou import auc_iou
 from vebi.models.classifier import Classifier, evaluating
+from vebi.progress import StageProgress, of_stage
 
 LOOKED_AT = 5000
 SCORED = 240

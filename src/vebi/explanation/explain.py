@@ -17,16 +17,19 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
-from vebi.activations.descriptors import Progress, channel_energy, descriptors
+from vebi.activations.descriptors import channel_energy, descriptors
 from vebi.activations.recorder import Feature, Recorder
 from vebi.backprop import heatmaps
 from vebi.backprop.feature_maps import back_from, forward_graph
 from vebi.backprop.graph_audit import Finding, walk
 from vebi.backprop.rules import check_rule
-from vebi.data.collections import Images, gather, open_images
+from vebi.data.collections import Images
+from vebi.data.folders import gather
 from vebi.data.loader import batches, report_skipped
+from vebi.data.sources import open_images
 from vebi.errors import ImageError, UsageError
 from vebi.interpretation.result import Interpretation
+from vebi.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from vebi import lasso, provenance
-from vebi.activations.descriptors import SHARD, Descriptor, DescriptorTable, Progress, tabulate
+from vebi.activations.descriptors import SHARD, Descriptor, DescriptorTable, tabulate
 from vebi.activations.recorder import choose_layers
-from vebi.data.collections import Images, listed, open_images
+from vebi.data.collections import Images
 from vebi.data.loader import check_batch_size, skipped_note
-from vebi.errors import InputError, ModelError, UsageError, VebiWarning
+from vebi.data.sources import open_images
+from vebi.errors import InputError, ModelError, UsageError, VebiWarning, listed
 from vebi.interpretation.exemplars import find_exemplars
 from vebi.interpretation.mu_path import mu_path
 from vebi.interpretation.partition import FOLDS, Split
@@ -24,17 +25,12 @@ from vebi.interpretation.result import Interpretation, load, run_folder, write
 from vebi.interpretation.stability import stability
 from vebi.lasso.gram import Sums
 from vebi.models.classifier import Classifier, evaluating
+from vebi.progress import StageProgress, of_stage
 
 #: Cohen's kappa of true and predicted classes, below which a model seems not to see what it was trained on.
 NEAR_CHANCE = 0.1
 AUTO = "auto"
 LABELS = {"predicted": "predictions", "true": "labels"}
-StageProgress = Callable[[str, int, int], None]
-
-
-def of_stage(progress: StageProgress | None, name: str) -> Progress | None:
-    """The progress of one stage."""
-    return None if progress is None else lambda done, total: progress(name, done, total)
 
 
 def interpret(

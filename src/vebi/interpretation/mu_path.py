@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
-from vebi.activations.descriptors import Progress
 from vebi.interpretation.partition import FOLDS, Split, goes_on
 from vebi.lasso.cross_validation import explained_variance, known, mean, within_one_error
 from vebi.lasso.gram import Sums, merge
 from vebi.lasso.path import Knot, between, trace
+from vebi.progress import Progress
 
 #: Bounds mu that are looked at: ten a decade, over three decades at most.
 PER_DECADE, DECADES = 10, 3

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vebi.errors import RunError, UsageError
-from vebi.files import PARTIAL, write_json
+from vebi.files import PARTIAL, make_folder, write_json
 from vebi.models.classifier import Classifier, Preprocess
 from vebi.models.load import load_classifier
 
@@ -44,26 +44,6 @@ def claim(folder: Path, settings: dict[str, Any]) -> bool:
         raise RunError(f"{folder} holds other files and no run: choose an empty or a new folder")
     write_json(path, {"format": FORMAT, "settings": settings})
     return False
-
-
-def make_folder(folder: Path) -> None:
-    """Raises RunError where there can be no such folder, or nothing can be written into it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        reason = None if os.access(folder, os.W_OK | os.X_OK) else "permission denied"
-    except FileExistsError:
-        reason = "it is a file"
-    except OSError as error:
-        reason = error.strerror
-    if reason:
-        raise RunError(f"{folder} cannot be used as a folder to write into ({reason}): choose another")
-
-
-def make_place(path: Path) -> None:
-    """Makes the folder that a file goes into. Raises UsageError where the file itself is a folder."""
-    make_folder(path.parent)
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: give the name of a file in it")
 
 
 def find_classifier(

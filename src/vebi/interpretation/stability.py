@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from vebi.activations.descriptors import Progress
 from vebi.interpretation.partition import Split
 from vebi.lasso.gram import Sums
 from vebi.lasso.subsampling import CORRELATED, HALVES, correlations, select_again
+from vebi.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from vebi import provenance
-from vebi.data.collections import gather
+from vebi.data.folders import gather
 from vebi.errors import RunError
 from vebi.explanation.explain import Explanation, explanations
-from vebi.files import write_json
+from vebi.files import make_folder, write_json
 from vebi.interpretation.result import Interpretation
-from vebi.interpretation.run_folder import make_folder
 from vebi.reports.figure import figure
 
 CONTENTS = "explanations.json"

@@ -10,9 +10,8 @@ from jaxtyping import Float
 from markupsafe import Markup, escape
 
 from vebi.data.collections import evenly
-from vebi.files import whole
+from vebi.files import make_place, whole
 from vebi.interpretation.result import Interpretation
-from vebi.interpretation.run_folder import make_place
 from vebi.lasso.cross_validation import known, mean
 from vebi.reports.svg_chart import Axis, Line, ceiling, line_chart, step
 

@@ -10,16 +10,16 @@ import numpy as np
 from vebi import provenance
 from vebi.activations.recorder import Feature
 from vebi.backprop.heatmaps import overlay
-from vebi.data.collections import evenly, open_images
+from vebi.data.collections import evenly
+from vebi.data.sources import open_images
 from vebi.datasets.masks import find_masks
 from vebi.errors import InputError, UsageError
 from vebi.explanation.assessment import WHOLE, Example, Survey, survey
 from vebi.explanation.explain import Explanation
-from vebi.files import whole
+from vebi.files import make_place, whole
 from vebi.interpretation.exemplars import vivid
-from vebi.interpretation.fit import StageProgress
 from vebi.interpretation.result import Interpretation
-from vebi.interpretation.run_folder import make_place
+from vebi.progress import StageProgress
 from vebi.reports import selection_summary
 from vebi.reports.html import fill, inline
 from vebi.reports.svg_chart import Line

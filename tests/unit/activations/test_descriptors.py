@@ -17,7 +17,8 @@ from vebi.activations.descriptors import (
     tabulate,
 )
 from vebi.activations.recorder import choose_layers
-from vebi.data.collections import DataSet, open_images
+from vebi.data.collections import DataSet
+from vebi.data.sources import open_images
 from vebi.errors import ImageError, ModelError, RunError
 from vebi.models.classifier import Classifier, Preprocess
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from vebi.benchmark.ground_truth import find_truth
-from vebi.data.collections import open_images
+from vebi.data.sources import open_images
 from vebi.datasets.masks import find_masks
 from vebi.interpretation.fit import interpret
 from vebi.models.classifier import Classifier, Preprocess

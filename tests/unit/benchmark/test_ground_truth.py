@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from vebi.benchmark.ground_truth import find_truth
-from vebi.data.collections import open_images
+from vebi.data.sources import open_images
 from vebi.datasets.masks import find_masks
 from vebi.errors import InputError, UsageError, VebiWarning
 

@@ -3,7 +3,7 @@ import pytest
 from vebi.benchmark.methods import built_in
 from vebi.benchmark.scoring import score
 from vebi.benchmark.sensitivity import GRIDS, mean_over_folds, measure
-from vebi.data.collections import open_images
+from vebi.data.sources import open_images
 from vebi.explanation.explain import CombinedMaps
 from vebi.interpretation.fit import interpret
 

@@ -8,7 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from vebi.data.collections import UNKNOWN, gather, open_images
+from vebi.data.collections import UNKNOWN
+from vebi.data.folders import gather
+from vebi.data.sources import open_images
 from vebi.errors import ImageError, InputError, UsageError, VebiWarning
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vebi.data.collections import DataSet, Subset, open_images
+from vebi.data.collections import DataSet, Subset
+from vebi.data.sources import open_images
 from vebi.datasets.flowers import carrier_mask, generate, load_dataset
 from vebi.datasets.masks import find_masks
 from vebi.errors import InputError

@@ -9,7 +9,8 @@ from PIL import Image
 from support import SIZE, ToyNet
 
 import vebi
-from vebi.data.collections import DataSet, evenly, open_images
+from vebi.data.collections import DataSet, evenly
+from vebi.data.sources import open_images
 from vebi.datasets.masks import cut_mask, find_masks
 from vebi.errors import ImageError, InputError
 from vebi.explanation import assessment as module

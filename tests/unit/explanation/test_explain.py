@@ -12,7 +12,7 @@ from torch import nn
 from vebi.activations.recorder import Feature
 from vebi.backprop import heatmaps
 from vebi.backprop.heatmaps import for_display
-from vebi.data.collections import open_images
+from vebi.data.sources import open_images
 from vebi.errors import ImageError, UsageError, VebiWarning
 from vebi.explanation.explain import Explanation, explain, explain_batch
 from vebi.interpretation.fit import interpret

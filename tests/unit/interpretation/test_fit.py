@@ -20,8 +20,9 @@ from PIL import Image
 from vebi import lasso
 from vebi.activations.descriptors import Descriptor, describe, tabulate
 from vebi.activations.recorder import choose_layers
-from vebi.data.collections import DataSet, open_images
+from vebi.data.collections import DataSet
 from vebi.data.loader import batches
+from vebi.data.sources import open_images
 from vebi.errors import InputError, ModelError, RunError, UsageError, VebiWarning
 from vebi.interpretation import fit
 from vebi.interpretation.fit import _doubt, interpret, named

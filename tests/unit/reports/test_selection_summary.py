@@ -9,7 +9,7 @@ import pytest
 from support import SIZE, ToyNet, no_path
 
 import vebi
-from vebi.data.collections import open_images
+from vebi.data.sources import open_images
 from vebi.errors import UsageError
 from vebi.explanation.assessment import survey
 from vebi.interpretation.mu_path import MuPath

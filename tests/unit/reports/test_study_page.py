@@ -13,7 +13,7 @@ from support import SIZE, ToyNet
 
 import vebi
 from vebi.backprop.graph_audit import Finding
-from vebi.data.collections import open_images
+from vebi.data.sources import open_images
 from vebi.errors import InputError, UsageError
 from vebi.explanation.assessment import survey
 from vebi.models.classifier import Preprocess

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from vebi import provenance
-from vebi.data.collections import Images, open_images
+from vebi.data.collections import Images
 from vebi.data.loader import batches, report_skipped
+from vebi.data.sources import open_images
 from vebi.errors import InputError, UsageError
 from vebi.files import whole
 from vebi.models.classifier import Preprocess

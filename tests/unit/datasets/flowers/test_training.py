@@ -4,7 +4,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from vebi.data.collections import open_images
+from vebi.data.sources import open_images
 from vebi.datasets.flowers.training import fold_of, split, train
 from vebi.errors import InputError, UsageError
 from vebi.models.load import load_classifier
