@@ -15,8 +15,9 @@ import torch
 
 from vebi.activations.descriptors import Descriptor, describe
 from vebi.activations.recorder import choose_layers
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
 from vebi.models.flowernet import FlowerNet
+from vebi.models.preprocess import Preprocess
 
 
 def main() -> None:

@@ -28,8 +28,9 @@ from support import import_torchvision  # noqa: E402
 
 from vebi.activations.recorder import Feature  # noqa: E402
 from vebi.backprop.feature_maps import lead_back  # noqa: E402
-from vebi.models.classifier import Classifier, Preprocess  # noqa: E402
+from vebi.models.classifier import Classifier
 from vebi.models.flowernet import FlowerNet  # noqa: E402
+from vebi.models.preprocess import Preprocess
 
 CASES = {
     "resnet18": (Feature("layer2", 5), Feature("layer3", 5), Feature("layer4", 5)),

@@ -58,7 +58,7 @@ def run(what: str, *arguments: object) -> dict:
 
 
 def accuracy(checkpoint: Path) -> float:
-    from vebi.models.load import read_note
+    from vebi.models.weights import read_note
 
     return read_note(checkpoint)["result"]["accuracy"]
 

@@ -26,7 +26,8 @@ from vebi.data.loader import batches
 from vebi.data.sources import open_images
 from vebi.datasets.flowers.training import split
 from vebi.metrics.grid_artifact import grid_energy, low_pass_correlation, white_noise
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
+from vebi.models.preprocess import Preprocess
 
 FIXES = (None, "centred", "nearest")
 

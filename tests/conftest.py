@@ -100,7 +100,7 @@ def toy_module(squares) -> ToyNet:
     """A ToyNet that tells the squares apart."""
     from vebi.data.loader import batches
     from vebi.data.sources import open_images
-    from vebi.models.classifier import Preprocess
+    from vebi.models.preprocess import Preprocess
 
     torch.manual_seed(0)
     net = ToyNet()
@@ -120,6 +120,7 @@ def toy_module(squares) -> ToyNet:
 @pytest.fixture
 def toy(toy_module):
     """The toy network as a Classifier."""
-    from vebi.models.classifier import Classifier, Preprocess
+    from vebi.models.classifier import Classifier
+    from vebi.models.preprocess import Preprocess
 
     return Classifier(toy_module, Preprocess(SIZE, ToyNet.mean, ToyNet.std), ToyNet.class_names)

@@ -4,7 +4,7 @@ from importlib import import_module
 
 _HOMES = {
     "Classifier": "models.classifier",
-    "Preprocess": "models.classifier",
+    "Preprocess": "models.preprocess",
     "load_classifier": "models.load",
     "Interpretation": "interpretation.result",
     "load": "interpretation.result",

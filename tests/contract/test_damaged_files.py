@@ -33,9 +33,10 @@ from vebi.datasets.flowers.card import describe
 from vebi.datasets.masks import find_masks
 from vebi.errors import InputError, VebiError, VebiWarning
 from vebi.interpretation import run_folder
-from vebi.models.classifier import Preprocess
 from vebi.models.flowernet import FlowerNet
-from vebi.models.load import load_classifier, save_checkpoint
+from vebi.models.load import load_classifier
+from vebi.models.preprocess import Preprocess
+from vebi.models.weights import save_checkpoint
 
 NETWORK = "from support import ToyNet\n"
 DATASET = {"variant": "single-6c", "images_per_class": 1, "size": 48, "seed": 0, "background": "plain"}

@@ -18,7 +18,8 @@ from vebi.data.sources import open_images
 from vebi.explanation.explain import explain, explanations
 from vebi.interpretation.fit import interpret
 from vebi.interpretation.result import Interpretation
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
+from vebi.models.preprocess import Preprocess
 
 SIZE = 10
 LAYERS = (("block.act", 4), ("block.act#2", 4), ("silu", 4))

@@ -7,7 +7,8 @@ from torch import nn
 from vebi.activations.recorder import choose_layers, list_layers
 from vebi.backprop.graph_audit import audit
 from vebi.errors import ModelError, UsageError
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
+from vebi.models.preprocess import Preprocess
 
 #: What torch warns of when it compiles or scripts is of its own making.
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")

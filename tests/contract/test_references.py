@@ -15,7 +15,8 @@ from vebi.activations.descriptors import Descriptor
 from vebi.activations.recorder import Feature, choose_layers
 from vebi.explanation.explain import Settings, explain_batch
 from vebi.interpretation.result import Interpretation
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
+from vebi.models.preprocess import Preprocess
 
 SIZE = 64
 #: Three layers of each network, early to late: name -> (its ReLU module, which call of it).

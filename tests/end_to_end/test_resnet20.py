@@ -18,8 +18,9 @@ from vebi.activations.descriptors import Descriptor
 from vebi.activations.recorder import Feature, choose_layers
 from vebi.explanation.explain import Settings, explain, explain_batch
 from vebi.interpretation.result import Interpretation
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
 from vebi.models.load import load_classifier
+from vebi.models.preprocess import Preprocess
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "cifar10.py"

@@ -21,7 +21,7 @@ from vebi.methods.guided_cam import GuidedCam
 from vebi.methods.input_x_gradient import InputXGradient
 from vebi.methods.layer_cam import LayerCam
 from vebi.models.classifier import Classifier
-from vebi.models.load import call_function
+from vebi.models.sources import call_function
 
 OURS = "vebi"
 

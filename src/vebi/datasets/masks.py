@@ -12,7 +12,7 @@ from vebi.data.collections import Files, Images, Subset
 from vebi.data.decode import decode
 from vebi.datasets.flowers import carrier_mask, load_dataset
 from vebi.errors import InputError
-from vebi.models.classifier import Preprocess
+from vebi.models.preprocess import Preprocess
 
 Mask = Bool[np.ndarray, "h w"]
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from vebi.errors import RunError, UsageError
 from vebi.files import PARTIAL, make_folder, write_json
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
 from vebi.models.load import load_classifier
+from vebi.models.preprocess import Preprocess
 
 FORMAT = "vebi-run-3"
 SETTINGS = "run.json"

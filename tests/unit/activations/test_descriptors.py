@@ -20,7 +20,8 @@ from vebi.activations.recorder import choose_layers
 from vebi.data.collections import DataSet
 from vebi.data.sources import open_images
 from vebi.errors import ImageError, ModelError, RunError
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
+from vebi.models.preprocess import Preprocess
 
 
 def literal(activations, energy, unit_norm):

@@ -7,7 +7,8 @@ from torch import nn
 
 from vebi.activations.recorder import ACTIVATIONS, Feature, Recorder, choose_layers, list_layers
 from vebi.errors import ModelError, UsageError
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
+from vebi.models.preprocess import Preprocess
 
 
 class Block(nn.Module):

@@ -9,7 +9,8 @@ from torch import nn
 import vebi
 from vebi.activations.recorder import choose_layers
 from vebi.backprop.graph_audit import LINEAR, PRODUCTS, ROUTED, RULED, Finding, audit
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
+from vebi.models.preprocess import Preprocess
 
 
 class Between(nn.Module):

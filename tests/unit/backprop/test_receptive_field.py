@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from vebi.backprop.receptive_field import Field, receptive_fields
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
+from vebi.models.preprocess import Preprocess
 
 
 def fields(module, *names, size=64):

@@ -8,7 +8,8 @@ from vebi.benchmark.ground_truth import find_truth
 from vebi.data.sources import open_images
 from vebi.datasets.masks import find_masks
 from vebi.interpretation.fit import interpret
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
+from vebi.models.preprocess import Preprocess
 
 
 @pytest.fixture(scope="session")

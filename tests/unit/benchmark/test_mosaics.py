@@ -9,7 +9,8 @@ from torch import nn
 from vebi.benchmark.ground_truth import Truth
 from vebi.benchmark.mosaics import draw_mosaics, mosaic_scores, takes_larger
 from vebi.data.collections import DataSet
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
+from vebi.models.preprocess import Preprocess
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from vebi.errors import ImageError, InputError
 from vebi.explanation import assessment as module
 from vebi.explanation.assessment import survey
 from vebi.metrics.iou import auc_iou
-from vebi.models.classifier import Preprocess
+from vebi.models.preprocess import Preprocess
 
 
 @pytest.fixture(scope="module")

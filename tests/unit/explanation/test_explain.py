@@ -16,7 +16,8 @@ from vebi.data.sources import open_images
 from vebi.errors import ImageError, UsageError, VebiWarning
 from vebi.explanation.explain import Explanation, explain, explain_batch
 from vebi.interpretation.fit import interpret
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
+from vebi.models.preprocess import Preprocess
 
 
 @pytest.fixture(scope="module")

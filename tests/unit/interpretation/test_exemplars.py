@@ -12,7 +12,8 @@ from vebi.activations.recorder import Feature, choose_layers
 from vebi.data.collections import DataSet
 from vebi.interpretation import exemplars
 from vebi.interpretation.exemplars import PAPER, Exemplar, consistency, cut, enlarge, find_exemplars, sheet, vivid
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
+from vebi.models.preprocess import Preprocess
 
 
 class RedSquare(nn.Module):

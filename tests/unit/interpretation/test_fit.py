@@ -48,7 +48,7 @@ def assert_same(one, other):
 
 @pytest.fixture(scope="module")
 def reference(toy_module, squares):
-    from vebi.models.classifier import Preprocess
+    from vebi.models.preprocess import Preprocess
 
     toy = Classifier(toy_module, Preprocess(32, toy_module.mean, toy_module.std), toy_module.class_names)
     return interpret(toy, squares, mu=MU)

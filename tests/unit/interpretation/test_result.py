@@ -15,7 +15,7 @@ from vebi.explanation.explain import explain
 from vebi.interpretation.exemplars import Exemplar
 from vebi.interpretation.fit import interpret
 from vebi.interpretation.result import Interpretation, load
-from vebi.models.classifier import Preprocess
+from vebi.models.preprocess import Preprocess
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from support import ToyNet
 import vebi
 from vebi.errors import RunError, VebiError
 from vebi.interpretation import run_folder
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
 from vebi.models.flowernet import FlowerNet
+from vebi.models.preprocess import Preprocess
 
 SETTINGS = {
     "model": {"spec": "network.py:build", "weights": "/w.safetensors", "sha256": "0" * 64},

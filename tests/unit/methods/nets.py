@@ -10,7 +10,8 @@ from support import SIZE
 from torch import nn
 
 from vebi.backprop.heatmaps import rescale
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
+from vebi.models.preprocess import Preprocess
 
 
 class Plain(nn.Module):

@@ -9,8 +9,9 @@ from vebi.activations.recorder import Feature
 from vebi.backprop.feature_maps import lead_back
 from vebi.errors import UsageError
 from vebi.metrics.grid_artifact import grid_energy, low_pass, low_pass_correlation, white_noise
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
 from vebi.models.flowernet import FlowerNet
+from vebi.models.preprocess import Preprocess
 
 Y, X = np.mgrid[:48, :48].astype(float)
 BLOB = np.exp(-((Y - 24) ** 2 + (X - 24) ** 2) / 100)

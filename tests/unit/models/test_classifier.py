@@ -7,7 +7,8 @@ from PIL import Image
 from torch import nn
 
 from vebi.errors import ImageError, ModelError, UsageError
-from vebi.models.classifier import Classifier, Preprocess, evaluating
+from vebi.models.classifier import Classifier, evaluating
+from vebi.models.preprocess import Preprocess
 
 RGB = dict(mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 1.0))
 

@@ -4,8 +4,9 @@ from torch import nn
 
 from vebi.activations.recorder import choose_layers
 from vebi.backprop.receptive_field import receptive_fields
-from vebi.models.classifier import Classifier, Preprocess
+from vebi.models.classifier import Classifier
 from vebi.models.flowernet import FlowerNet
+from vebi.models.preprocess import Preprocess
 
 
 @pytest.mark.parametrize("size", [64, 112])

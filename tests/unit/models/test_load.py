@@ -14,9 +14,10 @@ from safetensors.torch import save_file
 from support import ToyNet, import_torchvision
 
 from vebi.errors import MissingExtra, ModelError, UsageError, VebiError
-from vebi.models.classifier import Preprocess
 from vebi.models.flowernet import FlowerNet
-from vebi.models.load import load_classifier, read_note, save_checkpoint
+from vebi.models.load import load_classifier
+from vebi.models.preprocess import Preprocess
+from vebi.models.weights import read_note, save_checkpoint
 
 NETWORK = """
 import torch

@@ -9,7 +9,8 @@ from vebi.reports.figure import GAP, SIDE, figure, heat_panel
 
 @pytest.fixture(scope="module")
 def explained(toy_module, squares):
-    from vebi.models.classifier import Classifier, Preprocess
+    from vebi.models.classifier import Classifier
+    from vebi.models.preprocess import Preprocess
 
     toy = Classifier(toy_module, Preprocess(32, toy_module.mean, toy_module.std), toy_module.class_names)
     interpretation = vebi.interpret(toy, squares, mu=1)

@@ -14,7 +14,7 @@ from vebi.errors import UsageError
 from vebi.explanation.assessment import survey
 from vebi.interpretation.mu_path import MuPath
 from vebi.interpretation.stability import Stability
-from vebi.models.classifier import Preprocess
+from vebi.models.preprocess import Preprocess
 from vebi.reports import selection_summary
 from vebi.reports.study_page import render
 

@@ -16,7 +16,7 @@ from vebi.backprop.graph_audit import Finding
 from vebi.data.sources import open_images
 from vebi.errors import InputError, UsageError
 from vebi.explanation.assessment import survey
-from vebi.models.classifier import Preprocess
+from vebi.models.preprocess import Preprocess
 from vebi.reports.study_page import LIGHT, anchor, inline, render, write_report
 
 

@@ -18,9 +18,9 @@ from vebi.data.loader import batches, report_skipped
 from vebi.data.sources import open_images
 from vebi.errors import InputError, UsageError
 from vebi.files import whole
-from vebi.models.classifier import Preprocess
 from vebi.models.flowernet import FlowerNet
-from vebi.models.load import read_note, save_checkpoint
+from vebi.models.preprocess import Preprocess
+from vebi.models.weights import read_note, save_checkpoint
 
 FOLDS = 5
 BATCH = 64
