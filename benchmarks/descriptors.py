@@ -14,7 +14,7 @@ import time
 import torch
 
 from vebi.activations.descriptors import Descriptor, describe
-from vebi.activations.recorder import choose_layers
+from vebi.activations.layers import choose_layers
 from vebi.models.classifier import Classifier
 from vebi.models.flowernet import FlowerNet
 from vebi.models.preprocess import Preprocess

@@ -26,7 +26,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support import import_torchvision  # noqa: E402
 
-from vebi.activations.recorder import Feature  # noqa: E402
+from vebi.activations.layers import Feature
 from vebi.backprop.feature_maps import lead_back  # noqa: E402
 from vebi.models.classifier import Classifier
 from vebi.models.flowernet import FlowerNet  # noqa: E402

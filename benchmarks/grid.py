@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from vebi import load, load_classifier
-from vebi.activations.recorder import Feature
+from vebi.activations.layers import Feature
 from vebi.backprop.feature_maps import feature_maps
 from vebi.data.collections import Subset
 from vebi.data.loader import batches

@@ -13,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from vebi.activations.descriptors import tabulate
-from vebi.activations.recorder import choose_layers
+from vebi.activations.layers import choose_layers
+from vebi.activations.table import tabulate
 from vebi.data.collections import Subset
 from vebi.data.sources import open_images
 from vebi.datasets.flowers.training import split

@@ -16,8 +16,8 @@ _HOMES = {
     "write_report": "reports.study_page",
     "audit": "backprop.graph_audit",
     "feature_maps": "backprop.feature_maps",
-    "Feature": "activations.recorder",
-    "list_layers": "activations.recorder",
+    "Feature": "activations.layers",
+    "list_layers": "activations.layers",
     "VebiError": "errors",
     "VebiWarning": "errors",
 }

@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from support import ToyNet, draw_square
 
 from vebi import explain, interpret, load
-from vebi.activations.recorder import Feature
+from vebi.activations.layers import Feature
 from vebi.cli.options import load_model
 from vebi.data.sources import open_images
 from vebi.datasets import masks

@@ -11,8 +11,10 @@ from support import no_path
 from torch import nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
-from vebi.activations.descriptors import Descriptor, describe, tabulate
-from vebi.activations.recorder import Feature, Recorder, choose_layers, list_layers
+from vebi.activations.descriptors import Descriptor, describe
+from vebi.activations.layers import Feature, choose_layers, list_layers
+from vebi.activations.recorder import Recorder
+from vebi.activations.table import tabulate
 from vebi.backprop.receptive_field import receptive_fields
 from vebi.data.sources import open_images
 from vebi.explanation.explain import explain, explanations

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vebi.activations.recorder import choose_layers, list_layers
+from vebi.activations.layers import choose_layers, list_layers
 from vebi.backprop.graph_audit import audit
 from vebi.errors import ModelError, UsageError
 from vebi.models.classifier import Classifier

@@ -12,7 +12,7 @@ from support import import_torchvision, no_path
 from torch import nn
 
 from vebi.activations.descriptors import Descriptor
-from vebi.activations.recorder import Feature, choose_layers
+from vebi.activations.layers import Feature, choose_layers
 from vebi.explanation.explain import Settings, explain_batch
 from vebi.interpretation.result import Interpretation
 from vebi.models.classifier import Classifier

@@ -15,7 +15,7 @@ from PIL import Image
 from support import no_path
 
 from vebi.activations.descriptors import Descriptor
-from vebi.activations.recorder import Feature, choose_layers
+from vebi.activations.layers import Feature, choose_layers
 from vebi.explanation.explain import Settings, explain, explain_batch
 from vebi.interpretation.result import Interpretation
 from vebi.models.classifier import Classifier

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vebi.activations.recorder import Feature, Keep, Recorder
+from vebi.activations.layers import Feature
+from vebi.activations.recorder import Keep, Recorder
 from vebi.backprop import heatmaps
 from vebi.backprop.rules import check_rule, pull_back
 from vebi.data.loader import batches

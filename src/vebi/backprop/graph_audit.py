@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
-from vebi.activations.recorder import Layer, Recorder
+from vebi.activations.layers import Layer
+from vebi.activations.recorder import Recorder
 from vebi.errors import ModelError
 from vebi.models.classifier import Classifier, evaluating
 

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from vebi import lasso, provenance
-from vebi.activations.descriptors import Descriptor, DescriptorTable, tabulate
-from vebi.activations.recorder import choose_layers
+from vebi.activations.descriptors import Descriptor
+from vebi.activations.layers import choose_layers
+from vebi.activations.table import DescriptorTable, tabulate
 from vebi.backprop import heatmaps
 from vebi.benchmark.ground_truth import Truth
 from vebi.benchmark.methods import OURS

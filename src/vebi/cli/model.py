@@ -37,7 +37,7 @@ def layers(
     with console.guarded():
         from dataclasses import asdict
 
-        from vebi.activations.recorder import choose_layers, list_layers
+        from vebi.activations.layers import choose_layers, list_layers
         from vebi.backprop.receptive_field import receptive_fields
 
         classifier = load_model(
@@ -92,7 +92,7 @@ def audit(
     with console.guarded():
         from dataclasses import asdict
 
-        from vebi.activations.recorder import choose_layers
+        from vebi.activations.layers import choose_layers
         from vebi.backprop.graph_audit import audit as examine
         from vebi.backprop.rules import check_rule
 

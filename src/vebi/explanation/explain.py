@@ -18,7 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from vebi.activations.descriptors import channel_energy, descriptors
-from vebi.activations.recorder import Feature, Recorder
+from vebi.activations.layers import Feature
+from vebi.activations.recorder import Recorder
 from vebi.backprop import heatmaps
 from vebi.backprop.feature_maps import back_from, forward_graph
 from vebi.backprop.graph_audit import Finding, walk

@@ -14,8 +14,9 @@ from jaxtyping import Int, UInt8
 from PIL import Image
 from torch import Tensor
 
-from vebi.activations.descriptors import DescriptorTable
-from vebi.activations.recorder import Feature, Recorder
+from vebi.activations.layers import Feature
+from vebi.activations.recorder import Recorder
+from vebi.activations.table import DescriptorTable
 from vebi.backprop.receptive_field import Field, receptive_fields
 from vebi.data.collections import Images, evenly
 from vebi.data.loader import batches

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from vebi import lasso, provenance
-from vebi.activations.descriptors import SHARD, Descriptor, DescriptorTable, tabulate
-from vebi.activations.recorder import choose_layers
+from vebi.activations.descriptors import Descriptor
+from vebi.activations.layers import choose_layers
+from vebi.activations.table import SHARD, DescriptorTable, tabulate
 from vebi.data.collections import Images
 from vebi.data.loader import check_batch_size, skipped_note
 from vebi.data.sources import open_images

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 
-from vebi.activations.descriptors import DescriptorTable
+from vebi.activations.table import DescriptorTable
 from vebi.lasso.cross_validation import deal
 from vebi.lasso.gram import Sums
 from vebi.lasso.path import Knot, trace

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from vebi import files
 from vebi.activations.descriptors import Descriptor
-from vebi.activations.recorder import Feature
+from vebi.activations.layers import Feature
 from vebi.errors import RunError, UsageError
 from vebi.interpretation import run_folder
 from vebi.interpretation.exemplars import Exemplar, sheet

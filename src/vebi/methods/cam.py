@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vebi.activations.recorder import Layer, choose_layers, list_layers
+from vebi.activations.layers import Layer, choose_layers, list_layers
 from vebi.backprop.feature_maps import forward_graph
 from vebi.errors import UsageError
 from vebi.methods.base import one_of_each

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vebi import provenance
-from vebi.activations.recorder import Feature
+from vebi.activations.layers import Feature
 from vebi.backprop.heatmaps import overlay
 from vebi.data.collections import evenly
 from vebi.data.sources import open_images

@@ -7,16 +7,9 @@ import torch.nn.functional as F
 from support import same_shards
 from torch import nn
 
-from vebi.activations.descriptors import (
-    Descriptor,
-    DescriptorTable,
-    channel_energy,
-    describe,
-    descriptors,
-    shard_name,
-    tabulate,
-)
-from vebi.activations.recorder import choose_layers
+from vebi.activations.descriptors import Descriptor, channel_energy, describe, descriptors
+from vebi.activations.layers import choose_layers
+from vebi.activations.table import DescriptorTable, shard_name, tabulate
 from vebi.data.collections import DataSet
 from vebi.data.sources import open_images
 from vebi.errors import ImageError, ModelError, RunError

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vebi.activations.recorder import ACTIVATIONS, Feature, Recorder, choose_layers, list_layers
+from vebi.activations.layers import Feature, choose_layers, list_layers
+from vebi.activations.recorder import ACTIVATIONS, Recorder
 from vebi.errors import ModelError, UsageError
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess

@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 import vebi
-from vebi.activations.recorder import Feature, Recorder
+from vebi.activations.layers import Feature
+from vebi.activations.recorder import Recorder
 from vebi.backprop import heatmaps
 from vebi.backprop.feature_maps import lead_back
 from vebi.backprop.rules import pull_back

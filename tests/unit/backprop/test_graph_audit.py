@@ -7,7 +7,7 @@ from support import ToyNet, import_torchvision
 from torch import nn
 
 import vebi
-from vebi.activations.recorder import choose_layers
+from vebi.activations.layers import choose_layers
 from vebi.backprop.graph_audit import LINEAR, PRODUCTS, ROUTED, RULED, Finding, audit
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from vebi.activations.recorder import Feature
+from vebi.activations.layers import Feature
 from vebi.backprop import heatmaps
 from vebi.backprop.heatmaps import for_display
 from vebi.data.sources import open_images

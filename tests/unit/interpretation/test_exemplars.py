@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from vebi.activations.descriptors import tabulate
-from vebi.activations.recorder import Feature, choose_layers
+from vebi.activations.layers import Feature, choose_layers
+from vebi.activations.table import tabulate
 from vebi.data.collections import DataSet
 from vebi.interpretation import exemplars
 from vebi.interpretation.exemplars import PAPER, Exemplar, consistency, cut, enlarge, find_exemplars, sheet, vivid

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vebi import lasso
-from vebi.activations.descriptors import Descriptor, describe, tabulate
-from vebi.activations.recorder import choose_layers
+from vebi.activations.descriptors import Descriptor, describe
+from vebi.activations.layers import choose_layers
+from vebi.activations.table import tabulate
 from vebi.data.collections import DataSet
 from vebi.data.loader import batches
 from vebi.data.sources import open_images

@@ -9,7 +9,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from vebi.activations.descriptors import Descriptor
-from vebi.activations.recorder import Feature
+from vebi.activations.layers import Feature
 from vebi.errors import RunError, UsageError
 from vebi.explanation.explain import explain
 from vebi.interpretation.exemplars import Exemplar

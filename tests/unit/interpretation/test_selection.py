@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from vebi.activations.descriptors import DescriptorTable
-from vebi.activations.recorder import Feature
+from vebi.activations.layers import Feature
+from vebi.activations.table import DescriptorTable
 from vebi.interpretation import mu_path as mu_path_module
 from vebi.interpretation import partition as module
 from vebi.interpretation.mu_path import bounds, mu_path

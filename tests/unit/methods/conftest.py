@@ -13,7 +13,7 @@ from support import SIZE, import_torchvision, no_path
 from unit.methods.nets import Plain, classifier_of
 
 from vebi.activations.descriptors import Descriptor
-from vebi.activations.recorder import Feature
+from vebi.activations.layers import Feature
 from vebi.interpretation.result import Interpretation
 from vebi.methods.grad_cam import GradCam
 

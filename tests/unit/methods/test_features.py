@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from unit.methods.nets import classifier_of, same
 
-from vebi.activations.recorder import Feature
+from vebi.activations.layers import Feature
 from vebi.methods.features import UpsampledActivations
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from vebi.activations.recorder import Feature
+from vebi.activations.layers import Feature
 from vebi.backprop.feature_maps import lead_back
 from vebi.errors import UsageError
 from vebi.metrics.grid_artifact import grid_energy, low_pass, low_pass_correlation, white_noise

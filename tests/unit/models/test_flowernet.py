@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from vebi.activations.recorder import choose_layers
+from vebi.activations.layers import choose_layers
 from vebi.backprop.receptive_field import receptive_fields
 from vebi.models.classifier import Classifier
 from vebi.models.flowernet import FlowerNet
