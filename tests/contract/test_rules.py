@@ -15,7 +15,8 @@ from torch import nn
 from torch.autograd.graph import get_gradient_edge
 
 from vebi.activations.recorder import Recorder
-from vebi.backprop.rules import RULES, STRIDE_FIXES, pull_back
+from vebi.backprop.rules import RULES, pull_back
+from vebi.backprop.stride_fix import STRIDE_FIXES
 from vebi.errors import ModelError
 
 

@@ -4,18 +4,10 @@ Heatmaps stay raw (comparable between images) until somebody looks at them: ``re
 """
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from vebi.errors import UsageError
-
-#: Dark to bright in steps that look alike (equal distances in OKLab, Ottosson 2020), lightness rising throughout:
-#: readable without colour vision and in black and white print.
-RAMP = (
-    (8, 6, 30), (25, 8, 54), (45, 9, 77), (69, 7, 94), (95, 14, 100), (121, 23, 100), (147, 33, 97), (169, 49, 91),
-    (192, 65, 83), (213, 81, 71), (233, 100, 53), (245, 124, 39), (253, 150, 34), (255, 177, 54), (254, 203, 101),
-    (253, 227, 147), (252, 250, 190),
-)  # fmt: skip
 
 
 def from_gradient(gradient: Float[Tensor, "n colours h w"]) -> Float[Tensor, "n h w"]:
@@ -65,47 +57,3 @@ def combine(
     if reduction == "mean":
         return np.average(scaled, axis=0, weights=contributions).astype(maps.dtype)
     raise UsageError(f"the reduction is {reduction!r}: choose max or mean")
-
-
-def common_transform(maps: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n h w"]:
-    """Every map made a soft region, in [0, 1], by one recipe that knows nothing of its method.
-
-    A Gaussian blur of 1/56 of the longer side (2 pixels at 112), min-max to [0, 1], and a logistic curve of width 0.05
-    around Otsu's threshold (Otsu 1979, 256 bins), min-max again. A map that is the same everywhere becomes zero.
-    """
-    from scipy.ndimage import gaussian_filter
-
-    sigma = max(maps.shape[1:]) / 56
-    blurred = rescale(gaussian_filter(maps.astype(np.float64), (0, sigma, sigma)))
-    middle = np.array([_otsu(one) for one in blurred]).reshape(-1, 1, 1)
-    return rescale(1 / (1 + np.exp((middle - blurred) / 0.05))).astype(maps.dtype)
-
-
-def _otsu(one: Float[np.ndarray, "h w"]) -> float:
-    """The threshold in [0, 1] that leaves the least variance on its two sides."""
-    counts, edges = np.histogram(one, bins=256, range=(0, 1))
-    centres = (edges[:-1] + edges[1:]) / 2
-    below, weighted = counts.cumsum()[:-1], (counts * centres).cumsum()
-    above = one.size - below
-    filled = (below > 0) & (above > 0)
-    gap = weighted[:-1] / np.maximum(below, 1) - (weighted[-1] - weighted[:-1]) / np.maximum(above, 1)
-    between = np.where(filled, below * above * gap**2, 0)
-    best = np.flatnonzero(between == between.max())  # several where bins between the sides are empty
-    return float(edges[1:-1][best].mean())
-
-
-def colourize(heat: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Colours of a map in [0, 1] on the ramp from dark (0) to bright (1)."""
-    stops = np.linspace(0, 1, len(RAMP))
-    channels = [np.interp(heat, stops, np.array(RAMP)[:, c]) for c in range(3)]
-    return np.stack(channels, axis=-1).round().astype(np.uint8)
-
-
-def overlay(
-    image: UInt8[np.ndarray, "h w 3"], heat: Float[np.ndarray, "h w"], strength: float = 0.95
-) -> UInt8[np.ndarray, "h w 3"]:
-    """The map's colours over the image in dark grey, the more opaque the higher the map: what is bright is high."""
-    grey = image.astype(np.float64) @ (0.2126, 0.7152, 0.0722)
-    ground = np.repeat((8 + grey * 0.3)[..., None], 3, axis=-1)
-    opacity = strength * np.clip(heat, 0, 1)[..., None] ** 0.6
-    return (ground * (1 - opacity) + colourize(heat) * opacity).round().astype(np.uint8)

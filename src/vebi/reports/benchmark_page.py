@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
-from vebi.backprop.heatmaps import for_display, overlay, rescale
+from vebi.backprop.heatmaps import for_display, rescale
 from vebi.files import whole
 from vebi.metrics.iou import auc_iou
 from vebi.reports import benchmark_text
 from vebi.reports.benchmark_text import CHANCE, GRID, MAIN, OURS, WHOLE, Row
+from vebi.reports.colors import overlay
 from vebi.reports.html import fill, inline
 from vebi.reports.svg_chart import Line, ceiling, line_chart
 

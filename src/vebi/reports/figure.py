@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from vebi.backprop.heatmaps import overlay
 from vebi.explanation.explain import Explanation
 from vebi.interpretation.exemplars import enlarge
 from vebi.interpretation.result import Interpretation
+from vebi.reports.colors import overlay
 
 SIDE, GAP, THUMB = 224, 14, 40
 INK, FAINT, EMPTY = (34, 34, 40), (110, 110, 120), (236, 236, 236)

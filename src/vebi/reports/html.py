@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from markupsafe import Markup, escape
 from PIL import Image
 
-from vebi.backprop.heatmaps import RAMP
+from vebi.reports.colors import RAMP
 
 LOSSLESS = 64
 

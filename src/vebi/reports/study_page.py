@@ -9,7 +9,6 @@ import numpy as np
 
 from vebi import provenance
 from vebi.activations.layers import Feature
-from vebi.backprop.heatmaps import overlay
 from vebi.data.collections import evenly
 from vebi.data.sources import open_images
 from vebi.datasets.masks import find_masks
@@ -21,6 +20,7 @@ from vebi.interpretation.exemplars import vivid
 from vebi.interpretation.result import Interpretation
 from vebi.progress import StageProgress
 from vebi.reports import selection_summary
+from vebi.reports.colors import overlay
 from vebi.reports.html import fill, inline
 from vebi.reports.svg_chart import Line
 

@@ -7,19 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from vebi.backprop.heatmaps import (
-    RAMP,
-    added,
-    colourize,
-    combine,
-    common_transform,
-    for_display,
-    from_gradient,
-    overlay,
-    rescale,
-    strongest,
-)
+from vebi.backprop.heatmaps import added, combine, for_display, from_gradient, rescale, strongest
+from vebi.benchmark.common_transform import common_transform
 from vebi.errors import UsageError
+from vebi.reports.colors import RAMP, colourize, overlay
 
 maps = arrays(
     np.float64, st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 5)), elements=st.integers(-9, 9)
