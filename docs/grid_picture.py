@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vebi import explain, load, load_classifier
-from vebi.interpretation.exemplars import enlarge
+from vebi.interpretation.contact_sheet import enlarge
 from vebi.metrics.grid_artifact import grid_energy
 from vebi.reports.colors import colourize
 from vebi.reports.figure import FAINT, GAP, INK, heat_panel

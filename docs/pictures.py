@@ -11,7 +11,7 @@ from PIL import Image
 
 from vebi import explain, load, load_classifier
 from vebi.datasets.flowers import generate
-from vebi.interpretation.exemplars import enlarge, sheet
+from vebi.interpretation.contact_sheet import enlarge, sheet
 from vebi.reports.figure import figure, heat_panel
 
 OUT = Path(__file__).parent / "pictures"

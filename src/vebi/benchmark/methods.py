@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from vebi.errors import ModelError, UsageError
-from vebi.explanation.explain import CombinedMaps, Settings
+from vebi.explanation.explain import Settings
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
 from vebi.methods.deconvnet import Deconvnet
-from vebi.methods.features import UpsampledActivations
+from vebi.methods.features import CombinedMaps, UpsampledActivations
 from vebi.methods.grad_cam import GradCam
 from vebi.methods.grad_cam_plus_plus import GradCamPlusPlus
 from vebi.methods.gradient import Gradient

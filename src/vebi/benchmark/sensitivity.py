@@ -20,12 +20,12 @@ from vebi.benchmark.ground_truth import Truth
 from vebi.benchmark.methods import OURS
 from vebi.benchmark.scoring import positive_maps
 from vebi.data.collections import Images
-from vebi.explanation.explain import CombinedMaps, Settings
+from vebi.explanation.explain import Settings
 from vebi.files import write_json
 from vebi.interpretation.fit import LABELS, selected
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
-from vebi.methods.features import UpsampledActivations
+from vebi.methods.features import CombinedMaps, UpsampledActivations
 from vebi.methods.grad_cam import GradCam
 from vebi.methods.grad_cam_plus_plus import GradCamPlusPlus
 from vebi.methods.guided_backprop import GuidedBackprop

@@ -12,7 +12,8 @@ from vebi.data.collections import UNKNOWN, Images, Subset, evenly
 from vebi.data.loader import batches
 from vebi.datasets.masks import Mask, cut_mask
 from vebi.errors import ImageError, InputError
-from vebi.explanation.explain import Explanation, explanations
+from vebi.explanation.explain import explanations
+from vebi.explanation.result import Explanation
 from vebi.interpretation.result import Interpretation
 from vebi.metrics.iou import auc_iou
 from vebi.models.classifier import Classifier, evaluating

@@ -7,71 +7,27 @@ led back to the pixels, each from its own activation map with zeros in all other
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from vebi.activations.descriptors import channel_energy, descriptors
-from vebi.activations.layers import Feature
-from vebi.activations.recorder import Recorder
-from vebi.backprop import heatmaps
 from vebi.backprop.feature_maps import back_from, forward_graph
-from vebi.backprop.graph_audit import Finding, walk
+from vebi.backprop.graph_audit import walk
 from vebi.backprop.rules import check_rule
 from vebi.data.collections import Images
 from vebi.data.folders import gather
 from vebi.data.loader import batches, report_skipped
 from vebi.data.sources import open_images
 from vebi.errors import ImageError, UsageError
+from vebi.explanation.contributions import contributors, tapped
+from vebi.explanation.result import Evidence, Explanation
 from vebi.interpretation.result import Interpretation
 from vebi.progress import Progress
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """One feature that speaks for a class in one image.
-
-    ``contribution`` x_i w_ic / ||w_c||_1, above 0; ``heatmap`` raw, h x w float32 at the network's input resolution.
-    """
-
-    feature: Feature
-    contribution: float
-    heatmap: Float[np.ndarray, "h w"] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """A prediction and the evidence for ``target``, the class that is explained (the predicted one unless asked).
-
-    ``probability`` is the softmax of the prediction's score; ``picture`` is what the network saw; ``evidence`` is
-    sorted by contribution and empty where none of the target's features fired. ``audit`` lists the non-linearities on
-    the way from the features of the batch to the picture, and whether the backward rule covers them.
-    """
-
-    image_id: str
-    prediction: str
-    probability: float
-    target: str
-    evidence: tuple[Evidence, ...]
-    audit: tuple[Finding, ...] = field(repr=False)
-    picture: UInt8[np.ndarray, "h w 3"] = field(repr=False)
-
-    def combined(self, reduction: str = "max") -> Float[np.ndarray, "h w"]:
-        """One map in [0, 1]: the elementwise maximum (``max``) or the contribution-weighted mean (``mean``)."""
-        if not self.evidence:
-            return np.zeros(self.picture.shape[:2], np.float32)
-        maps = np.stack([e.heatmap for e in self.evidence])
-        return heatmaps.combine(maps, np.array([e.contribution for e in self.evidence]), reduction)
-
-    def scaled(self) -> list[Float[np.ndarray, "h w"]]:
-        """Every heatmap of the evidence scaled to [0, 1] for looking at, see ``heatmaps.for_display``."""
-        return [heatmaps.for_display(e.heatmap) for e in self.evidence]
 
 
 @dataclass(frozen=True)
@@ -183,63 +139,3 @@ def explain_batch(
         )
         for n in range(len(inputs))
     ]
-
-
-@dataclass(frozen=True)
-class CombinedMaps:
-    """An ``Explainer``: the evidence for the targets as one map a picture, in [0, 1]; zeros where there is none.
-
-    The maps of ``explain_batch`` and ``Explanation.combined``, without what else an explanation holds.
-    """
-
-    interpretation: Interpretation = field(repr=False)
-    settings: Settings = Settings()
-    reduction: str = "max"
-
-    def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
-        rule, fix = self.settings.rule, self.settings.stride_fix
-        classifier = self.interpretation.require_classifier()
-        with forward_graph(classifier, images, tapped(self.interpretation)) as (inputs, recorder, _):
-            chosen = contributors(self.interpretation, recorder, targets.tolist(), self.settings.features)
-            features = [[feature for feature, _ in evidence] for evidence in chosen]
-            maps = back_from(recorder, inputs, features, rule=rule, stride_fix=fix)
-        return combine_all(maps, chosen, inputs, self.reduction)
-
-
-def combine_all(
-    maps: Sequence[Sequence[Float[np.ndarray, "h w"]]],
-    chosen: Sequence[Sequence[tuple[Feature, float]]],
-    inputs: Float[Tensor, "n c h w"],
-    reduction: str = "max",
-) -> Float[Tensor, "n h w"]:
-    """For every picture its features' maps combined to one (``heatmaps.combine``), zeros where it has none."""
-    found = np.zeros((len(inputs), *inputs.shape[2:]), np.float32)
-    for n, (some, evidence) in enumerate(zip(maps, chosen, strict=True)):
-        if evidence:
-            found[n] = heatmaps.combine(np.stack(some), np.array([c for _, c in evidence]), reduction)
-    return torch.from_numpy(found).to(inputs.device)
-
-
-def tapped(interpretation: Interpretation) -> list[str]:
-    """The layers whose activations make a descriptor."""
-    return list(dict.fromkeys(layer for layer, _ in interpretation.layers))
-
-
-def contributors(
-    interpretation: Interpretation, recorder: Recorder, targets: Sequence[int], count: int
-) -> list[list[tuple[Feature, float]]]:
-    """For every recorded picture the features with the largest positive contributions to its target, with these."""
-    energies = [channel_energy(recorder.kept[n], interpretation.descriptor.energy) for n in tapped(interpretation)]
-    rows = descriptors(energies, interpretation.descriptor.unit_norm).double().cpu().numpy()
-    return [_strongest(interpretation, row, c, count) for row, c in zip(rows, targets, strict=True)]
-
-
-def _strongest(interpretation: Interpretation, row: np.ndarray, c: int, count: int) -> list[tuple[Feature, float]]:
-    """The features with the largest positive contributions to class c."""
-    weights = interpretation.weights[c]
-    norm = np.abs(weights).sum()
-    if norm == 0:
-        return []
-    contributions = row[list(interpretation.columns)] * weights / norm
-    order = np.argsort(-contributions, kind="stable")[:count]
-    return [(interpretation.features[i], float(contributions[i])) for i in order if contributions[i] > 0]

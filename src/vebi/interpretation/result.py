@@ -16,7 +16,8 @@ from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Feature
 from vebi.errors import RunError, UsageError
 from vebi.interpretation import run_folder
-from vebi.interpretation.exemplars import Exemplar, sheet
+from vebi.interpretation.contact_sheet import sheet
+from vebi.interpretation.exemplars import Exemplar
 from vebi.interpretation.mu_path import MuPath
 from vebi.interpretation.stability import Stability
 from vebi.models.classifier import Classifier

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from vebi.explanation.explain import Explanation
-from vebi.interpretation.exemplars import enlarge
+from vebi.explanation.result import Explanation
+from vebi.interpretation.contact_sheet import enlarge
 from vebi.interpretation.result import Interpretation
 from vebi.reports.colors import overlay
 

@@ -10,7 +10,8 @@ import numpy as np
 from vebi import provenance
 from vebi.data.folders import gather
 from vebi.errors import RunError
-from vebi.explanation.explain import Explanation, explanations
+from vebi.explanation.explain import explanations
+from vebi.explanation.result import Explanation
 from vebi.files import make_folder, write_json
 from vebi.interpretation.result import Interpretation
 from vebi.reports.figure import figure

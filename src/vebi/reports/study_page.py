@@ -14,9 +14,9 @@ from vebi.data.sources import open_images
 from vebi.datasets.masks import find_masks
 from vebi.errors import InputError, UsageError
 from vebi.explanation.assessment import WHOLE, Example, Survey, survey
-from vebi.explanation.explain import Explanation
+from vebi.explanation.result import Explanation
 from vebi.files import make_place, whole
-from vebi.interpretation.exemplars import vivid
+from vebi.interpretation.contact_sheet import vivid
 from vebi.interpretation.result import Interpretation
 from vebi.progress import StageProgress
 from vebi.reports import selection_summary

@@ -4,8 +4,8 @@ from vebi.benchmark.methods import built_in
 from vebi.benchmark.scoring import score
 from vebi.benchmark.sensitivity import GRIDS, mean_over_folds, measure
 from vebi.data.sources import open_images
-from vebi.explanation.explain import CombinedMaps
 from vebi.interpretation.fit import interpret
+from vebi.methods.features import CombinedMaps
 
 
 @pytest.fixture(scope="module")

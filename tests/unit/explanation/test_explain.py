@@ -14,7 +14,8 @@ from vebi.backprop import heatmaps
 from vebi.backprop.heatmaps import for_display
 from vebi.data.sources import open_images
 from vebi.errors import ImageError, UsageError, VebiWarning
-from vebi.explanation.explain import Explanation, explain, explain_batch
+from vebi.explanation.explain import explain, explain_batch
+from vebi.explanation.result import Explanation
 from vebi.interpretation.fit import interpret
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess

@@ -11,7 +11,8 @@ from vebi.activations.layers import Feature, choose_layers
 from vebi.activations.table import tabulate
 from vebi.data.collections import DataSet
 from vebi.interpretation import exemplars
-from vebi.interpretation.exemplars import PAPER, Exemplar, consistency, cut, enlarge, find_exemplars, sheet, vivid
+from vebi.interpretation.contact_sheet import enlarge, sheet, vivid
+from vebi.interpretation.exemplars import PAPER, Exemplar, consistency, cut, find_exemplars
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
 

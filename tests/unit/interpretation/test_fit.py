@@ -26,7 +26,8 @@ from vebi.data.loader import batches
 from vebi.data.sources import open_images
 from vebi.errors import InputError, ModelError, RunError, UsageError, VebiWarning
 from vebi.interpretation import fit
-from vebi.interpretation.fit import _doubt, interpret, named
+from vebi.interpretation.diagnostics import _doubt
+from vebi.interpretation.fit import interpret, named
 from vebi.interpretation.result import load
 from vebi.models.classifier import Classifier
 

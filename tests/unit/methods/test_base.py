@@ -9,10 +9,10 @@ import torch
 from unit.methods.nets import gradients_by_hand, same
 
 from vebi.errors import UsageError
-from vebi.explanation.explain import CombinedMaps, Settings
+from vebi.explanation.explain import Settings
 from vebi.methods.base import score_gradient
 from vebi.methods.deconvnet import Deconvnet
-from vebi.methods.features import UpsampledActivations
+from vebi.methods.features import CombinedMaps, UpsampledActivations
 from vebi.methods.grad_cam import GradCam
 from vebi.methods.grad_cam_plus_plus import GradCamPlusPlus
 from vebi.methods.gradient import Gradient
