@@ -11,15 +11,11 @@ from vebi.errors import ModelError, UsageError
 from vebi.explanation.explain import Settings
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
-from vebi.methods.deconvnet import Deconvnet
+from vebi.methods.cam import GradCam, GradCamPlusPlus, LayerCam
 from vebi.methods.features import CombinedMaps, UpsampledActivations
-from vebi.methods.grad_cam import GradCam
-from vebi.methods.grad_cam_plus_plus import GradCamPlusPlus
-from vebi.methods.gradient import Gradient
-from vebi.methods.guided_backprop import GuidedBackprop
+from vebi.methods.gradient import Gradient, InputXGradient
 from vebi.methods.guided_cam import GuidedCam
-from vebi.methods.input_x_gradient import InputXGradient
-from vebi.methods.layer_cam import LayerCam
+from vebi.methods.modified_backprop import Deconvnet, GuidedBackprop
 from vebi.models.classifier import Classifier
 from vebi.models.sources import call_function
 

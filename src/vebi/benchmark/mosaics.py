@@ -15,7 +15,7 @@ from torch import Tensor
 from vebi.benchmark.ground_truth import Truth
 from vebi.benchmark.scoring import positive_maps
 from vebi.methods.base import Explainer
-from vebi.metrics.grid_pointing import grid_pointing
+from vebi.metrics.pointing import grid_pointing
 from vebi.models.classifier import Classifier, evaluating
 from vebi.progress import Progress
 

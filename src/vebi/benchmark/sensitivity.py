@@ -25,11 +25,10 @@ from vebi.files import write_json
 from vebi.interpretation.fit import LABELS, selected
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
+from vebi.methods.cam import GradCam, GradCamPlusPlus
 from vebi.methods.features import CombinedMaps, UpsampledActivations
-from vebi.methods.grad_cam import GradCam
-from vebi.methods.grad_cam_plus_plus import GradCamPlusPlus
-from vebi.methods.guided_backprop import GuidedBackprop
 from vebi.methods.guided_cam import GuidedCam
+from vebi.methods.modified_backprop import GuidedBackprop
 from vebi.metrics.iou import STEPS, iou_curve
 from vebi.progress import Progress
 

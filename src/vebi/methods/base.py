@@ -1,7 +1,6 @@
 """What every method is, and the gradient of a class score, from which many of them start."""
 
-from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -9,9 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
-from vebi.backprop import heatmaps
 from vebi.backprop.feature_maps import forward_graph
-from vebi.backprop.rules import check_rule, pull_back
+from vebi.backprop.rules import pull_back
 from vebi.models.classifier import Classifier
 
 
@@ -25,27 +23,6 @@ class Explainer(Protocol):
     """
 
     def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]: ...
-
-
-@dataclass(frozen=True)
-class LedBack:
-    """The class score led back to the pixels under a ``rule``, as a map by the same reduction as vebi's own
-    (``heatmaps.from_gradient``).
-
-    ``stride_fix``: see ``backward``; None is the method as published.
-    """
-
-    rule: ClassVar[str]
-    classifier: Classifier = field(repr=False)
-    stride_fix: str | None = None
-
-    def __post_init__(self):
-        check_rule(self.rule, self.stride_fix)
-
-    def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
-        return heatmaps.from_gradient(
-            score_gradient(self.classifier, images, targets, rule=self.rule, stride_fix=self.stride_fix)
-        )
 
 
 def score_gradient(

@@ -1,4 +1,4 @@
-"""What class activation maps share: the layer they look at, its activations and their gradient, the way up."""
+"""Class activation maps (Grad-CAM, Grad-CAM++, LayerCAM) and what they share: the layer, its gradient, the way up."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -92,3 +92,39 @@ def enlarge(
 def check_interpolation(name: str) -> None:
     if name not in INTERPOLATIONS:
         raise UsageError(f"interpolation is {name!r}: choose one of {', '.join(INTERPOLATIONS)}")
+
+
+@dataclass(frozen=True)
+class GradCam(Cam):
+    """The layer's activations, weighted by the mean derivative of their channel (equations 1 and 2)."""
+
+    @staticmethod
+    def weigh(activation: Float[Tensor, "n k u v"], gradient: Float[Tensor, "n k u v"]) -> Float[Tensor, "n u v"]:
+        return (gradient.mean(dim=(2, 3), keepdim=True) * activation).sum(dim=1)
+
+
+@dataclass(frozen=True)
+class GradCamPlusPlus(Cam):
+    """Grad-CAM with pixel-wise weights: alpha = g^2 / (2 g^2 + g^3 sum A), and a channel's weight the sum of alpha
+    max(g, 0) (equations 7 and 19, the score's exponential left out, which scales a map and nothing else).
+
+    Where g is 0 so is alpha; elsewhere it is 1 / (2 + g sum A), free of the constant that other implementations add
+    and that outweighs small derivatives.
+    """
+
+    @staticmethod
+    def weigh(activation: Float[Tensor, "n k u v"], gradient: Float[Tensor, "n k u v"]) -> Float[Tensor, "n u v"]:
+        below = 2 + gradient * activation.sum(dim=(2, 3), keepdim=True)
+        # only positive derivatives count; there the denominator is at least 2, unless activations are negative
+        alpha = torch.where((gradient > 0) & (below != 0), 1 / torch.where(below == 0, 1, below), 0)
+        weights = (alpha * gradient.clamp(min=0)).sum(dim=(2, 3), keepdim=True)
+        return (weights * activation).sum(dim=1)
+
+
+@dataclass(frozen=True)
+class LayerCam(Cam):
+    """The layer's activations, each weighted by its own positive derivative (equations 7 to 9)."""
+
+    @staticmethod
+    def weigh(activation: Float[Tensor, "n k u v"], gradient: Float[Tensor, "n k u v"]) -> Float[Tensor, "n u v"]:
+        return (gradient.clamp(min=0) * activation).sum(dim=1)

@@ -1,4 +1,4 @@
-"""The gradient (Simonyan, Vedaldi and Zisserman, "Deep inside convolutional networks", 2014, section 3.1)."""
+"""Gradients of the class score as they are: the gradient itself, and input x gradient."""
 
 from dataclasses import dataclass, field
 
@@ -18,3 +18,14 @@ class Gradient:
 
     def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
         return heatmaps.strongest(score_gradient(self.classifier, images, targets))
+
+
+@dataclass(frozen=True)
+class InputXGradient:
+    """The derivative of the class score times the normalised input, added over the colours; signed."""
+
+    classifier: Classifier = field(repr=False)
+
+    def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
+        gradient = score_gradient(self.classifier, images, targets)
+        return heatmaps.added(gradient * images.to(gradient.device))

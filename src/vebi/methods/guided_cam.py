@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vebi.backprop.rules import check_rule
 from vebi.methods.cam import Cam
-from vebi.methods.guided_backprop import GuidedBackprop
+from vebi.methods.modified_backprop import GuidedBackprop
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from unit.methods.nets import Plain, classifier_of
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Feature
 from vebi.interpretation.result import Interpretation
-from vebi.methods.grad_cam import GradCam
+from vebi.methods.cam import GradCam
 
 
 @pytest.fixture

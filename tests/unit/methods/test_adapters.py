@@ -8,7 +8,7 @@ from unit.methods.nets import maps_by_hand, same, scaled
 
 from vebi.backprop import heatmaps
 from vebi.methods import adapters
-from vebi.methods.grad_cam import GradCam
+from vebi.methods.cam import GradCam
 from vebi.methods.gradient import Gradient
 
 

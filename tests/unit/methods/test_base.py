@@ -11,15 +11,11 @@ from unit.methods.nets import gradients_by_hand, same
 from vebi.errors import UsageError
 from vebi.explanation.explain import Settings
 from vebi.methods.base import score_gradient
-from vebi.methods.deconvnet import Deconvnet
+from vebi.methods.cam import GradCam, GradCamPlusPlus, LayerCam
 from vebi.methods.features import CombinedMaps, UpsampledActivations
-from vebi.methods.grad_cam import GradCam
-from vebi.methods.grad_cam_plus_plus import GradCamPlusPlus
-from vebi.methods.gradient import Gradient
-from vebi.methods.guided_backprop import GuidedBackprop
+from vebi.methods.gradient import Gradient, InputXGradient
 from vebi.methods.guided_cam import GuidedCam
-from vebi.methods.input_x_gradient import InputXGradient
-from vebi.methods.layer_cam import LayerCam
+from vebi.methods.modified_backprop import Deconvnet, GuidedBackprop
 
 #: From a classifier.
 PLAIN = {

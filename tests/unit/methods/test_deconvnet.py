@@ -7,7 +7,7 @@ from unit.methods.nets import gradients_by_hand, same, without_reuse
 from vebi.backprop.heatmaps import from_gradient
 from vebi.backprop.rules import pull_back
 from vebi.errors import UsageError
-from vebi.methods.deconvnet import Deconvnet
+from vebi.methods.modified_backprop import Deconvnet
 
 quiet = pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from unit.methods.nets import maps_by_hand, same, scaled
 
 from vebi.errors import UsageError
-from vebi.methods.grad_cam import GradCam
+from vebi.methods.cam import GradCam
 
 
 def equations(activation, gradient):

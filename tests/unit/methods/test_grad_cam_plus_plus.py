@@ -8,7 +8,7 @@ from torch import nn
 from unit.methods.nets import by_hand, classifier_of, maps_by_hand, same, scaled, with_scores_times
 
 from vebi.errors import UsageError
-from vebi.methods.grad_cam_plus_plus import GradCamPlusPlus
+from vebi.methods.cam import GradCamPlusPlus
 
 
 def equations(activation, gradient, exponential=1.0, eps=0.0):

@@ -6,10 +6,9 @@ import torch
 from unit.methods.nets import gradients_by_hand, maps_by_hand, same, without_reuse
 
 from vebi.errors import UsageError
-from vebi.methods.grad_cam import GradCam
-from vebi.methods.grad_cam_plus_plus import GradCamPlusPlus
-from vebi.methods.guided_backprop import GuidedBackprop
+from vebi.methods.cam import GradCam, GradCamPlusPlus
 from vebi.methods.guided_cam import GuidedCam
+from vebi.methods.modified_backprop import GuidedBackprop
 
 quiet = pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
 

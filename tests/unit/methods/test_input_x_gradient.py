@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from unit.methods.nets import gradients_by_hand, same
 
-from vebi.methods.input_x_gradient import InputXGradient
+from vebi.methods.gradient import InputXGradient
 from vebi.models.classifier import Classifier
 
 

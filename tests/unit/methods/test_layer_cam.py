@@ -8,8 +8,7 @@ from torch import nn
 from unit.methods.nets import maps_by_hand, same, scaled
 
 from vebi.errors import UsageError
-from vebi.methods.cam import evidence
-from vebi.methods.layer_cam import LayerCam
+from vebi.methods.cam import LayerCam, evidence
 
 
 def equations(activation, gradient):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vebi.errors import UsageError
-from vebi.metrics.grid_pointing import grid_pointing
+from vebi.metrics.pointing import grid_pointing
 
 MAPS = arrays(np.float32, (3, 4, 6), elements=st.integers(0, 8).map(float))
 CELLS = st.lists(st.integers(0, 5), min_size=3, max_size=3).map(torch.tensor)
