@@ -179,7 +179,8 @@ def path(
     """
     with console.guarded():
         from vebi.interpretation.result import load
-        from vebi.reports.selection_summary import in_words, write_picture
+        from vebi.reports.selection_charts import write_picture
+        from vebi.reports.selection_summary import in_words
 
         interpretation = load(run)
         found = in_words(interpretation, classes)

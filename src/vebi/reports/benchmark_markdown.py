@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from vebi.reports import benchmark_text
+from vebi.reports import benchmark_findings, benchmark_text
 from vebi.reports.benchmark_text import CHANCE, GRID, P_TITLE, WHOLE, Row
 
 Cells = Sequence[Sequence[str]]
@@ -19,7 +19,7 @@ def in_markdown(found: dict[str, Any]) -> str:
         benchmark_text.measured(found),
         *(f"**{escaped(v)}**: {escaped(text)}." for v, text in benchmark_text.material(found).items()),
         "## Where vebi stands",
-        *_each(benchmark_text.findings(found), lambda v, lines: _items(lines)),
+        *_each(benchmark_findings.findings(found), lambda v, lines: _items(lines)),
         "## The table",
         f"{benchmark_text.caption(found)} Bold: the highest in a column.",
         _main(found, rows, rerun),
@@ -125,8 +125,8 @@ def _choices(varied: Sequence[dict[str, Any]], rows: Sequence[Row]) -> str:
     title = {method: name for method, name in benchmark_text.names(rows).items() if method in varied[0]["auc_iou"]}
     lines = []
     for row in varied:
-        above = benchmark_text.above_ours(row, varied[0])
-        values = [_bold(benchmark_text.choice(row, m, above), m in above) or "·" for m in title]
+        above = benchmark_findings.above_ours(row, varied[0])
+        values = [_bold(benchmark_findings.choice(row, m, above), m in above) or "·" for m in title]
         lines.append([escaped(f"{row['choice']}: {row['setting']}" if row["setting"] else row["choice"]), *values])
     return table(["choice", *map(escaped, title.values())], lines)
 

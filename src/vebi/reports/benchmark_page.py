@@ -13,7 +13,7 @@ from PIL import Image
 from vebi.backprop.heatmaps import for_display, rescale
 from vebi.files import whole
 from vebi.metrics.iou import auc_iou
-from vebi.reports import benchmark_text
+from vebi.reports import benchmark_findings, benchmark_text
 from vebi.reports.benchmark_text import CHANCE, GRID, MAIN, OURS, WHOLE, Row
 from vebi.reports.colors import overlay
 from vebi.reports.html import fill, inline
@@ -54,7 +54,7 @@ def render(found: dict[str, Any], examples: Mapping[str, Examples]) -> str:
         rerun=rerun,
         several=len(rows) > 1,
         not_comparable=benchmark_text.NOT_COMPARABLE,
-        findings=benchmark_text.findings(found),
+        findings=benchmark_findings.findings(found),
         caption=benchmark_text.caption(found),
         boards={v: _board(some, MAIN, covered[v], _top(rows)) for v, some in rows.items()},
         legend_of_curves=[(k + 1, name, Line(k + 1, ()).stroke) for k, name in enumerate(_shown(first).values())],
@@ -187,8 +187,8 @@ def _choices(varied: Sequence[dict[str, Any]], rows: Sequence[Row]) -> dict[str,
     methods = {method: title for method, title in benchmark_text.names(rows).items() if method in varied[0]["auc_iou"]}
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in varied:
-        above = benchmark_text.above_ours(row, varied[0])
-        cells = [(benchmark_text.choice(row, m, above), m in above and m in row["auc_iou"]) for m in methods]
+        above = benchmark_findings.above_ours(row, varied[0])
+        cells = [(benchmark_findings.choice(row, m, above), m in above and m in row["auc_iou"]) for m in methods]
         groups.setdefault(row["choice"], []).append({"setting": row["setting"], "cells": cells})
     return {"titles": list(methods.values()), "groups": groups}
 

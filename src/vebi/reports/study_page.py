@@ -19,7 +19,7 @@ from vebi.files import make_place, whole
 from vebi.interpretation.contact_sheet import vivid
 from vebi.interpretation.result import Interpretation
 from vebi.progress import StageProgress
-from vebi.reports import selection_summary
+from vebi.reports import selection_charts, selection_summary
 from vebi.reports.colors import overlay
 from vebi.reports.html import fill, inline
 from vebi.reports.svg_chart import Line
@@ -105,7 +105,7 @@ def render(
         wrong=sum(found.labelled.values()) - sum(found.right.values()),
         methods=METHODS,
         uncovered=_uncovered(found),
-        charts=[selection_summary.validation_chart(interpretation), selection_summary.count_chart(interpretation)],
+        charts=[selection_charts.validation_chart(interpretation), selection_charts.count_chart(interpretation)],
         chosen=selection_summary.chosen(interpretation),
         at_mu=selection_summary.at_mu(interpretation),
         trust=selection_summary.trust(interpretation),
@@ -137,7 +137,7 @@ def _class(interpretation: Interpretation, found: Survey, name: str) -> dict[str
     selected = interpretation.selected(name)
     total = sum(abs(weight) for _, weight in selected)
     shown = [(feature, weight) for feature, weight in selected if abs(weight) / total >= LIGHT]
-    numbers = selection_summary.numbered(interpretation, name, len(shown))
+    numbers = selection_charts.numbered(interpretation, name, len(shown))
     return {
         "name": name,
         "anchor": anchor(name, interpretation.classes.index(name)),
@@ -149,7 +149,7 @@ def _class(interpretation: Interpretation, found: Survey, name: str) -> dict[str
             for feature, weight in shown
         ],
         "explained": selection_summary.explained(interpretation, name),
-        "chart": selection_summary.class_chart(interpretation, name, numbers),
+        "chart": selection_charts.class_chart(interpretation, name, numbers),
         "elsewhere": {feature: number for feature, number in numbers.items() if number > len(shown)},
         "light": [str(feature) for feature, weight in selected if abs(weight) / total < LIGHT],
     }

@@ -15,7 +15,7 @@ from vebi.explanation.assessment import survey
 from vebi.interpretation.mu_path import MuPath
 from vebi.interpretation.stability import Stability
 from vebi.models.preprocess import Preprocess
-from vebi.reports import selection_summary
+from vebi.reports import selection_charts, selection_summary
 from vebi.reports.study_page import render
 
 
@@ -104,21 +104,21 @@ def points(chart):
 
 
 def test_charts_show_the_numbers(made):
-    agreement, explained = points(selection_summary.validation_chart(made))
+    agreement, explained = points(selection_charts.validation_chart(made))
     assert [x for x, _ in explained] == pytest.approx([0, 50, 100])  # by the logarithm
     assert [y for _, y in explained] == pytest.approx([79, 39, 29]) and [y for _, y in agreement] == pytest.approx(
         [50, 10, 20]
     )
-    (counts,) = points(selection_summary.count_chart(made))
+    (counts,) = points(selection_charts.count_chart(made))
     assert [y for _, y in counts] == pytest.approx([66.67, 50, 50], abs=0.01)
-    second, first = points(selection_summary.class_chart(made, "blue", selection_summary.numbered(made, "blue")))
+    second, first = points(selection_charts.class_chart(made, "blue", selection_charts.numbered(made, "blue")))
     assert [y for _, y in first] == pytest.approx([100, 25, 25])  # 75 % of the weight
     assert [y for _, y in second] == pytest.approx([0, 75, 75])
-    assert points(selection_summary.class_chart(made, "red", {})) == []
-    assert ">mu = 1<" in selection_summary.validation_chart(made) and ">auto: 2<" in selection_summary.validation_chart(
+    assert points(selection_charts.class_chart(made, "red", {})) == []
+    assert ">mu = 1<" in selection_charts.validation_chart(made) and ">auto: 2<" in selection_charts.validation_chart(
         made
     )
-    assert "auto" not in selection_summary.validation_chart(replace(made, mu=2.0))
+    assert "auto" not in selection_charts.validation_chart(replace(made, mu=2.0))
 
 
 def test_what_matters_at_other_mu_is_named(made):
@@ -132,31 +132,31 @@ def test_what_matters_at_other_mu_is_named(made):
     )
     other = replace(made, path=path)
     four, nine = (str(feature) for feature in made.features)
-    assert selection_summary.numbered(other, "green") == {four: 1, nine: 2}
-    assert selection_summary.numbered(other, "blue", 1) == {
+    assert selection_charts.numbered(other, "green") == {four: 1, nine: 2}
+    assert selection_charts.numbered(other, "blue", 1) == {
         nine: 1,
         four: 2,
     }  # one has a card, the other half of the weight
     many = replace(path, owners=np.ones(5, np.int64), columns=np.arange(10, 15), weights=np.eye(5)[:, :3] + 0.01)
-    names = selection_summary.numbered(replace(other, path=many), "green")
+    names = selection_charts.numbered(replace(other, path=many), "green")
     assert names == {four: 1} | {str(made.feature(column)): k for k, column in ((2, 10), (3, 11), (4, 12))}
     crowded = np.zeros((8, 3))
     crowded[[0, 1, 2, 3, 4, 5, 6, 7], [0, 0, 0, 1, 1, 1, 2, 2]] = [1, 1, 1, 1, 1, 1, 0.45, 0.55]
     full = replace(path, owners=np.ones(8, np.int64), columns=np.arange(10, 18), enters=np.arange(8.0), weights=crowded)
-    names = selection_summary.numbered(replace(other, path=full), "green")
+    names = selection_charts.numbered(replace(other, path=full), "green")
     assert names[str(made.feature(17))] == 7 == len(names)  # the last to enter, and the heaviest
     light = replace(other, weights=np.array([[0.25, 0.75], [1.0, 0.01], [0, 0]]))
-    assert selection_summary.numbered(light, "green", 1) == {
+    assert selection_charts.numbered(light, "green", 1) == {
         four: 1,
         nine: 2,
     }  # chosen, too light for a card, and heavy elsewhere
-    chart = selection_summary.class_chart(other, "green", selection_summary.numbered(other, "green"))
+    chart = selection_charts.class_chart(other, "green", selection_charts.numbered(other, "green"))
     assert len(re.findall('class="name"', chart)) == 2 and len(points(chart)) == 3
-    assert f"2  {nine} (at other mu)" in selection_summary.picture(other, ["green"])
+    assert f"2  {nine} (at other mu)" in selection_charts.picture(other, ["green"])
 
 
 def test_the_picture_is_a_file_of_its_own(made, tmp_path):
-    selection_summary.write_picture(made, tmp_path / "new" / "x.svg")
+    selection_charts.write_picture(made, tmp_path / "new" / "x.svg")
     text = (tmp_path / "new" / "x.svg").read_text()
     root = ElementTree.fromstring(text)
     assert root.tag == "{http://www.w3.org/2000/svg}svg" and "http" not in text.replace(
@@ -165,9 +165,9 @@ def test_the_picture_is_a_file_of_its_own(made, tmp_path):
     words = " ".join(root.itertext())
     assert all(f"{name}: share of the weight" in words for name in made.classes)
     odd = replace(made, classes=('a" <b> &c', "green", "red"))
-    ElementTree.fromstring(selection_summary.picture(odd, odd.classes))
+    ElementTree.fromstring(selection_charts.picture(odd, odd.classes))
     untried = replace(made, path=no_path(3))
-    assert "held out" not in selection_summary.picture(untried, untried.classes)
+    assert "held out" not in selection_charts.picture(untried, untried.classes)
 
 
 def words_of(page):
