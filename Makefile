@@ -1,9 +1,10 @@
-# The two commands of the README: make demo, make test. Both set up .venv first.
+# The commands of the project. Each sets up .venv first.
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.ready
+CODE := src tests benchmarks docs examples
 
-.PHONY: setup demo test
+.PHONY: setup demo lint check test slow coverage
 
 setup: $(STAMP)
 
@@ -15,6 +16,22 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(VENV)/bin/vebi demo --out demo
 
-test: $(STAMP)
-	$(VENV)/bin/ruff check src tests benchmarks
-	$(VENV)/bin/python -m pytest -n 2 --dist loadscope
+lint: $(STAMP)
+	$(VENV)/bin/ruff check $(CODE)
+	$(VENV)/bin/ruff format --check $(CODE)
+	$(VENV)/bin/mypy
+
+# while you work: under three minutes
+check: lint
+	$(VENV)/bin/python -m pytest -n 2 --dist loadscope -m "not slow" tests/unit tests/contract/test_architecture.py tests/contract/test_public_face.py
+
+# before you commit: under eight minutes
+test: lint
+	$(VENV)/bin/python -m pytest -n 2 --dist loadscope -m "not slow"
+
+# what builds and installs packages, or takes minutes by itself
+slow: $(STAMP)
+	$(VENV)/bin/python -m pytest -m slow
+
+coverage: $(STAMP)
+	$(VENV)/bin/python -m pytest -n 2 --dist loadscope -m "not slow" --cov --cov-report=term:skip-covered

@@ -1,10 +1,10 @@
-"""What explanations cost: 50 test pictures of CIFAR-10, explained and led through the bare network, in turns.
+"""What explanations cost: 50 test images of CIFAR-10, explained and passed through the network alone, in turns.
 
     python benchmarks/cifar10.py cifar10.zip weights.safetensors [--run DIR] [--rounds 5] [--json]
 
-The zip and the weights are those of examples/cifar10.py. Fits on the training pictures (with --run into DIR, where a
-finished fit is used again), then explains five test pictures of each class on 2 threads. The floor is what nothing can
-do without: one forward pass of the same pictures, and three plain backward passes from the features' layers. Prints the
+The zip and the weights are those of examples/cifar10.py. Fits on the training images (with --run into DIR, where a
+finished fit is used again), then explains five test images of each class on 2 threads. The floor is what nothing can
+do without: one forward pass of the same images, and three plain backward passes from the features' layers. Prints the
 median seconds of both, the median ratio of the pairs, and the seconds of the fit.
 """
 
@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
@@ -24,12 +25,12 @@ import vebi
 from vebi.data.decode import decode
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "cifar10.py"
-BATCH = 32  # as vebi has it
+BATCH = 32  # the default of vebi
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pictures", type=Path)
+    parser.add_argument("archive", type=Path)
     parser.add_argument("weights", type=Path)
     parser.add_argument("--run", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
@@ -39,7 +40,7 @@ def main() -> None:
     torch.set_num_threads(2)
     classifier = vebi.load_classifier(f"{EXAMPLE}:resnet20", options.weights)
     with tempfile.TemporaryDirectory() as scratch:
-        zipfile.ZipFile(options.pictures).extractall(scratch)
+        zipfile.ZipFile(options.archive).extractall(scratch)
         run = options.run or Path(scratch) / "run"
         fitted = (run / "interpretation.json").exists()
         started = time.perf_counter()
@@ -49,12 +50,13 @@ def main() -> None:
         folders = sorted((Path(scratch) / "test").iterdir())
         paths = [path for folder in folders for path in sorted(folder.iterdir())[:5]]
         inputs = torch.stack([classifier.preprocess.prepare(decode(path)) for path in paths])
-        names = [layer.name for layer in vebi.list_layers(classifier) if layer.default]
-        features = [[e.feature for e in explanation.evidence] for explanation in vebi.explain(interpretation, paths)]
+        names = [layer.name for layer in vebi.list_layers(classifier) if layer.is_activation]
+        explanations = vebi.explain_each(interpretation, paths)
+        features = [[evidence.feature for evidence in explanation.evidence] for explanation in explanations]
         pairs = []
         for _ in range(options.rounds + 1):
-            bare = seconds(lambda: floor(classifier.module, names, inputs, features))
-            pairs.append((bare, seconds(lambda: vebi.explain(interpretation, paths))))
+            floor_seconds = seconds(lambda: floor(classifier.model, names, inputs, features))
+            pairs.append((floor_seconds, seconds(lambda: list(vebi.explain_each(interpretation, paths)))))
     pairs = pairs[1:]  # the first round warms up
     rows += [
         {"what": "floor", "seconds": statistics.median(a for a, _ in pairs)},
@@ -75,14 +77,14 @@ def floor(module: torch.nn.Module, names: list[str], inputs: torch.Tensor, featu
     for start in range(0, len(inputs), BATCH):
         x = inputs[start : start + BATCH].clone().requires_grad_()
         outputs: list[torch.Tensor] = []
-        with patch.object(F, "relu", lambda y, kept=outputs: kept.append(relu(y)) or kept[-1]):
+        with patch.object(F, "relu", lambda y, records=outputs: records.append(relu(y)) or records[-1]):
             module(x)
         activations = dict(zip(names, outputs, strict=True))
         for rank in range(3):
             seeds: dict[str, torch.Tensor] = {}
-            for n, chosen in enumerate(features[start : start + BATCH]):
-                if rank < len(chosen):
-                    layer, channel = chosen[rank].layer, chosen[rank].channel
+            for n, of_image in enumerate(features[start : start + BATCH]):
+                if rank < len(of_image):
+                    layer, channel = of_image[rank].layer, of_image[rank].channel
                     seed = seeds.setdefault(layer, torch.zeros_like(activations[layer]))
                     seed[n, channel] = activations[layer][n, channel].detach()
             if seeds:
@@ -90,7 +92,7 @@ def floor(module: torch.nn.Module, names: list[str], inputs: torch.Tensor, featu
                 torch.autograd.grad(starts, x, list(seeds.values()), retain_graph=True)
 
 
-def seconds(function) -> float:
+def seconds(function: Callable[[], object]) -> float:
     started = time.perf_counter()
     function()
     return time.perf_counter() - started

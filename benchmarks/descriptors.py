@@ -1,8 +1,8 @@
-"""What descriptors cost: the descriptor pass against the bare forward pass over the same batches, in turns.
+"""What descriptors cost: the descriptor pass against the forward pass alone over the same batches, in turns.
 
     python benchmarks/descriptors.py [--batch-size 64] [--batches 8] [--rounds 9] [--json]
 
-The pictures are random and lie in memory, so that only the passes are timed. Prints the median seconds of both and the
+The images are random and in memory, so that only the passes are timed. Prints the median seconds of both and the
 median ratio of the pairs.
 """
 
@@ -10,6 +10,7 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Callable
 
 import torch
 
@@ -38,7 +39,7 @@ def main() -> None:
     def forward() -> None:
         with torch.inference_mode():
             for inputs in batches:
-                classifier.module(inputs)
+                classifier.model(inputs)
 
     def descriptor_pass() -> None:
         for inputs in batches:
@@ -61,7 +62,7 @@ def main() -> None:
         print(f"{'ratio':12} {ratio:.3f}")
 
 
-def seconds(function) -> float:
+def seconds(function: Callable[[], object]) -> float:
     started = time.perf_counter()
     function()
     return time.perf_counter() - started

@@ -1,13 +1,13 @@
-"""How long heatmaps take, beside captum, in one run:  python benchmarks/explain.py [--json] [--rounds 5]
+"""How long heatmaps take, compared with captum, in one run:  python benchmarks/explain.py [--json] [--rounds 5]
 
-Batches of 16 pictures at 224 px (random weights and pixels: neither changes the work), on a GPU where there is one.
+Batches of 16 images at 224 px (random weights and pixels: neither changes the work), on a GPU where there is one.
 Needs the extras [bench] and [models]. Rows, each the median over the rounds, in which all take turns:
 
-- forward: a bare forward pass; floor: one forward and three plain backward passes, from the three layers to the pixels;
+- forward: a forward pass alone; floor: one forward and three plain backward passes, from the layers to the pixels;
 - vebi-3: guided maps of one channel in each of the three layers, with the stride fix; vebi-1: the deepest alone;
 - captum-guided-gradcam: one map; captum-loop: NeuronGuidedBackprop for the same three channels, one after the other.
 
-With --memory it says instead how the peak memory grows from the 100th to the 1,000th batch of small pictures.
+With --memory it prints instead how the peak memory grows from the 100th to the 1,000th batch of small images.
 """
 
 import argparse
@@ -18,18 +18,19 @@ import statistics
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from support import import_torchvision  # noqa: E402
+from support import import_torchvision
 
 from vebi.activations.layers import Feature
-from vebi.backprop.feature_maps import lead_back  # noqa: E402
+from vebi.backprop.feature_maps import batch_feature_maps
 from vebi.models.classifier import Classifier
-from vebi.models.flowernet import FlowerNet  # noqa: E402
+from vebi.models.flowernet import FlowerNet
 from vebi.models.preprocess import Preprocess
 
 CASES = {
@@ -39,60 +40,64 @@ CASES = {
 BATCH, SIZE = 16, 224
 
 
-def contestants(name: str, device: torch.device) -> dict:
+def functions_to_time(name: str, device: torch.device) -> dict:
     """What is timed -> a function without arguments."""
     from captum.attr import GuidedGradCam, NeuronGuidedBackprop
 
     torch.manual_seed(0)
     features = CASES[name]
     net = getattr(import_torchvision().models, name)().eval().to(device)
-    separate = copy.deepcopy(net)  # captum's hooks do not bear ReLUs that work in place
+    separate = copy.deepcopy(net)  # captum's hooks fail on in-place ReLUs
     for part in separate.modules():
         if isinstance(part, nn.ReLU):
             part.inplace = False
-    pictures = torch.randn(BATCH, 3, SIZE, SIZE, device=device)
+    images = torch.randn(BATCH, 3, SIZE, SIZE, device=device)
     classifier = Classifier(net, Preprocess(SIZE, (0.5,) * 3, (0.5,) * 3))
-    targets = net(pictures).argmax(dim=1)
+    targets = net(images).argmax(dim=1)
     layers = [separate.get_submodule(feature.layer) for feature in features]
 
     def forward():
         with torch.no_grad():
-            return net(pictures)
+            return net(images)
 
     def floor():
-        inputs, seen = pictures.clone().requires_grad_(), []
-        handles = [layer.register_forward_hook(lambda _m, _i, out: seen.append(out)) for layer in layers]
+        inputs, activations = images.clone().requires_grad_(), []
+        handles = [layer.register_forward_hook(lambda _m, _i, out: activations.append(out)) for layer in layers]
         separate(inputs)
         for handle in handles:
             handle.remove()
-        for activation, feature in zip(seen, features, strict=True):
+        for activation, feature in zip(activations, features, strict=True):
             seed = torch.zeros_like(activation)
             seed[:, feature.channel] = activation[:, feature.channel].detach()
             torch.autograd.grad(activation, inputs, seed, retain_graph=True)
 
     def captum_loop():
         for layer, feature in zip(layers, features, strict=True):
-            # half the sum of squares: its gradient starts from the activation itself, as vebi's does
-            half = lambda out, c=feature.channel: out[:, c].square().sum(dim=(1, 2)) / 2  # noqa: E731
-            NeuronGuidedBackprop(separate, layer).attribute(pictures.clone().requires_grad_(), half)
+            energy = partial(half_energy, channel=feature.channel)
+            NeuronGuidedBackprop(separate, layer).attribute(images.clone().requires_grad_(), energy)
 
     return {
         "forward": forward,
         "floor": floor,
-        "vebi-3": lambda: lead_back(classifier, pictures, features),
-        "vebi-1": lambda: lead_back(classifier, pictures, features[-1:]),
+        "vebi-3": lambda: batch_feature_maps(classifier, images, features),
+        "vebi-1": lambda: batch_feature_maps(classifier, images, features[-1:]),
         "captum-guided-gradcam": lambda: GuidedGradCam(separate, layers[-1]).attribute(
-            pictures.clone().requires_grad_(), target=targets
+            images.clone().requires_grad_(), target=targets
         ),
         "captum-loop": captum_loop,
     }
 
 
+def half_energy(activation: torch.Tensor, channel: int) -> torch.Tensor:
+    """Half the sum of squares of a channel: its gradient starts from the activation itself, as vebi's does."""
+    return activation[:, channel].square().sum(dim=(1, 2)) / 2
+
+
 def measure(name: str, device: torch.device, rounds: int) -> dict[str, float]:
-    found = contestants(name, device)
-    seconds = {what: [] for what in found}
+    functions = functions_to_time(name, device)
+    seconds = {what: [] for what in functions}
     for turn in range(rounds + 1):  # the first one warms up
-        for what, run in found.items():
+        for what, run in functions.items():
             started = time.perf_counter()
             run()
             if device.type == "cuda":
@@ -110,7 +115,7 @@ def memory(batches: int = 1000) -> dict[str, float]:
     features = [Feature("relu2", 1), Feature("relu3", 1), Feature("relu4", 1)]
     peaks = {}
     for k in range(1, batches + 1):
-        lead_back(classifier, torch.randn(4, 3, net.size, net.size), features)
+        batch_feature_maps(classifier, torch.randn(4, 3, net.size, net.size), features)
         if k in (100, batches):
             peaks[f"after {k}"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return peaks
@@ -135,15 +140,15 @@ def main() -> None:
         seconds = measure(name, device, options.rounds)
         rows += [{"model": name, "what": what, "seconds": time} for what, time in seconds.items()]
         if not options.json:
-            print(f"{name}, {BATCH} pictures of {SIZE} px, {device}")
+            print(f"{name}, {BATCH} images of {SIZE} px, {device}")
             for what, time_ in seconds.items():
                 print(f"  {what:<22} {time_:8.3f} s")
-            for what, rival, most in (
+            for what, other, bound in (
                 ("vebi-3", "floor", 1.15),
                 ("vebi-3", "captum-loop", 0.6),
                 ("vebi-1", "captum-guided-gradcam", 0.75),
             ):
-                print(f"  {what} / {rival}: {seconds[what] / seconds[rival]:.2f} (to be at most {most})")
+                print(f"  {what} / {other}: {seconds[what] / seconds[other]:.2f} (to be at most {bound})")
     if options.json:
         print(json.dumps({"rows": rows}))
 

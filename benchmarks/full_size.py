@@ -1,9 +1,9 @@
-"""The flowers at full size: rendering, training, and the memory of a fit on 2,000 and on 12,000 pictures.
+"""The flowers at full size: rendering, training, and the memory of a fit on 2,000 and on 12,000 images.
 
     python benchmarks/full_size.py DIR [--json]
 
-Runs the commands of vebi as a user would, each in a process of its own, and tells their seconds and peak memory.
-Needs about 6 minutes on 2 cores and 500 MB in DIR; what is there already is used again and then not timed.
+Runs the commands of vebi as a user would, each in a process of its own, and prints their seconds and peak memory.
+Needs about 6 minutes on 2 cores and 500 MB in DIR; what the folder holds already is used again and then not timed.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main() -> None:
     for row in rows:
         extra = f"  accuracy {row['accuracy']:.2%}" if "accuracy" in row else ""
         print(f"{row['what']:20} {row['seconds']:8.1f} s {row['peak_mib']:8.0f} MiB{extra}")
-    print(f"peak memory of a fit on 12,000 pictures against 2,000: {ratio:.3f}")
+    print(f"peak memory of a fit on 12,000 images against 2,000: {ratio:.3f}")
 
 
 def run(what: str, *arguments: object) -> dict:
@@ -64,14 +64,14 @@ def accuracy(checkpoint: Path) -> float:
 
 
 def subset(images: Path, part: Path, count: int) -> Path:
-    """A tree of links to about ``count`` pictures, the same share of every class."""
+    """A tree of links to about ``count`` images, the same share of every class."""
     for folder in sorted(images.iterdir()):
-        pictures = sorted(folder.iterdir())
+        paths = sorted(folder.iterdir())
         (part / folder.name).mkdir(parents=True, exist_ok=True)
-        for picture in pictures[: round(count / len(VARIANTS) / 6)]:
-            link = part / folder.name / picture.name
+        for path in paths[: round(count / len(VARIANTS) / 6)]:
+            link = part / folder.name / path.name
             if not link.exists():
-                link.symlink_to(picture.resolve())
+                link.symlink_to(path.resolve())
     return part
 
 

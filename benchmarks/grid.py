@@ -21,7 +21,7 @@ from torch import nn
 from vebi import load, load_classifier
 from vebi.activations.layers import Feature
 from vebi.backprop.feature_maps import feature_maps
-from vebi.data.collections import Subset
+from vebi.data.collections import ImageCollection, Subset
 from vebi.data.loader import batches
 from vebi.data.sources import open_images
 from vebi.datasets.flowers.training import split
@@ -46,35 +46,37 @@ class Coarse(nn.Module):
         return self.linear(self.relu2(self.conv2(x)).mean(dim=(2, 3)))
 
 
-def train(net: nn.Module, images, prepare: Preprocess, epochs: int = 6) -> float:
-    """Trains in place; the share of pictures that the network is right on."""
-    (batch,) = batches(images, range(len(images)), prepare.prepare, len(images))
+def train(net: nn.Module, images: ImageCollection, preprocess: Preprocess, epochs: int = 6) -> float:
+    """Trains in place; returns the accuracy on the same images."""
+    (batch,) = batches(images, range(len(images)), preprocess.prepare, len(images))
     inputs, labels = batch.inputs, torch.tensor(batch.labels)
     optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
     for _ in range(epochs):
-        for some in torch.randperm(len(labels)).split(32):
+        for rows in torch.randperm(len(labels)).split(32):
             optimizer.zero_grad()
-            F.cross_entropy(net(inputs[some]), labels[some]).backward()
+            F.cross_entropy(net(inputs[rows]), labels[rows]).backward()
             optimizer.step()
     with torch.no_grad():
         return float((net(inputs).argmax(dim=1) == labels).float().mean())
 
 
-def compare(classifier: Classifier, images, features: list[Feature], stride: int, cumulative: tuple[int, ...]) -> dict:
+def compare(
+    classifier: Classifier, images: ImageCollection, features: list[Feature], stride: int, cumulative: tuple[int, ...]
+) -> dict:
     size = classifier.preprocess.size
-    found = [feature_maps(classifier, images, features, stride_fix=fix).reshape(-1, size, size) for fix in FIXES]
-    fires = np.all([maps.any(axis=(1, 2)) for maps in found], axis=0)
-    found = [maps[fires] for maps in found]
-    energy = {s: [float(grid_energy(maps, s).mean()) for maps in found] for s in (stride, *cumulative)}
-    same = [float(low_pass_correlation(found[0], maps, stride).mean()) for maps in found[1:]]
+    by_fix = [feature_maps(classifier, images, features, stride_fix=fix).reshape(-1, size, size) for fix in FIXES]
+    fires = np.all([maps.any(axis=(1, 2)) for maps in by_fix], axis=0)
+    by_fix = [maps[fires] for maps in by_fix]
+    energy = {s: [float(grid_energy(maps, s).mean()) for maps in by_fix] for s in (stride, *cumulative)}
+    correlation = [float(low_pass_correlation(by_fix[0], maps, stride).mean()) for maps in by_fix[1:]]
     return {
         "maps": int(fires.sum()),
         "stride": stride,
         "without_fix": energy[stride][0],
         "with_fix": energy[stride][1],
         "falls_by": energy[stride][0] / energy[stride][1],
-        "low_pass_correlation": same[0],
-        "nearest": {"with_fix": energy[stride][2], "low_pass_correlation": same[1]},
+        "low_pass_correlation": correlation[0],
+        "nearest": {"with_fix": energy[stride][2], "low_pass_correlation": correlation[1]},
         "cumulative": {s: [*energy[s][:2], white_noise(size, size, s)] for s in cumulative},
     }
 
@@ -97,7 +99,7 @@ def main() -> None:
     classifier = load_classifier(options.demo / "network.safetensors")
     run = load(options.demo / "run", classifier)
     images = open_images(options.demo / "flowers", classifier.class_names)
-    learnt, held_out = split(images, 0)
+    training_images, held_out = split(images, 0)
     shown = Subset(images, held_out[::6])
     rows = {}
     for layer in dict.fromkeys(feature.layer for feature in run.features):
@@ -105,7 +107,7 @@ def main() -> None:
         rows[f"reference network, {layer}"] = compare(classifier, shown, features, 2, (4, 8, 16))
     torch.manual_seed(0)
     net = Coarse(len(classifier.class_names))
-    accuracy = train(net, Subset(images, learnt), classifier.preprocess)
+    accuracy = train(net, Subset(images, training_images), classifier.preprocess)
     coarse = Classifier(net.eval(), classifier.preprocess, classifier.class_names)
     for layer, channels in (("relu1", 32), ("relu2", 48)):
         features = [Feature(layer, c) for c in range(0, channels, 4)]
@@ -119,7 +121,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"rows": rows, "coarse_accuracy": accuracy}))
         return
-    print(f"the 11 x 11 network is right on {accuracy:.1%} of the {len(learnt)} pictures that it was trained on")
+    print(f"the 11 x 11 network: accuracy {accuracy:.1%} on its {len(training_images)} training images")
     for name, row in rows.items():
         cumulative = ", ".join(
             f"1/{s}: {a:.3f} -> {b:.3f} (noise {c:.3f})" for s, (a, b, c) in row["cumulative"].items()

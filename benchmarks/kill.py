@@ -1,4 +1,4 @@
-"""A fit that is killed: SIGKILL at random moments, the same command again, and the weights against an undisturbed run.
+"""A fit that is killed: SIGKILL at random moments, the same command again, and the weights of an undisturbed run.
 
     python benchmarks/kill.py SPEC DATA [--kills 10] [--seed 0]
 
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    chance = random.Random(options.seed)
+    rng = random.Random(options.seed)
 
     def fit(out: Path) -> subprocess.Popen:
         arguments = ["fit", options.spec, options.data, "--mu", "5", "--batch-size", "32", "--out", str(out)]
@@ -33,15 +33,15 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as scratch:
         started = time.perf_counter()
-        if fit(Path(scratch) / "whole").wait():
+        if fit(Path(scratch) / "undisturbed").wait():
             sys.exit("the undisturbed run failed")
         seconds = time.perf_counter() - started
-        expected = weights(Path(scratch) / "whole")
+        expected = weights(Path(scratch) / "undisturbed")
         print(f"undisturbed: {seconds:.1f} s, {np.count_nonzero(expected)} weights that are not 0")
         differing = 0
         for k in range(options.kills):
             out = Path(scratch) / f"killed-{k}"
-            moment = chance.uniform(0.2, 1) * seconds
+            moment = rng.uniform(0.2, 1) * seconds
             process = fit(out)
             time.sleep(moment)
             process.kill()

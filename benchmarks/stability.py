@@ -1,9 +1,9 @@
-"""What stability and the path cost beside the descriptor pass, on a demo.
+"""What stability selection and the path along mu cost, compared with the descriptor pass, on a demo.
 
     vebi demo --out demo && python benchmarks/stability.py demo [--rounds 3] [--json]
 
-In turns, in one process: the descriptor pass over the pictures that the network learned from, the 50 half samples with
-the sums that they need, and the path with its five folds. Printed are medians, and their ratios to the pass.
+In turns, in one process: the descriptor pass over the training images of the network, the 50 subsamples with the sums
+that they need, and the path with its five folds. Prints medians, and their ratios to the pass.
 """
 
 import argparse
@@ -19,10 +19,10 @@ from vebi.data.collections import Subset
 from vebi.data.sources import open_images
 from vebi.datasets.flowers.training import split
 from vebi.demo import FOLD, MU
-from vebi.interpretation.fit import selected
-from vebi.interpretation.mu_path import mu_path
-from vebi.interpretation.partition import Split
-from vebi.interpretation.stability import stability
+from vebi.interpretation.mu_path import compute_mu_path
+from vebi.interpretation.partition import PartitionedTable
+from vebi.interpretation.stability import compute_stability
+from vebi.interpretation.table_fit import select_nonzero
 from vebi.lasso import solve_all
 from vebi.models.load import load_classifier
 
@@ -30,23 +30,23 @@ from vebi.models.load import load_classifier
 def measure(demo: Path, rounds: int) -> dict[str, float]:
     classifier = load_classifier(demo / "network.safetensors")
     images = open_images(demo / "flowers", classifier.class_names)
-    learnt = Subset(images, split(images, FOLD)[0])
+    training_images = Subset(images, split(images, FOLD)[0])
     layers = choose_layers(classifier)
     seconds: dict[str, list[float]] = {"pass": [], "stability": [], "path": []}
     for _ in range(rounds + 1):  # the first warms up
         with tempfile.TemporaryDirectory() as scratch:
             started = time.perf_counter()
-            table = tabulate(classifier, learnt, layers, Path(scratch))
+            table = tabulate(classifier, training_images, layers, Path(scratch))
             seconds["pass"].append(time.perf_counter() - started)
             sums = table.sums(len(classifier.class_names))
-            chosen = selected(table, solve_all(sums.gram, sums.b, sums.e, MU))
+            selection = select_nonzero(table, solve_all(sums.gram, sums.b, sums.label_energy, MU))
             started = time.perf_counter()
-            stability(Split(table, sums, "predictions"), MU, chosen["columns"], chosen["weights"])
+            compute_stability(PartitionedTable(table, sums, "predictions"), MU, selection.columns, selection.weights)
             seconds["stability"].append(time.perf_counter() - started)
             started = time.perf_counter()
-            mu_path(Split(table, sums, "predictions"), MU)
+            compute_mu_path(PartitionedTable(table, sums, "predictions"), MU)
             seconds["path"].append(time.perf_counter() - started)
-    return {name: statistics.median(some[1:]) for name, some in seconds.items()}
+    return {name: statistics.median(values[1:]) for name, values in seconds.items()}
 
 
 def main() -> None:
@@ -55,12 +55,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = measure(options.demo, options.rounds)
+    medians = measure(options.demo, options.rounds)
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(medians))
         return
-    for name, seconds in found.items():
-        print(f"{name:10} {seconds:6.2f} s, {100 * seconds / found['pass']:4.0f} % of the descriptor pass")
+    for name, seconds in medians.items():
+        print(f"{name:10} {seconds:6.2f} s, {100 * seconds / medians['pass']:4.0f} % of the descriptor pass")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""docs/commands.md, made from what `vebi --help` says:  python docs/commands.py"""
+"""Writes docs/commands.md from the output of `vebi --help`:  python docs/commands.py"""
 
 import contextlib
 import io
@@ -16,9 +16,9 @@ COMMANDS = (
 INTRODUCTION = """# The commands
 
 Data or `--json` goes to stdout; progress, notes and errors go to stderr. Exit codes: 0 done, 1 the run failed, 2 usage
-(an option or argument that cannot be), 3 bad input (a file, folder, model or run that cannot be used), 130 interrupted.
+(an option or argument is not valid), 3 bad input (a file, folder, model or run cannot be used), 130 interrupted.
 
-Options can be kept in a file, with a table for each command; what the command line says comes first:
+Options and arguments can be kept in a TOML file, with a table per command; the command line takes precedence:
 
 ```toml
 [fit]
@@ -39,7 +39,7 @@ vebi fit --config vebi.toml
 vebi report --config vebi.toml --out report.html
 ```
 
-What follows is what every command says with `--help`.
+What follows is the output of every command with `--help`.
 """
 
 
@@ -48,18 +48,18 @@ def page() -> str:
     parts = [INTRODUCTION]
     for command in ((), *(tuple(name.split()) for name in COMMANDS)):
         line = " ".join(("vebi", *command))
-        parts.append(f"## {line}\n\n```\n{helped(*command)}```\n")
+        parts.append(f"## {line}\n\n```\n{help_text(*command)}```\n")
     return "\n".join(parts)
 
 
-def helped(*command: str) -> str:
-    """What a command prints with --help, at a width that fits the page."""
+def help_text(*command: str) -> str:
+    """The output of a command with --help, at a width that fits the page."""
     os.environ["COLUMNS"] = "100"
     sys.argv = ["vebi", *command, "--help"]
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
         main()
-    return said.getvalue()
+    return output.getvalue()
 
 
 if __name__ == "__main__":

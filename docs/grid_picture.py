@@ -1,4 +1,4 @@
-"""The picture of the grid and its spectrum in docs/method.md, from a demo:  python docs/grid_picture.py demo"""
+"""Makes the figure of the grid and its spectrum in docs/method.md from a demo:  python docs/grid_picture.py demo"""
 
 import sys
 from pathlib import Path
@@ -7,31 +7,29 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vebi import explain, load, load_classifier
-from vebi.interpretation.contact_sheet import enlarge
+from vebi.interpretation.contact_sheet import resize_square
 from vebi.metrics.grid_artifact import grid_energy
 from vebi.reports.colors import colourize
 from vebi.reports.figure import FAINT, GAP, INK, heat_panel
 
 OUT = Path(__file__).parent / "pictures" / "grid.png"
-SHOWN = "class4_img28_p0_r0.png"
+IMAGE = "class4_img28_p0_r0.png"
 SIDE, STRIDE = 336, 2
-DARK, LIGHT = -7.0, -1.5  # powers of ten of the whole energy
+DARK, LIGHT = -7.0, -1.5  # powers of ten of the total energy
 
 
 def main(demo: Path) -> None:
     interpretation = load(demo / "run", load_classifier(demo / "network.safetensors"))
-    picture = next((demo / "flowers" / "images").rglob(SHOWN))
+    image = next((demo / "flowers" / "images").rglob(IMAGE))
     panels = []
     for fix, title in ((None, "without the stride fix"), ("centred", "with the stride fix")):
-        explanation = explain(interpretation, picture, stride_fix=fix)
-        # the feature nearest to the pixels: right behind the strided convolution
+        explanation = explain(interpretation, image, stride_fix=fix)
+        # the feature nearest to the pixels: right after the strided convolution
         k = min(range(len(explanation.evidence)), key=lambda i: explanation.evidence[i].feature.layer)
-        heat = explanation.evidence[k].heatmap
-        share = grid_energy(heat[None], STRIDE)[0]
-        panels.append(
-            (heat_panel(explanation, explanation.scaled()[k], SIDE), title, str(explanation.evidence[k].feature))
-        )
-        panels.append((spectrum(heat), "its spectrum", f"grid energy {share:.2%}, in the rings at 1/{STRIDE}"))
+        feature, heat = explanation.evidence[k].feature, explanation.evidence[k].heatmap
+        energy = grid_energy(heat[None], STRIDE)[0]
+        panels.append((heat_panel(explanation, explanation.display_maps()[k], SIDE), title, str(feature)))
+        panels.append((spectrum(heat), "its spectrum", f"grid energy {energy:.2%}, in the rings at 1/{STRIDE}"))
     page = Image.new("RGB", (2 * (SIDE + GAP) + GAP, 2 * (SIDE + 4 * GAP) + GAP), "white")
     draw = ImageDraw.Draw(page)
     for k, (panel, title, note) in enumerate(panels):
@@ -48,7 +46,7 @@ def spectrum(heat: np.ndarray) -> Image.Image:
     power = np.abs(np.fft.fft2((heat - np.average(heat, weights=window)) * window)) ** 2
     level = np.log10(np.maximum(power / power.sum(), 1e-12))
     quarter = tuple(side // 4 for side in heat.shape)
-    panel = enlarge(colourize(np.clip((np.roll(level, quarter, (0, 1)) - DARK) / (LIGHT - DARK), 0, 1)), SIDE)
+    panel = resize_square(colourize(np.clip((np.roll(level, quarter, (0, 1)) - DARK) / (LIGHT - DARK), 0, 1)), SIDE)
     draw = ImageDraw.Draw(panel)
     low, high = SIDE / 4, SIDE * 3 / 4
     for x, y in ((high, low), (low, high), (high, high)):

@@ -1,4 +1,4 @@
-"""The pictures of the README, from a demo:  python docs/pictures.py demo  (the one of the page needs chromium)"""
+"""Makes the figures of the README from a demo:  python docs/pictures.py demo  (that of the report needs chromium)"""
 
 import re
 import shutil
@@ -11,47 +11,48 @@ from PIL import Image
 
 from vebi import explain, load, load_classifier
 from vebi.datasets.flowers import generate
-from vebi.interpretation.contact_sheet import enlarge, sheet
-from vebi.reports.figure import figure, heat_panel
+from vebi.interpretation.contact_sheet import contact_sheet, resize_square
+from vebi.reports.figure import explanation_figure, heat_panel
 
 OUT = Path(__file__).parent / "pictures"
-SHOWN = "class4_img28_p0_r0.png"
+IMAGE = "class4_img28_p0_r0.png"
 SIDE = 336
 
 
 def main(demo: Path) -> None:
     OUT.mkdir(exist_ok=True)
     interpretation = load(demo / "run", load_classifier(demo / "network.safetensors"))
-    pictures = sorted((demo / "flowers" / "images").rglob("*.png"))
-    picture = next(path for path in pictures if path.name == SHOWN)
+    image = next((demo / "flowers" / "images").rglob(IMAGE))
+    draw_flowers().save(OUT / "flowers.png", optimize=True)
 
-    with tempfile.TemporaryDirectory() as scratch:
-        generate(Path(scratch), variant="double-12c", images_per_class=8, size=200, seed=2)
-        grown = sorted(Path(scratch).glob("images/*/*.png"), key=place)
-        frames = sorted({place(path)[1] for path in grown})
-        # every class once, from a young flower to a full one
-        wanted = [(5 * k % 12, frames[k * 7 // 11]) for k in range(12)]
-        shown = [Image.open(next(p for p in grown if place(p) == w)) for w in wanted]
-        rows = [side_by_side(shown[:6], 0), side_by_side(shown[6:], 0)]
-        stacked(rows).save(OUT / "flowers.png", optimize=True)
-
-    fixed, plain = (explain(interpretation, picture, stride_fix=fix) for fix in ("centred", None))
-    figure(fixed, interpretation).save(OUT / "explanation.png")
-    panels = [enlarge(fixed.picture, SIDE)]
-    panels += [heat_panel(e, e.scaled()[-1], SIDE) for e in (fixed, plain)]
+    fixed, plain = (explain(interpretation, image, stride_fix=fix) for fix in ("centred", None))
+    explanation_figure(fixed, interpretation).save(OUT / "explanation.png")
+    panels = [resize_square(fixed.image, SIDE)]
+    panels += [heat_panel(x, x.display_maps()[-1], SIDE) for x in (fixed, plain)]
     side_by_side(panels, 12).save(OUT / "stride-fix.png")
 
-    deep = max((interpretation.exemplar(e.feature) for e in fixed.evidence), key=lambda x: x.average.shape)
-    sheet(deep).save(OUT / "feature.png")
+    exemplars = [interpretation.exemplar(evidence.feature) for evidence in fixed.evidence]
+    deepest = max(exemplars, key=lambda x: x.average.shape)  # its crops are the largest
+    contact_sheet(deepest).save(OUT / "feature.png")
 
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser:
-        photograph(browser, demo / "report.html", OUT / "report.png")
+        take_screenshot(browser, demo / "report.html", OUT / "report.png")
 
 
-def photograph(browser: str, page: Path, out: Path, width: int = 1200, height: int = 1180) -> None:
+def draw_flowers() -> Image.Image:
+    """Every class of double-12c once, from a young flower to a full-grown one."""
+    with tempfile.TemporaryDirectory() as folder:
+        generate(folder, variant="double-12c", images_per_class=8, size=200, seed=2)
+        paths = {class_and_frame(path): path for path in Path(folder).glob("images/*/*.png")}
+        frames = sorted({frame for _, frame in paths})
+        images = [Image.open(paths[5 * k % 12, frames[k * 7 // 11]]) for k in range(12)]
+        return stacked([side_by_side(images[:6], 0), side_by_side(images[6:], 0)])
+
+
+def take_screenshot(browser: str, page: Path, out: Path, width: int = 1200, height: int = 1180) -> None:
     """The top of a page as a browser shows it."""
-    options = "--headless --no-sandbox --disable-gpu --hide-scrollbars".split()
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
     subprocess.run(
         [browser, *options, f"--window-size={width},{height}", f"--screenshot={out}", page.resolve().as_uri()],
         check=True,
@@ -59,9 +60,10 @@ def photograph(browser: str, page: Path, out: Path, width: int = 1200, height: i
     )
 
 
-def place(path: Path) -> tuple[int, int]:
-    """Class and frame of a flower."""
-    return tuple(int(number) for number in re.match(r"class(\d+)_img(\d+)_", path.name).groups())
+def class_and_frame(path: Path) -> tuple[int, int]:
+    """Class index and frame of a flower, by the name of its file."""
+    match = re.match(r"class(\d+)_img(\d+)_", path.name)
+    return int(match[1]), int(match[2])
 
 
 def side_by_side(images: list[Image.Image], gap: int) -> Image.Image:

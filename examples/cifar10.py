@@ -2,7 +2,7 @@
 
     python examples/cifar10.py cifar10.zip cifar10_resnet20.safetensors out/cifar10
 
-The zip holds train/<class>/ and test/<class>/ with 32 x 32 pictures, the weights are those of the ResNet-20 below.
+The zip holds train/<class>/ and test/<class>/ with 32 x 32 images, the weights are those of the ResNet-20 below.
 Nothing here is special to it: with your own network and your own folders, change `resnet20`, the weights and the paths.
 
 From the command line it is the same in three lines:
@@ -25,13 +25,13 @@ import vebi
 class Block(nn.Module):
     """Two convolutions and a shortcut. The ReLUs are functions, not modules; vebi finds and names them all the same."""
 
-    def __init__(self, inside: int, out: int, stride: int):
+    def __init__(self, channels: int, out: int, stride: int):
         super().__init__()
-        self.conv1 = nn.Conv2d(inside, out, 3, stride, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(channels, out, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(out)
         self.conv2 = nn.Conv2d(out, out, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out)
-        self.stride, self.missing = stride, out - inside
+        self.stride, self.missing = stride, out - channels
 
     def forward(self, x):
         y = F.relu(self.bn1(self.conv1(x)))
@@ -44,7 +44,7 @@ class Block(nn.Module):
 class ResNet20(nn.Module):
     """He, Zhang, Ren and Sun, CVPR 2016, section 4.2: three stages of three blocks with 16, 32 and 64 channels."""
 
-    # What a network says of itself, vebi need not be told: how its pictures are prepared, and its classes in order.
+    # vebi reads the preprocessing (input size, mean and std of each channel) and the class names from the network.
     size, mean, std = 32, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     class_names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -68,26 +68,27 @@ def resnet20() -> nn.Module:
     return ResNet20()
 
 
-def main(pictures: Path, weights: Path, out: Path) -> None:
-    if not (out / "pictures").exists():
-        zipfile.ZipFile(pictures).extractall(out / "pictures")
+def main(archive: Path, weights: Path, out: Path) -> None:
+    if not (out / "images").exists():
+        zipfile.ZipFile(archive).extractall(out / "images")
 
-    # 1. The model under study. Its layers: vebi.list_layers(classifier), or `vebi layers`.
+    # 1. The model. Its layers: vebi.list_layers(classifier), or `vebi layers`.
     classifier = vebi.load_classifier(f"{__file__}:resnet20", weights)
 
-    # 2. What it has learned: the few features that tell each class apart. A fit that was stopped goes on.
-    interpretation = vebi.interpret(classifier, out / "pictures" / "train", mu=10, out=out / "run")
-    for name in interpretation.classes:
-        print(f"{name:>12}: ", *(f"{feature} ({weight:.1f})" for feature, weight in interpretation.selected(name)))
+    # 2. What it has learned: the few features that tell each class apart. A fit that was stopped resumes.
+    interpretation = vebi.interpret(classifier, out / "images" / "train", mu=10, out=out / "run")
+    for name in interpretation.class_names:
+        features = [f"{feature} ({weight:.1f})" for feature, weight in interpretation.select_features(name)]
+        print(f"{name:>12}: ", *features)
 
-    # 3. Why it decides as it does: five test pictures of every class, with a heatmap for each feature that counted.
-    some = [path for folder in sorted((out / "pictures" / "test").iterdir()) for path in sorted(folder.iterdir())[:5]]
-    vebi.write_gallery(interpretation, some, out / "explained")
+    # 3. Why it decides as it does: five test images per class, with a heatmap for each feature that contributed.
+    paths = [path for folder in sorted((out / "images" / "test").iterdir()) for path in sorted(folder.iterdir())[:5]]
+    vebi.write_gallery(interpretation, paths, out / "explained")
 
     # 4. All of it on one page.
     title = "What a ResNet-20 learned from CIFAR-10"
-    survey = vebi.write_report(interpretation, out / "report.html", images=out / "pictures" / "test", title=title)
-    print(f"right on {survey.accuracy:.1%} of the {survey.looked_at} test pictures; look at {out / 'report.html'}")
+    assessment = vebi.write_report(interpretation, out / "report.html", images=out / "images" / "test", title=title)
+    print(f"accuracy {assessment.accuracy:.1%} on {assessment.looked_at} test images; report: {out / 'report.html'}")
 
 
 if __name__ == "__main__":

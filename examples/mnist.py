@@ -2,7 +2,7 @@
 
     python examples/mnist.py mnist.zip out/mnist
 
-The zip holds train/<digit>/ and test/<digit>/ with 28 x 28 grey pictures. The network, a LeNet with 20, 50 and 500
+The zip holds train/<digit>/ and test/<digit>/ with 28 x 28 grey images. The network, a LeNet with 20, 50 and 500
 channels, is trained here in a minute. To study your own: train it as you do, save its state_dict, and write the
 function that builds it (`lenet` below); the rest stays as it is.
 
@@ -30,7 +30,7 @@ import vebi
 class LeNet(nn.Module):
     """LeCun, Bottou, Bengio and Haffner 1998, in the size that is common today: 20, 50 and 500 channels."""
 
-    # One number each: the pictures are grey. The classes are named as the folders are.
+    # One mean and one std: the images are grey. The classes are named as the folders are.
     size, mean, std = 28, 0.1307, 0.3081
     class_names = tuple("0123456789")
 
@@ -52,9 +52,9 @@ def lenet() -> nn.Module:
     return LeNet()
 
 
-def train(pictures: Path, weights: Path, epochs: int = 5) -> None:
-    """Any training will do; vebi never looks at it."""
-    paths = sorted(pictures.glob("*/*.png"))
+def train(images: Path, weights: Path, epochs: int = 5) -> None:
+    """Any training will do; vebi sees only the weights."""
+    paths = sorted(images.glob("*/*.png"))
     inputs = torch.from_numpy(np.stack([np.array(Image.open(path)) for path in paths]))[:, None].float()
     inputs = (inputs / 255 - LeNet.mean) / LeNet.std
     labels = torch.tensor([int(path.parent.name) for path in paths])
@@ -71,28 +71,28 @@ def train(pictures: Path, weights: Path, epochs: int = 5) -> None:
     save_file(network.state_dict(), weights)
 
 
-def main(pictures: Path, out: Path) -> None:
-    if not (out / "pictures").exists():
-        zipfile.ZipFile(pictures).extractall(out / "pictures")
+def main(archive: Path, out: Path) -> None:
+    if not (out / "images").exists():
+        zipfile.ZipFile(archive).extractall(out / "images")
     if not (out / "lenet.safetensors").exists():
-        train(out / "pictures" / "train", out / "lenet.safetensors")
+        train(out / "images" / "train", out / "lenet.safetensors")
 
-    # 1. The model under study.
+    # 1. The model.
     classifier = vebi.load_classifier(f"{__file__}:lenet", out / "lenet.safetensors")
 
     # 2. What it has learned. Only the two convolutions: fc1 sees whole digits, and its heatmaps show no parts.
     interpretation = vebi.interpret(
-        classifier, out / "pictures" / "train", mu=10, layers=["relu", "relu#2"], out=out / "run"
+        classifier, out / "images" / "train", mu=10, layers=["relu", "relu#2"], out=out / "run"
     )
 
-    # 3. Why it decides as it does: three test digits of each kind.
-    some = [path for folder in sorted((out / "pictures" / "test").iterdir()) for path in sorted(folder.iterdir())[:3]]
-    vebi.write_gallery(interpretation, some, out / "explained")
+    # 3. Why it decides as it does: three test images per class.
+    paths = [path for folder in sorted((out / "images" / "test").iterdir()) for path in sorted(folder.iterdir())[:3]]
+    vebi.write_gallery(interpretation, paths, out / "explained")
 
     # 4. All of it on one page.
     title = "What a LeNet learned from MNIST"
-    survey = vebi.write_report(interpretation, out / "report.html", images=out / "pictures" / "test", title=title)
-    print(f"right on {survey.accuracy:.1%} of the {survey.looked_at} test pictures; look at {out / 'report.html'}")
+    assessment = vebi.write_report(interpretation, out / "report.html", images=out / "images" / "test", title=title)
+    print(f"accuracy {assessment.accuracy:.1%} on {assessment.looked_at} test images; report: {out / 'report.html'}")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ from safetensors.torch import save_file
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, squares, toy_module) -> Path:
-    """A folder with network.py, w.safetensors, pictures/ and run/, a fit of them; tests copy it."""
+    """A folder with network.py, w.safetensors, images/ and run/, a fit of them; tests copy it."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "network.py").write_text(NETWORK)
     save_file(toy_module.state_dict(), folder / "w.safetensors")
-    shutil.copytree(squares, folder / "pictures")
+    shutil.copytree(squares, folder / "images")
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)
         vebi(*FIT, "--out", "run")
@@ -22,15 +22,15 @@ def finished(tmp_path_factory, squares, toy_module) -> Path:
 
 
 @pytest.fixture
-def here(tmp_path, finished, monkeypatch) -> Path:
-    """A folder with network.py, w.safetensors and pictures/, as the current one."""
+def workspace(tmp_path, finished, monkeypatch) -> Path:
+    """A folder with network.py, w.safetensors and images/, as the current one."""
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("run", "__pycache__"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
-def run_here(here, finished) -> Path:
-    """The same with the run of it."""
-    shutil.copytree(finished / "run", here / "run")
-    return here / "run"
+def workspace_run(workspace, finished) -> Path:
+    """The run of the same folder, which is copied into it."""
+    shutil.copytree(finished / "run", workspace / "run")
+    return workspace / "run"

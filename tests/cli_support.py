@@ -1,6 +1,8 @@
-"""The command line as a user drives it: ``main`` with a line of words, and all that it says."""
+"""The command line as a user types it: ``main`` with a line of words, and all that it prints."""
 
 import io
+import json
+import re
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -63,11 +65,11 @@ def raises():
 """
 
 MODEL = ("network.py:Net", "--weights", "w.safetensors")
-FIT = ("fit", "network.py:Net", "pictures", "--weights", "w.safetensors", "--mu", 1)
+FIT = ("fit", "network.py:Net", "images", "--weights", "w.safetensors", "--mu", 1)
 
 
 @dataclass(frozen=True)
-class Told:
+class Outcome:
     """How a command ended, and what it wrote to stdout and stderr."""
 
     code: int
@@ -75,20 +77,20 @@ class Told:
     err: str
 
 
-def run(*arguments) -> Told:
+def run(*arguments) -> Outcome:
     """Runs a command to its end."""
     out, err = io.StringIO(), io.StringIO()
     words = ["vebi", *map(str, arguments)]
     with patch.object(sys, "argv", words), redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
         main()
-    return Told(end.value.code, out.getvalue(), err.getvalue())
+    return Outcome(end.value.code, out.getvalue(), err.getvalue())
 
 
-def vebi(*arguments) -> Told:
+def vebi(*arguments) -> Outcome:
     """Runs a command that must succeed."""
-    told = run(*arguments)
-    assert told.code == 0, told.err
-    return told
+    outcome = run(*arguments)
+    assert outcome.code == 0, outcome.err
+    return outcome
 
 
 def fails(code: int, *arguments) -> str:
@@ -96,13 +98,19 @@ def fails(code: int, *arguments) -> str:
 
     A user must never see a traceback, nor be told of a defect.
     """
-    told = run(*arguments)
-    assert (told.code, told.out) == (code, ""), told.err
-    lines = told.err.splitlines()
-    assert [line for line in lines if not line.startswith("note: ")] == lines[-1:], told.err
-    assert lines[-1].startswith("vebi: ") and "Traceback" not in told.err and "defect" not in told.err, told.err
+    outcome = run(*arguments)
+    assert (outcome.code, outcome.out) == (code, ""), outcome.err
+    lines = outcome.err.splitlines()
+    assert [line for line in lines if not line.startswith("note: ")] == lines[-1:], outcome.err
+    assert lines[-1].startswith("vebi: "), outcome.err
+    assert not {"Traceback", "defect"} & set(re.findall(r"\w+", outcome.err)), outcome.err
     return lines[-1]
 
 
 def truncate(path: str, size: int) -> None:
     Path(path).write_bytes(Path(path).read_bytes()[:size])
+
+
+def json_of(*arguments):
+    """What a command that must succeed prints with --json."""
+    return json.loads(vebi(*arguments, "--json").out)

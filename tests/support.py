@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,8 @@ class ToyNet(nn.Module):
 def same_shards(one: Path, other: Path) -> None:
     """Fails unless two folders hold the same shards, bit by bit."""
     names = sorted(p.name for p in one.glob("*.safetensors"))
-    assert names and names == sorted(p.name for p in other.glob("*.safetensors"))
+    assert names
+    assert names == sorted(p.name for p in other.glob("*.safetensors"))
     for name in names:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
@@ -66,13 +68,69 @@ def no_path(classes: int):
     return MuPath(
         mus=np.ones(1),
         candidates=np.ones(1, bool),
-        explained=np.full((5, 1, classes), np.nan),
-        agreement=nothing,
-        owners=np.zeros(0, np.int64),
+        r2=np.full((5, 1, classes), np.nan),
+        fidelity=nothing,
+        class_index=np.zeros(0, np.int64),
         columns=np.zeros(0, np.int64),
-        enters=np.zeros(0),
+        entry_mu=np.zeros(0),
         weights=np.zeros((0, 1)),
-        ends=np.zeros(classes),
+        end_mu=np.zeros(classes),
+    )
+
+
+def settings_of(classifier, layers=(), **changed):
+    """The settings of a fit that nobody made."""
+    from vebi.activations.descriptors import Descriptor
+    from vebi.interpretation.settings import DataSource, FitSettings, ModelSource
+
+    settings = FitSettings(
+        model=ModelSource(classifier.spec, classifier.weights, classifier.sha256()),
+        class_names=classifier.class_names,
+        preprocess=classifier.preprocess,
+        data=DataSource(0, "", None),
+        layers=tuple(layers),
+        mu=1.0,
+        signed=False,
+        labels="predicted",
+        descriptor=Descriptor(),
+        stability=False,
+        batch_size=32,
+        shard_size=512,
+        strict=False,
+    )
+    return replace(settings, **changed)
+
+
+def interpretation_of(classifier, layers, features, columns, weights):
+    """An interpretation made by hand, without exemplars."""
+    from vebi.interpretation.diagnostics import Diagnostics
+    from vebi.interpretation.result import Interpretation
+
+    names = classifier.class_names
+    zeros = (0.0,) * len(names)
+    return Interpretation(
+        class_names=names,
+        features=tuple(features),
+        columns=tuple(columns),
+        weights=weights,
+        mu=1.0,
+        settings=settings_of(classifier, layers),
+        diagnostics=Diagnostics(
+            accuracy=None,
+            fidelity=1.0,
+            gaps=zeros,
+            violations=zeros,
+            complete=(True,) * len(names),
+            images_per_class=dict.fromkeys(names, 0),
+            skipped={},
+            notes=(),
+            created="",
+            versions={},
+        ),
+        exemplars=(),
+        mu_path=no_path(len(names)),
+        stability=None,
+        classifier=classifier,
     )
 
 

@@ -1,36 +1,47 @@
 """vebi shows what an image classifier has learned and why it decides as it does."""
 
-from importlib import import_module
+from importlib.metadata import version as _version
 
-_HOMES = {
-    "Classifier": "models.classifier",
-    "Preprocess": "models.preprocess",
-    "load_classifier": "models.load",
-    "Interpretation": "interpretation.result",
-    "load": "interpretation.result",
-    "interpret": "interpretation.fit",
-    "Explanation": "explanation.result",
-    "Evidence": "explanation.result",
-    "explain": "explanation.explain",
-    "write_gallery": "reports.gallery",
-    "write_report": "reports.study_page",
-    "audit": "backprop.graph_audit",
-    "feature_maps": "backprop.feature_maps",
-    "Feature": "activations.layers",
-    "list_layers": "activations.layers",
-    "VebiError": "errors",
-    "VebiWarning": "errors",
-}
+import lazy_loader as _lazy
 
-__all__ = sorted(_HOMES)
+__version__ = _version("vebi")
 
-
-def __getattr__(name: str):
-    """Loads what is asked for when it is asked for, so that ``import vebi`` costs nothing."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'vebi' has no attribute {name!r}")
-    return getattr(import_module(f"vebi.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+# what is asked for is imported when it is asked for, so that `import vebi` costs nothing
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submodules=["benchmark", "datasets", "lasso", "methods", "metrics"],
+    submod_attrs={
+        "activations.descriptors": ["Descriptor"],
+        "activations.layers": ["Feature", "Layer", "list_layers"],
+        "activations.table": ["DescriptorTable"],
+        "backprop.feature_maps": ["feature_maps"],
+        "backprop.graph_audit": ["Finding", "audit_backward"],
+        "data.sources": ["open_images"],
+        "errors": [
+            "ImageError",
+            "InputError",
+            "MissingExtraError",
+            "ModelError",
+            "RunError",
+            "UsageError",
+            "VebiError",
+            "VebiWarning",
+        ],
+        "explanation.assessment": ["Assessment", "assess"],
+        "explanation.explain": ["explain", "explain_each"],
+        "explanation.result": ["Evidence", "Explanation"],
+        "interpretation.diagnostics": ["Diagnostics"],
+        "interpretation.exemplars": ["Exemplar"],
+        "interpretation.fit": ["interpret"],
+        "interpretation.mu_path": ["MuPath"],
+        "interpretation.result": ["Interpretation", "load"],
+        "interpretation.settings": ["FitSettings"],
+        "interpretation.stability": ["FeatureStability"],
+        "methods.base": ["Explainer"],
+        "models.classifier": ["Classifier"],
+        "models.load": ["load_classifier"],
+        "models.preprocess": ["Preprocess"],
+        "reports.gallery": ["write_gallery"],
+        "reports.study_page": ["write_report"],
+    },
+)

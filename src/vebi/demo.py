@@ -1,4 +1,4 @@
-"""The whole story on rendered flowers: render, train, fit, explain, report with scores."""
+"""The whole path on rendered flowers: render, train, fit, explain, report with scores."""
 
 import time
 from collections.abc import Iterator
@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from vebi import provenance
+from vebi.data.collections import ImageFiles
 from vebi.data.sources import open_images
 from vebi.datasets.flowers import generate
-from vebi.datasets.flowers.training import split, train
+from vebi.datasets.flowers.training import Training, split, train
+from vebi.explanation.assessment import Assessment
 from vebi.files import write_json
 from vebi.interpretation.fit import interpret
+from vebi.interpretation.result import Interpretation
 from vebi.models.load import load_classifier
-from vebi.progress import StageProgress, of_stage
+from vebi.progress import StageProgress, stage
 from vebi.reports.gallery import write_gallery
 from vebi.reports.study_page import write_report
 
@@ -22,58 +25,77 @@ IMAGES_PER_CLASS = 200
 EPOCHS = 10
 FOLD = 0
 MU = 5.0
+EXPLAINED_PER_CLASS = 2
+TITLE = "What a small network knows about flowers"
 
 
 def run(out: Path, *, progress: StageProgress | None = None) -> dict[str, Any]:
-    """Makes or completes the demo in ``out`` and returns the contents of its ``summary.json``.
+    """Makes the demo in a folder, or completes it: what an earlier call finished is kept.
 
-    What is there from an earlier call is used again. ``progress`` is called with (stage, done, all).
+    Args:
+        out: The folder. It gets ``flowers``, ``network.safetensors``, ``run``, ``explanations``, ``report.html`` and
+            ``summary.json``.
+        progress: Called with (stage, done, total).
+
+    Returns:
+        The contents of ``summary.json``.
     """
     out.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
-
     with _timed(seconds, "flowers"):
         dataset = generate(
-            out / "flowers", variant=VARIANT, images_per_class=IMAGES_PER_CLASS, progress=of_stage(progress, "flowers")
+            out / "flowers", variant=VARIANT, images_per_class=IMAGES_PER_CLASS, progress=stage(progress, "flowers")
         )
     with _timed(seconds, "train"):
         checkpoint = out / "network.safetensors"
-        training = train(out / "flowers", checkpoint, epochs=EPOCHS, fold=FOLD, progress=of_stage(progress, "training"))
+        training = train(out / "flowers", checkpoint, epochs=EPOCHS, fold=FOLD, progress=stage(progress, "training"))
     with _timed(seconds, "fit"):
-        classifier = load_classifier(checkpoint)
-        images = open_images(out / "flowers", classifier.class_names)
-        learnt, held_out = ([images.path(i) for i in part] for part in split(images, FOLD))
-        interpretation = interpret(classifier, learnt, mu=MU, out=out / "run", progress=progress)
+        interpretation, held_out = _fit(out, checkpoint, progress)
     with _timed(seconds, "explain"):
-        shown = [held_out[i] for i in range(0, len(held_out), len(held_out) // (2 * len(classifier.class_names)))]
-        write_gallery(interpretation, shown, out / "explanations", progress=of_stage(progress, "explanations"))
+        step = len(held_out) // (EXPLAINED_PER_CLASS * len(interpretation.class_names))
+        write_gallery(interpretation, held_out[::step], out / "explanations", progress=stage(progress, "explanations"))
     with _timed(seconds, "report"):
-        found = write_report(
-            interpretation,
-            out / "report.html",
-            images=held_out,
-            title="What a small network knows about flowers",
-            progress=progress,
-        )
-    summary = {
-        "accuracy": training.accuracy,
-        "held_out_images": training.held_out,
-        "mu": MU,
-        "features_per_class": {name: len(interpretation.selected(name)) for name in interpretation.classes},
-        "max_relative_gap": float(interpretation.gaps.max()),
-        "auc_iou": found.scores,
-        "seconds": seconds,
-        "versions": provenance.versions(),
-        "model_sha256": interpretation.provenance["settings"]["model"]["sha256"],
-        "data_sha256": dataset["sha256"],
-        "seed": dataset["seed"],
-    }
+        assessment = write_report(interpretation, out / "report.html", images=held_out, title=TITLE, progress=progress)
+    summary = _summary(dataset, training, interpretation, assessment, seconds)
     write_json(out / "summary.json", summary)
     return summary
 
 
+def _fit(out: Path, checkpoint: Path, progress: StageProgress | None) -> tuple[Interpretation, list[Path]]:
+    """The interpretation of the network, and the paths of the images that are held out of its training."""
+    classifier = load_classifier(checkpoint)
+    images = open_images(out / "flowers", classifier.class_names)
+    assert isinstance(images, ImageFiles)  # they were opened from a folder
+    training_images, held_out = ([images.path(i) for i in indices] for indices in split(images, FOLD))
+    return interpret(classifier, training_images, mu=MU, out=out / "run", progress=progress), held_out
+
+
+def _summary(
+    dataset: dict[str, Any],
+    training: Training,
+    interpretation: Interpretation,
+    assessment: Assessment,
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    """What ``summary.json`` holds."""
+    return {
+        "accuracy": training.accuracy,
+        "held_out_images": training.held_out,
+        "mu": MU,
+        "features_per_class": {name: len(interpretation.select_features(name)) for name in interpretation.class_names},
+        "max_relative_gap": max(interpretation.diagnostics.gaps),
+        "auc_iou": assessment.scores,
+        "seconds": seconds,
+        "versions": provenance.versions(),
+        "model_sha256": interpretation.settings.model.sha256,
+        "data_sha256": dataset["sha256"],
+        "seed": dataset["seed"],
+    }
+
+
 @contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Adds how long the block took."""
     started = time.monotonic()
     yield
-    seconds[stage] = round(time.monotonic() - started, 2)
+    seconds[name] = round(time.monotonic() - started, 2)

@@ -1,4 +1,4 @@
-"""What can go wrong, as one small hierarchy.
+"""The errors of vebi, one small hierarchy.
 
 Every message says what was given, what is needed and what to do, in one sentence. The class decides the exit
 code of the command line: 1 the run failed, 2 usage, 3 bad input.
@@ -12,13 +12,17 @@ class VebiWarning(UserWarning):
 
 
 class VebiError(Exception):
-    """The run failed. Base of every error that vebi raises on purpose."""
+    """The run failed; the base of every error that vebi raises on purpose.
+
+    Attributes:
+        exit_code: The exit code of the command line.
+    """
 
     exit_code = 1
 
 
 class UsageError(VebiError, ValueError):
-    """An option or argument that cannot be, such as ``mu <= 0``."""
+    """An option or argument whose value is not allowed, such as ``mu <= 0``."""
 
     exit_code = 2
 
@@ -30,7 +34,7 @@ class InputError(VebiError):
 
 
 class ImageError(InputError):
-    """One file that cannot be decoded; passes over a data set skip and count it unless they are strict."""
+    """One image that cannot be decoded; passes over a data set skip and count it unless they are strict."""
 
 
 class ModelError(InputError):
@@ -38,16 +42,30 @@ class ModelError(InputError):
 
 
 class RunError(InputError):
-    """A run folder that cannot be used: damaged, of other settings, or made with another model."""
+    """A run folder that cannot be used: damaged, of other settings, or of another model."""
 
 
-class MissingExtra(VebiError):
-    """An optional part of vebi that is not installed."""
+class MissingExtraError(VebiError):
+    """An optional dependency of vebi that is not installed.
+
+    Args:
+        package: The package that is missing.
+        extra: The extra of vebi that installs it.
+        purpose: What needs the package.
+    """
 
     def __init__(self, package: str, extra: str, purpose: str):
         super().__init__(f"{purpose} needs the package {package}, which is not installed: pip install 'vebi[{extra}]'")
 
 
-def listed(names: Sequence[str], most: int = 12) -> str:
-    """Names for a message, the first few of many."""
+def join_names(names: Sequence[str], most: int = 12) -> str:
+    """Names for a message.
+
+    Args:
+        names: The names.
+        most: How many are written out.
+
+    Returns:
+        The first ``most`` names with commas, and how many more there are.
+    """
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

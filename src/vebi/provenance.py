@@ -1,4 +1,4 @@
-"""What a result was made with."""
+"""The versions, code and time that a result was computed with."""
 
 import hashlib
 import platform
@@ -23,19 +23,19 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of every package that can change a result."""
-    found = {"python": platform.python_version()}
+    """The versions of Python and of every installed package that can change a result, by name."""
+    installed = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 @cache
-def source() -> str:
-    """sha256 of vebi's own code, by which a result is told from one of another state of it."""
+def code_sha256() -> str:
+    """The sha256 of vebi's own code, which tells results of two states of it apart."""
     root, digest = Path(__file__).parent, hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -43,4 +43,5 @@ def source() -> str:
 
 
 def now() -> str:
+    """The time in UTC to the second, in ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")

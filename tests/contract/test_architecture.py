@@ -11,18 +11,18 @@ import pytest
 import vebi
 
 ROOT = Path(vebi.__file__).parent
-#: From top to bottom; a package stands for all of its modules.
+#: From top to bottom; rooms of a row may import each other in one direction.
 ROWS = [
     "cli",
     "demo",
-    "benchmark reports",
+    "reports benchmark",
     "methods",
     "explanation",
     "interpretation",
     "backprop activations datasets",
-    "data models",
+    "models data",
     "lasso metrics",
-    "errors provenance files progress",
+    "errors files progress provenance",
 ]
 ROW = {room: i for i, row in enumerate(ROWS) for room in row.split()}
 
@@ -33,7 +33,7 @@ def modules():
     for path in ROOT.rglob("*.py"):
         parts = path.relative_to(ROOT).with_suffix("").parts
         parts = parts[:-1] if parts[-1] == "__init__" else parts
-        if parts:
+        if parts and parts != ("__main__",):
             found[".".join(parts)] = path
     return found
 
@@ -51,8 +51,8 @@ def imports(name, path, known):
             places = [f"{origin}.{alias.name}" for alias in node.names]
         else:
             continue
-        for place in places:
-            inside = place.removeprefix("vebi.") if place.startswith("vebi.") else ""
+        for module in places:
+            inside = module.removeprefix("vebi.") if module.startswith("vebi.") else ""
             while inside and inside not in known:  # a name in a module, not a module
                 inside = inside.rpartition(".")[0]
             found |= {inside} - {""}
@@ -136,3 +136,42 @@ def test_everything_exported_exists():
         assert getattr(vebi, name) is not None
     with pytest.raises(AttributeError, match="nonsense"):
         _ = vebi.nonsense
+
+
+#: Lines of code of a file at most, of half of the files at most, and of the body of a function at most.
+FILE, HALF, BODY = 300, 120, 40
+
+
+def test_files_are_small():
+    lines = {name: len(path.read_text().splitlines()) for name, path in KNOWN.items()}
+    assert {name: n for name, n in lines.items() if n > FILE} == {}
+    assert sorted(lines.values())[len(lines) // 2] <= HALF
+
+
+def bodies(tree, prefix=""):
+    """Dotted name and lines of the body, without its docstring, of every function."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield from bodies(node, f"{prefix}{node.name}.")
+        elif isinstance(node, ast.FunctionDef):
+            rest = node.body[ast.get_docstring(node) is not None :]
+            yield f"{prefix}{node.name}", node.end_lineno - rest[0].lineno + 1 if rest else 0
+
+
+def test_functions_are_small():
+    long = {
+        f"{name}.{function}": lines
+        for name, path in KNOWN.items()
+        for function, lines in bodies(ast.parse(path.read_text()))
+        if lines > BODY
+    }
+    assert long == {}
+
+
+#: Pairs of rooms of which one imports the other, at most.
+EDGES = 110
+
+
+def test_rooms_know_few_others():
+    edges = {(room(name), room(other)) for name, others in GRAPH.items() for other in others}
+    assert len({pair for pair in edges if pair[0] != pair[1]}) <= EDGES

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from vebi.cli.main import app
+from vebi.reports.benchmark_result import BenchmarkResult
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -55,7 +56,9 @@ def test_the_readme_names_only_commands_and_options_that_exist(commands):
 @pytest.mark.parametrize("example", sorted((DOCS.parent / "examples").glob("*.py")), ids=lambda path: path.stem)
 def test_an_example_without_its_files_says_how_to_use_it(example):
     done = subprocess.run([sys.executable, str(example)], capture_output=True, text=True)
-    assert done.returncode == 1 and f"python examples/{example.name}" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1
+    assert f"python examples/{example.name}" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 TABLE = DOCS.parent / "benchmarks" / "table1.json"
@@ -63,10 +66,11 @@ TABLE = DOCS.parent / "benchmarks" / "table1.json"
 
 def test_the_readme_quotes_the_table():
     """Its figures are those of the committed table, which is of the whole experiment."""
-    found = json.loads(TABLE.read_text(encoding="utf-8"))
-    assert found["settings"]["plan"]["images_per_class"] == 1000
-    rows = {(row["variant"], row["method"]): row for row in found["rows"]}
-    assert len(rows) == len(found["rows"]) == 32 and all(len(row["auc_iou"]) == 5 for row in rows.values())
+    table = BenchmarkResult.from_dict(json.loads(TABLE.read_text(encoding="utf-8")))
+    assert table.settings.plan["images_per_class"] == 1000
+    rows = {(row.dataset, row.method): row for row in table.rows}
+    assert len(rows) == len(table.rows) == 32
+    assert all(len(row.auc_iou) == 5 for row in rows.values())
     quoted = {
         "**vebi**": "vebi",
         "upsampled activations of the same features": "upsampled-activations",
@@ -76,8 +80,8 @@ def test_the_readme_quotes_the_table():
     }
     readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
     for title, method in quoted.items():
-        single, double = (rows[variant, method] for variant in ("single-6c", "double-12c"))
-        cells = [f"{row['mean']:.1f} ± {row['std']:.1f}" for row in (single, double)]
-        cells.append(f"{single['grid_pointing']:.0f} / {double['grid_pointing']:.0f}")
+        single, double = (rows[dataset, method] for dataset in ("single-6c", "double-12c"))
+        cells = [f"{row.mean:.1f} ± {row.std:.1f}" for row in (single, double)]
+        cells.append(f"{single.grid_pointing:.0f} / {double.grid_pointing:.0f}")
         line = next(line for line in readme.splitlines() if line.startswith(f"| {title} |"))
         assert [cell.strip(" *") for cell in line.split("|")[2:5]] == cells

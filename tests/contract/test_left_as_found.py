@@ -7,19 +7,18 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from support import no_path
+from support import interpretation_of
 from torch import nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from vebi.activations.descriptors import Descriptor, describe
 from vebi.activations.layers import Feature, choose_layers, list_layers
-from vebi.activations.recorder import Recorder
+from vebi.activations.recorder import ActivationRecorder
 from vebi.activations.table import tabulate
 from vebi.backprop.receptive_field import receptive_fields
 from vebi.data.sources import open_images
-from vebi.explanation.explain import explain, explanations
+from vebi.explanation.explain import explain_each
 from vebi.interpretation.fit import interpret
-from vebi.interpretation.result import Interpretation
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
 
@@ -27,7 +26,7 @@ SIZE = 10
 LAYERS = (("block.act", 4), ("block.act#2", 4), ("silu", 4))
 
 
-class Failure(Exception):
+class UnexpectedError(Exception):
     """Of the kind that nobody expects."""
 
 
@@ -76,12 +75,12 @@ class Net(nn.Module):
         return self.head(self.drop(F.silu(x).mean((2, 3))))
 
 
-def fail_at(net, place, error):
+def fail_at(net, n, error):
     """Raises ``error`` at the n-th of the moments at which some module is entered or left, and counts them."""
     moments = itertools.count(1)
 
     def moment():
-        if next(moments) == place:
+        if next(moments) == n:
             raise error
 
     def wrapped(forward):
@@ -100,7 +99,7 @@ def fail_at(net, place, error):
 @pytest.fixture
 def study():
     """A network in the middle of its training, as a user may have it: parts in different modes, one frozen, gradients
-    of the last step, hooks of every kind; a classifier, an interpretation of it and six pictures."""
+    of the last step, hooks of every kind; a classifier, an interpretation of it and six images."""
     torch.manual_seed(0)
     net = Net().train()
     net.block.norm.eval()
@@ -114,23 +113,15 @@ def study():
     net.block.register_state_dict_post_hook(lambda *_: None)
     net.head.weight.register_hook(lambda g: None)
     classifier = Classifier(net, Preprocess(SIZE, (0.5,) * 3, (0.5,) * 3), ("a", "b", "c"))
-    found = Interpretation(
-        classes=classifier.class_names,
+    found = interpretation_of(
+        classifier,
+        LAYERS,
         features=tuple(Feature(name, c) for name, channels in LAYERS for c in range(channels)),
         columns=tuple(range(12)),
         weights=np.ones((3, 12)),
-        mu=1.0,
-        gaps=np.zeros(3),
-        layers=LAYERS,
-        descriptor=Descriptor(),
-        exemplars=(),
-        path=no_path(3),
-        stability=None,
-        provenance={},
-        classifier=classifier,
     )
-    pictures = np.random.default_rng(0).integers(0, 255, (6, SIZE, SIZE, 3), dtype=np.uint8)
-    return classifier, found, pictures
+    images = np.random.default_rng(0).integers(0, 255, (6, SIZE, SIZE, 3), dtype=np.uint8)
+    return classifier, found, images
 
 
 # --- what there is to change ------------------------------------------------------------------------------------------
@@ -195,26 +186,37 @@ def left_as_found(net):
 NAMES = [name for name, _ in LAYERS]
 
 
-def do_tabulate(classifier, pictures, folder):
-    images = open_images([(picture, 0) for picture in pictures], classifier.class_names)
+def do_tabulate(classifier, images, folder):
+    images = open_images([(image, 0) for image in images], classifier.class_names)
     layers = [layer for layer in choose_layers(classifier) if layer.name in NAMES]
     tabulate(classifier, images, layers, folder, batch_size=4, shard_size=6)
 
 
 OPERATIONS = {
-    "list_layers": lambda classifier, found, pictures, folder: list_layers(classifier),
-    "receptive_fields": lambda classifier, found, pictures, folder: receptive_fields(classifier, NAMES),
-    "tabulate": lambda classifier, found, pictures, folder: do_tabulate(classifier, pictures, folder),
-    "interpret": lambda classifier, found, pictures, folder: interpret(
+    "list_layers": lambda classifier, found, images, folder: list_layers(classifier),
+    "receptive_fields": lambda classifier, found, images, folder: receptive_fields(classifier, NAMES),
+    "tabulate": lambda classifier, found, images, folder: do_tabulate(classifier, images, folder),
+    "interpret": lambda classifier, found, images, folder: interpret(
         classifier,
-        [(picture, i % 3) for i, picture in enumerate(pictures)],
+        [(image, i % 3) for i, image in enumerate(images)],
         labels="true",
         mu=0.5,
         stability=False,  # it does not see the model
         out=folder,
     ),
-    "explain": lambda classifier, found, pictures, folder: explain(found, list(pictures), batch_size=4),
+    "explain": lambda classifier, found, images, folder: list(explain_each(found, list(images), batch_size=4)),
 }
+
+
+def raised_by(operation, error, *args):
+    """The error that an operation ends in, None where it comes through."""
+    try:
+        operation(*args)
+    except error as raised:
+        return raised
+    return None
+
+
 GRADIENTS = ("receptive_fields", "interpret", "explain")  # these go backward through the network
 
 quiet = pytest.mark.filterwarnings("ignore::vebi.errors.VebiWarning")  # a network like this one is near chance
@@ -226,46 +228,44 @@ quiet = pytest.mark.filterwarnings("ignore::vebi.errors.VebiWarning")  # a netwo
 def test_after_success(study, tmp_path, name, mode):
     classifier, *_ = study
     modes = {"gradients": nullcontext, "no gradients": torch.no_grad, "inference": torch.inference_mode}
-    with modes[mode](), left_as_found(classifier.module):
+    with modes[mode](), left_as_found(classifier.model):
         OPERATIONS[name](*study, tmp_path / "run")
 
 
 @quiet
-@pytest.mark.parametrize("error", [Failure, KeyboardInterrupt])
+@pytest.mark.parametrize("error", [UnexpectedError, KeyboardInterrupt])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_after_an_error_in_any_module(study, tmp_path, name, error):
     """Every moment at which a module is entered or left, until the operation comes through."""
     classifier, *_ = study
-    forwards = {part: part.forward for part in classifier.module.modules()}
-    for place in itertools.count(1):
+    forwards = {part: part.forward for part in classifier.model.modules()}
+    for n in itertools.count(1):
         for part, forward in forwards.items():
             part.forward = forward
-        fail_at(classifier.module, place, error(place))
-        with left_as_found(classifier.module):
-            try:
-                OPERATIONS[name](*study, tmp_path / str(place))
-            except error as raised:
-                assert raised.args == (place,)
-            else:
-                break
-    assert place > 2 * len(forwards)  # at least one whole pass
+        fail_at(classifier.model, n, error(n))
+        with left_as_found(classifier.model):
+            raised = raised_by(OPERATIONS[name], error, *study, tmp_path / str(n))
+        if raised is None:
+            break
+        assert raised.args == (n,)
+    assert n > 2 * len(forwards)  # at least one whole pass
 
 
 @quiet
-@pytest.mark.parametrize("error", [Failure, KeyboardInterrupt])
+@pytest.mark.parametrize("error", [UnexpectedError, KeyboardInterrupt])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_after_an_error_while_activations_are_kept(study, tmp_path, name, error, monkeypatch):
     classifier, *_ = study
-    record = Recorder._record
-    for place in itertools.count(1):
+    record = ActivationRecorder._record
+    for n in itertools.count(1):
         calls = itertools.count(1)
 
-        def brittle(recorder, *args, place=place, calls=calls):
+        def brittle(recorder, *args, n=n, calls=calls):
             keep = recorder._keep
 
             def failing(*args):
-                if next(calls) == place:
-                    raise error(place)
+                if next(calls) == n:
+                    raise error(n)
                 return keep(*args)
 
             recorder._keep = failing
@@ -274,15 +274,13 @@ def test_after_an_error_while_activations_are_kept(study, tmp_path, name, error,
             finally:
                 recorder._keep = keep
 
-        monkeypatch.setattr(Recorder, "_record", brittle)
-        with left_as_found(classifier.module):
-            try:
-                OPERATIONS[name](*study, tmp_path / str(place))
-            except error as raised:
-                assert raised.args == (place,)
-            else:
-                break
-    assert place > len(LAYERS)
+        monkeypatch.setattr(ActivationRecorder, "_record", brittle)
+        with left_as_found(classifier.model):
+            raised = raised_by(OPERATIONS[name], error, *study, tmp_path / str(n))
+        if raised is None:
+            break
+        assert raised.args == (n,)
+    assert n > len(LAYERS)
 
 
 @quiet
@@ -292,90 +290,90 @@ def test_after_an_error_while_hooks_are_set(study, tmp_path, name, hook, monkeyp
     """The hooks that are set already go, too."""
     classifier, *_ = study
     register = getattr(nn.Module, hook)
-    for place in (1, 2, 5):
+    for n in (1, 2, 5):
         calls = itertools.count(1)
 
-        def brittle(part, *args, place=place, calls=calls, **kwargs):
-            if next(calls) == place:
+        def brittle(part, *args, n=n, calls=calls, **kwargs):
+            if next(calls) == n:
                 raise KeyboardInterrupt
             return register(part, *args, **kwargs)
 
-        with monkeypatch.context() as patched, left_as_found(classifier.module):
+        with monkeypatch.context() as patched, left_as_found(classifier.model):
             patched.setattr(nn.Module, hook, brittle)
             with pytest.raises(KeyboardInterrupt):
-                OPERATIONS[name](*study, tmp_path / str(place))
+                OPERATIONS[name](*study, tmp_path / str(n))
 
 
 @quiet
-@pytest.mark.parametrize("error", [Failure("backward"), KeyboardInterrupt("backward")], ids=["error", "interrupt"])
+@pytest.mark.parametrize(
+    "error", [UnexpectedError("backward"), KeyboardInterrupt("backward")], ids=["error", "interrupt"]
+)
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_after_an_error_in_the_backward_pass(study, tmp_path, name, error):
     classifier, *_ = study
-    classifier.module.brittle = error
-    with left_as_found(classifier.module):
-        with pytest.raises(type(error), match="backward"):
-            OPERATIONS[name](*study, tmp_path / "run")
+    classifier.model.brittle = error
+    with left_as_found(classifier.model), pytest.raises(type(error), match="backward"):
+        OPERATIONS[name](*study, tmp_path / "run")
 
 
 @quiet
-@pytest.mark.parametrize("error", [Failure, KeyboardInterrupt])
+@pytest.mark.parametrize("error", [UnexpectedError, KeyboardInterrupt])
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_after_an_error_in_place_of_a_backward_pass(study, tmp_path, name, error, monkeypatch):
     """The first, the second, ... of them, until the operation comes through."""
     classifier, *_ = study
     grad = torch.autograd.grad
-    for place in itertools.count(1):
+    for n in itertools.count(1):
         calls = itertools.count(1)
 
-        def brittle(*args, place=place, calls=calls, **kwargs):
-            if next(calls) == place:
-                raise error(place)
+        def brittle(*args, n=n, calls=calls, **kwargs):
+            if next(calls) == n:
+                raise error(n)
             return grad(*args, **kwargs)
 
         monkeypatch.setattr(torch.autograd, "grad", brittle)
-        with left_as_found(classifier.module):
-            try:
-                OPERATIONS[name](*study, tmp_path / str(place))
-            except error as raised:
-                assert raised.args == (place,)
-            else:
-                break
-    assert place > 2
+        with left_as_found(classifier.model):
+            raised = raised_by(OPERATIONS[name], error, *study, tmp_path / str(n))
+        if raised is None:
+            break
+        assert raised.args == (n,)
+    assert n > 2
 
 
 @quiet
 def test_the_errors_of_vebi_itself(study):
     """Scores that are refused, layers that do not exist or do not run."""
-    classifier, found, pictures = study
+    classifier, found, images = study
     layers = choose_layers(classifier)
     for wrong in (torch.zeros(4), torch.full((4, 3), float("nan"))):
-        classifier.module.head.forward = lambda x, wrong=wrong: wrong
+        classifier.model.head.forward = lambda x, wrong=wrong: wrong
         for name in OPERATIONS:
-            with left_as_found(classifier.module), pytest.raises(Exception, match="scores"):
-                OPERATIONS[name](classifier, found, pictures, None)
-        del classifier.module.head.forward
-    with left_as_found(classifier.module), pytest.raises(Exception, match="no layer is called"):
+            with left_as_found(classifier.model), pytest.raises(Exception, match="scores"):
+                OPERATIONS[name](classifier, found, images, None)
+        del classifier.model.head.forward
+    with left_as_found(classifier.model), pytest.raises(Exception, match="no layer is called"):
         choose_layers(classifier, ["elsewhere"])
-    with left_as_found(classifier.module), pytest.raises(Exception, match="did not run"):
+    with left_as_found(classifier.model), pytest.raises(Exception, match="did not run"):
         receptive_fields(classifier, ["elsewhere"])
-    classifier.module.eval()
-    with left_as_found(classifier.module):
+    classifier.model.eval()
+    with left_as_found(classifier.model):
         describe(classifier, layers, torch.zeros(4, 3, SIZE, SIZE), Descriptor())
 
 
 def test_between_two_explanations_and_after_the_last_that_was_asked_for(study):
     """A generator that waits holds nothing: the model can be trained in the meantime."""
-    classifier, found, pictures = study
-    with left_as_found(classifier.module):
-        waiting = explanations(found, list(pictures), batch_size=1)
+    classifier, found, images = study
+    with left_as_found(classifier.model):
+        waiting = explain_each(found, list(images), batch_size=1)
         next(waiting)
-        with left_as_found(classifier.module):
+        with left_as_found(classifier.model):
             next(waiting)
         waiting.close()
-    waiting = explanations(found, list(pictures), batch_size=1)
+    waiting = explain_each(found, list(images), batch_size=1)
     next(waiting)
-    classifier.module(torch.randn(4, 3, SIZE, SIZE)).sum().backward()
-    assert classifier.module.training and next(waiting).evidence
+    classifier.model(torch.randn(4, 3, SIZE, SIZE)).sum().backward()
+    assert classifier.model.training
+    assert next(waiting).evidence
 
 
 @quiet
@@ -386,14 +384,15 @@ def test_the_model_still_learns_as_before(study, tmp_path, name):
     inputs = torch.randn(4, 3, SIZE, SIZE)
 
     def step():
-        state = {key: value.clone() for key, value in classifier.module.state_dict().items()}
+        state = {key: value.clone() for key, value in classifier.model.state_dict().items()}
         torch.manual_seed(1)
-        classifier.module.zero_grad()
-        classifier.module(inputs).square().sum().backward()
-        found = [bits(p.grad) for p in classifier.module.parameters()]
-        classifier.module.load_state_dict(state)
+        classifier.model.zero_grad()
+        classifier.model(inputs).square().sum().backward()
+        found = [bits(p.grad) for p in classifier.model.parameters()]
+        classifier.model.load_state_dict(state)
         return found
 
     before = step()
     OPERATIONS[name](*study, tmp_path / "run")
-    assert step() == before and any(before)
+    assert step() == before
+    assert any(before)

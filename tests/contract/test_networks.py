@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from vebi.activations.layers import choose_layers, list_layers
-from vebi.backprop.graph_audit import audit
+from vebi.backprop.graph_audit import audit_backward
 from vebi.errors import ModelError, UsageError
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
@@ -33,29 +33,27 @@ def around(module):
 @pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile, lambda net: nn.DataParallel(torch.compile(net))])
 def test_wrappers_are_taken_off(wrap):
     net = Branching().eval()
-    assert around(wrap(net)).module is net
+    assert around(wrap(net)).model is net
     assert [layer.name for layer in list_layers(around(wrap(net)))] == ["inner.0", "inner.1", "inner", "linear"]
 
 
 def test_what_is_compiled_inside_runs_as_it_was_written():
     net = Branching().eval()
-    plain = [(layer.name, layer.channels) for layer in list_layers(around(net)) if layer.default]
+    plain = [(layer.name, layer.channels) for layer in list_layers(around(net)) if layer.is_activation]
     net.compile()
     compiled = net._compiled_call_impl
-    assert [(layer.name, layer.channels) for layer in list_layers(around(net)) if layer.default] == plain
+    assert [(layer.name, layer.channels) for layer in list_layers(around(net)) if layer.is_activation] == plain
     assert net._compiled_call_impl is compiled
     net = Branching().eval()
     net.inner = torch.compile(net.inner)
-    assert [layer.channels for layer in list_layers(around(net)) if layer.default] == [4]
+    assert [layer.channels for layer in list_layers(around(net)) if layer.is_activation] == [4]
 
 
 @pytest.mark.parametrize("make", [torch.jit.script, lambda net: torch.jit.trace(net, torch.zeros(1, 3, 8, 8))])
 def test_a_scripted_model_is_refused(make):
-    with pytest.raises(
-        ModelError, match="scripted or traced by torch.jit, and its layers cannot be seen: give the mod"
-    ):
+    with pytest.raises(ModelError, match=r"torch\.jit"):
         around(make(Branching().eval()))
-    with pytest.raises(ModelError, match="scripted or traced"):
+    with pytest.raises(ModelError, match=r"torch\.jit"):
         around(nn.Sequential(make(Branching().eval()), nn.Softmax(dim=1)))
 
 
@@ -80,7 +78,7 @@ def test_a_quantised_model_is_refused():
 
         __module__ = "torch.ao.nn.quantized.modules.conv"
 
-    with pytest.raises(ModelError, match="the model is quantised, and no gradient passes through it: give the model"):
+    with pytest.raises(ModelError, match="quantised"):
         around(nn.Sequential(Quantised(), nn.ReLU()))
 
 
@@ -90,12 +88,12 @@ def test_a_model_through_which_no_gradient_passes_is_told():
             return super().forward(x.detach())
 
     classifier = Classifier(Rounded().eval(), Preprocess(8, (0.5,) * 3, (0.5,) * 3), ("a", "b"))
-    with pytest.raises(ModelError, match="no gradient leads from some of the layers to the picture: name other"):
-        audit(classifier, choose_layers(classifier, "inner.1"))
+    with pytest.raises(ModelError, match="no gradient"):
+        audit_backward(classifier, "inner.1")
 
 
 def test_a_model_without_positions_has_layers_of_single_numbers():
     net = nn.Sequential(nn.Flatten(), nn.Linear(192, 5), nn.ReLU(), nn.Linear(5, 2)).eval()
     assert [(layer.height, layer.width) for layer in choose_layers(around(net))] == [(1, 1)]
-    with pytest.raises(UsageError, match="no activation function with N x C x H x W or N x C values: name the layers"):
+    with pytest.raises(UsageError, match="no activation function"):
         choose_layers(around(nn.Sequential(nn.Flatten(), nn.Linear(192, 2)).eval()))

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from support import import_torchvision, no_path
+from support import import_torchvision, interpretation_of
 from torch import nn
 
-from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Feature, choose_layers
-from vebi.explanation.explain import Settings, explain_batch
-from vebi.interpretation.result import Interpretation
+from vebi.explanation.explain import ExplainOptions, explain_batch
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
 
@@ -28,7 +26,7 @@ LAYERS = {
         "classifier.1": ("classifier.1", 0),
     },
 }
-CHANNELS = (3, 10)  # of every layer, one a class
+CHANNELS = (3, 10)  # of every layer, one per class
 
 
 # --- the reference ----------------------------------------------------------------------------------------------------
@@ -87,7 +85,9 @@ class Fixed(nn.Module):
 
     def __init__(self, conv, fix):
         super().__init__()
-        assert conv.bias is None and conv.dilation == (1, 1) and conv.groups == 1
+        assert conv.bias is None
+        assert conv.dilation == (1, 1)
+        assert conv.groups == 1
         self.weight, self.stride, self.padding, self.fix = conv.weight, conv.stride[0], conv.padding[0], fix
 
     def forward(self, x):
@@ -106,9 +106,9 @@ def replaced(net, rule, fix):
     return net, count
 
 
-def reference_map(net, inputs, place, channel):
+def reference_map(net, inputs, module, channel):
     """One backward pass from the channel's own activation, zeros in all others."""
-    module, call = place
+    module, call = module
     x = inputs.clone().requires_grad_()
     for part in net.modules():
         if isinstance(part, Ruled):
@@ -125,23 +125,15 @@ def reference_map(net, inputs, place, channel):
 
 
 def interpretation(classifier, layers):
-    """Of one feature a class: every layer with each of two channels."""
+    """One feature per class: every layer with each of two channels."""
     offsets = np.cumsum([0] + [channels for _, channels in layers])
     picked = [(name, start, c) for (name, _), start in zip(layers, offsets[:-1], strict=True) for c in CHANNELS]
-    return Interpretation(
-        classes=classifier.class_names,
+    return interpretation_of(
+        classifier,
+        tuple(layers),
         features=tuple(Feature(name, c) for name, _, c in picked),
         columns=tuple(int(start) + c for _, start, c in picked),
         weights=np.eye(6),
-        mu=1.0,
-        gaps=np.zeros(6),
-        layers=tuple(layers),
-        descriptor=Descriptor(),
-        exemplars=(),
-        path=no_path(6),
-        stability=None,
-        provenance={},
-        classifier=classifier,
     )
 
 
@@ -179,17 +171,18 @@ def study(request):
 )
 def test_maps_equal_those_of_a_network_with_parts_replaced(study, rule, fix):
     name, found, inputs = study
-    reference, strided = replaced(found.classifier.module, rule, fix)
+    reference, strided = replaced(found.classifier.model, rule, fix)
     assert strided == (7 if name == "resnet18" and fix else 0)
     for target, feature in enumerate(found.features):
-        pictures = inputs[target % 3 :: 3]  # two of the six
-        expected = reference_map(reference, pictures, LAYERS[name][feature.layer], feature.channel)
-        explanations = explain_batch(found, pictures, "xy", [target] * 2, Settings(rule=rule, stride_fix=fix))
+        images = inputs[target % 3 :: 3]  # two of the six
+        expected = reference_map(reference, images, LAYERS[name][feature.layer], feature.channel)
+        explanations = explain_batch(found, images, "xy", [target] * 2, ExplainOptions(rule=rule, stride_fix=fix))
         seen = 0
         for e, literal in zip(explanations, expected, strict=True):
             if e.evidence:  # a channel without an activation has no map
                 (v,) = e.evidence
-                assert v.feature == feature and literal.max() > 0
+                assert v.feature == feature
+                assert literal.max() > 0
                 np.testing.assert_allclose(v.heatmap, literal, rtol=1e-5, atol=1e-5 * literal.max())
                 seen += 1
             else:
@@ -201,9 +194,11 @@ def test_features_of_three_layers_at_once(study):
     """Where features of different layers share a backward pass, each map is as if it were alone."""
     name, found, inputs = study
     found = replace(found, weights=np.tile(np.arange(1.0, 7), (6, 1)))
-    reference, _ = replaced(found.classifier.module, "guided", "centred")
+    reference, _ = replaced(found.classifier.model, "guided", "centred")
     layers = set()
-    for e, x in zip(explain_batch(found, inputs, "uvwxyz", settings=Settings(features=6)), inputs, strict=True):
+    for e, x in zip(
+        explain_batch(found, inputs, "uvwxyz", options=ExplainOptions(max_features=6)), inputs, strict=True
+    ):
         for v in e.evidence:
             (literal,) = reference_map(reference, x[None], LAYERS[name][v.feature.layer], v.feature.channel)
             np.testing.assert_allclose(v.heatmap, literal, rtol=1e-5, atol=1e-5 * literal.max())

@@ -1,4 +1,4 @@
-"""The backward rules through whole networks, in every spelling, against their equations written out.
+"""The backprop rules through whole networks, in every spelling, against their equations written out.
 
 Nothing is shared with ``vebi.backprop.rules``: activation functions and their derivatives come from formulas in plain
 arithmetic, and a linear part goes back through the dense matrix that unit vectors, sent forward, make of it.
@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.autograd.graph import get_gradient_edge
 
-from vebi.activations.recorder import Recorder
-from vebi.backprop.rules import RULES, pull_back
+from vebi.activations.recorder import ActivationRecorder
+from vebi.backprop.rules import RULES, rule_backward
 from vebi.backprop.stride_fix import STRIDE_FIXES
 from vebi.errors import ModelError
 
@@ -261,7 +261,7 @@ def literal(net, formula, x, seed, rule, fix):
 
 def back(network, x, seed, rule, fix):
     x = x.clone().requires_grad_()
-    return pull_back([get_gradient_edge(network(x.clone()))], [seed], x, rule=rule, stride_fix=fix)
+    return rule_backward([get_gradient_edge(network(x.clone()))], [seed], x, rule=rule, stride_fix=fix)
 
 
 EXPECTED = {}
@@ -271,7 +271,8 @@ def expected(kind, rule, fix):
     if (kind, rule, fix) not in EXPECTED:
         found, before = literal(Net(None), FORMULAS[kind], X, SEED, rule, fix)
         for x in before:  # or a rule would never be put to the test
-            assert (x > 0).any() and (x < 0).any()
+            assert (x > 0).any()
+            assert (x < 0).any()
         EXPECTED[kind, rule, fix] = found
     return EXPECTED[kind, rule, fix]
 
@@ -324,13 +325,17 @@ def test_traces_with_backward_formulas_of_their_own_are_refused():
             return torch.relu(2 * torch.tanh(torch.relu(x * 1.5 + 0.1)) - 0.3)
 
     traced = torch.jit.trace(Chain(), X, check_trace=False)
-    with pytest.raises(ModelError, match="TorchScript"):
+
+    def run_until_compiled():
         for _ in range(3):
             back(traced, X, torch.ones_like(X), "guided", None)
 
+    with pytest.raises(ModelError, match="TorchScript"):
+        run_until_compiled()
+
 
 def test_checkpointed():
-    """What is computed anew for the backward pass is computed outside of the rule's reach, and led back within."""
+    """What is computed anew for the backward pass is computed outside of the rule, and backpropagated under it."""
     net = Net(F.relu)
     assert_equals_the_equations(lambda x: torch.utils.checkpoint.checkpoint(net, x, use_reentrant=False), "relu")
 
@@ -345,9 +350,9 @@ def test_while_the_program_records():
     net = Net(nn.SiLU(inplace=True))
     for rule in RULES:
         x = X.clone().requires_grad_()
-        with Recorder(net, ["function#3"], lambda _, __, a: a.detach().clone()) as recorder:
+        with ActivationRecorder(net, ["function#3"], lambda _, __, a: a.detach().clone()) as recorder:
             net(x.clone())
-        got = pull_back([recorder.edges["function#3"]], [SEED], x, rule=rule, stride_fix="centred")
+        got = rule_backward([recorder.gradient_edges["function#3"]], [SEED], x, rule=rule, stride_fix="centred")
         torch.testing.assert_close(got, expected("silu", rule, "centred"), rtol=1e-6, atol=1e-6)
 
 
@@ -439,8 +444,8 @@ class MaxPool:
                 for i in range(rows):
                     for j in range(cols):
                         window = x[n, c, i * high : (i + 1) * high, j * wide : (j + 1) * wide]
-                        place = int(window.argmax())
-                        out[n, c, i * high + place // wide, j * wide + place % wide] += g[n, c, i, j]
+                        module = int(window.argmax())
+                        out[n, c, i * high + module // wide, j * wide + module % wide] += g[n, c, i, j]
         return out
 
 
@@ -525,7 +530,7 @@ def test_chains(fix, chain, size, rule):
     seed=st.integers(0, 99),
 )
 def test_many_channels_of_few(fix, size, kernel, stride, padding, dilation, seed):
-    """As in front of the picture, where the way back may be computed in another order."""
+    """As in front of the image, where the way back may be computed in another order."""
     assume(all(h + 2 * p > d * (k - 1) for h, p, d, k in zip(size, padding, dilation, kernel, strict=True)))
     windows = Windows(rand(17, 1, *kernel, seed=seed), (stride, stride), padding, dilation)
     x = rand(2, 1, *size, seed=1)
@@ -534,8 +539,8 @@ def test_many_channels_of_few(fix, size, kernel, stride, padding, dilation, seed
 
 
 @pytest.mark.parametrize("fix", STRIDE_FIXES)
-def test_convolutions_whose_kernel_depends_on_the_picture(fix):
-    """The kernel's own way to the picture is not changed, the stride of the convolution is fixed all the same."""
+def test_convolutions_whose_kernel_depends_on_the_image(fix):
+    """The kernel's own way to the image is not changed, the stride of the convolution is fixed all the same."""
     base, x, g = rand(2, 2, 3, 3), rand(1, 2, 9, 8, seed=1), rand(1, 2, 4, 3, seed=2)
 
     def scale(x):

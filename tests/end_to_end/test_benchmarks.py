@@ -30,7 +30,8 @@ def test_rows(benchmark, monkeypatch):
     assert {"sums (once)", "vebi, all classes at once", "vebi", "sklearn-lars"} <= set(rows)
     assert all(set(row) == KEYS and row["size"] == 300 for row in rows.values())
     for name in ("vebi, all classes at once", "vebi", "sklearn-lars"):
-        assert rows[name]["max_relative_gap"] <= 1e-9 and rows[name]["classes"] == 4
+        assert rows[name]["max_relative_gap"] <= 1e-9
+        assert rows[name]["classes"] == 4
         assert rows[name]["median_knots"] >= rows[name]["median_nonzeros"] >= 1
     assert rows["vebi"]["median_nonzeros"] == rows["sklearn-lars"]["median_nonzeros"]
     assert all(row["peak_mib"] > 10 for row in rows.values())
@@ -38,7 +39,10 @@ def test_rows(benchmark, monkeypatch):
 
 def test_the_descriptors_are_as_real_ones(benchmark):
     (name, x, labels), *_ = benchmark.chunks(512, 50, 5)
-    assert name == "chunk-0" and x.shape == (50, 512) and (x >= 0).all() and (labels.sum(axis=1) == 1).all()
+    assert name == "chunk-0"
+    assert x.shape == (50, 512)
+    assert (x >= 0).all()
+    assert (labels.sum(axis=1) == 1).all()
     assert (x**2).sum(axis=1) == pytest.approx(1)
     halves = x[:, :256].sum(axis=1), x[:, 256:].sum(axis=1)
     assert halves[0] == pytest.approx(halves[1])  # two layers, each divided by its sum

@@ -1,7 +1,8 @@
-"""The examples run from beginning to end, on made-up pictures in the shape of the real ones."""
+"""The examples run from beginning to end, on made-up images in the shape of the real ones."""
 
 import importlib.util
 import io
+import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -19,9 +20,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 def module(name):
     spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    return example
 
 
 def zipped(path, names, size, kind, grey, count=6):
@@ -40,17 +41,21 @@ def zipped(path, names, size, kind, grey, count=6):
 
 @pytest.fixture(autouse=True)
 def notes_are_no_errors():
-    """A network that has seen sixty pictures is told by vebi how little it knows; that is not what is tested here."""
+    """vebi warns that a network fitted on sixty images is near chance; that is not what is tested here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", VebiWarning)
         yield
 
 
-def check(out, pictures, capsys):
-    said = capsys.readouterr().out
-    assert f"of the {pictures} test pictures; look at {out / 'report.html'}" in said
-    assert "picture by picture" in (out / "report.html").read_text()
-    assert (out / "run" / "interpretation.json").exists() and list((out / "explained").glob("*.npz"))
+def check(out, images, class_names, capsys):
+    printed = capsys.readouterr().out
+    assert re.search(rf"\b{images} test images\b", printed)
+    assert str(out / "report.html") in printed
+    page = (out / "report.html").read_text()
+    assert 'id="examples"' in page
+    assert all(f">{name}<" in page for name in class_names)
+    assert (out / "run" / "interpretation.json").exists()
+    assert list((out / "explained").glob("*.npz"))
 
 
 def test_cifar10(tmp_path, capsys):
@@ -58,13 +63,13 @@ def test_cifar10(tmp_path, capsys):
     torch.manual_seed(0)
     zipped(tmp_path / "c.zip", example.ResNet20.class_names, 32, "JPEG", grey=False)
     save_file(example.resnet20().state_dict(), tmp_path / "w.safetensors")
-    for _ in range(2):  # the second time goes on with what is there
+    for _ in range(2):  # the second time resumes with what is there
         example.main(tmp_path / "c.zip", tmp_path / "w.safetensors", tmp_path / "out")
-        check(tmp_path / "out", 60, capsys)
+        check(tmp_path / "out", 60, example.ResNet20.class_names, capsys)
 
 
 def test_mnist(tmp_path, capsys):
     example = module("mnist")
     zipped(tmp_path / "m.zip", example.LeNet.class_names, 28, "PNG", grey=True)
     example.main(tmp_path / "m.zip", tmp_path / "out")
-    check(tmp_path / "out", 60, capsys)
+    check(tmp_path / "out", 60, example.LeNet.class_names, capsys)

@@ -12,12 +12,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from support import no_path
+from support import interpretation_of
 
-from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Feature, choose_layers
-from vebi.explanation.explain import Settings, explain, explain_batch
-from vebi.interpretation.result import Interpretation
+from vebi.explanation.explain import ExplainOptions, explain_batch, explain_each
 from vebi.models.classifier import Classifier
 from vebi.models.load import load_classifier
 from vebi.models.preprocess import Preprocess
@@ -25,7 +23,7 @@ from vebi.models.preprocess import Preprocess
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "cifar10.py"
 WEIGHTS = ROOT.parent / "shared" / "data" / "cifar10_resnet20.safetensors"
-PICTURES = WEIGHTS.with_name("cifar10.zip")
+ARCHIVE = WEIGHTS.with_name("cifar10.zip")
 
 BLOCKS = [f"layer{stage}.{i}" for stage in (1, 2, 3) for i in range(3)]
 ADDED = {"layer2.0": 16, "layer3.0": 32}  # the blocks of stride 2: how many channels of zeros their shortcut adds
@@ -45,17 +43,17 @@ def normalised(state, name, x):
 def literal_forward(state, x):
     """Every activation by its name, and the class scores."""
     x = normalised(state, "bn1", F.conv2d(x, state["conv1.weight"], padding=1)).clamp(min=0)
-    kept = {"relu": x}
+    records = {"relu": x}
     for block in BLOCKS:
         stride = 2 if block in ADDED else 1
         y = F.conv2d(x, state[f"{block}.conv1.weight"], stride=stride, padding=1)
-        y = kept[f"{block}.relu"] = normalised(state, f"{block}.bn1", y).clamp(min=0)
+        y = records[f"{block}.relu"] = normalised(state, f"{block}.bn1", y).clamp(min=0)
         y = normalised(state, f"{block}.bn2", F.conv2d(y, state[f"{block}.conv2.weight"], padding=1))
         if block in ADDED:
             zeros = torch.zeros_like(y[:, : ADDED[block] // 2])
             x = torch.cat([zeros, x[:, :, ::2, ::2], zeros], dim=1)
-        x = kept[f"{block}.relu#2"] = (y + x).clamp(min=0)
-    return kept, x.mean(dim=(2, 3)) @ state["linear.weight"].T + state["linear.bias"]
+        x = records[f"{block}.relu#2"] = (y + x).clamp(min=0)
+    return records, x.mean(dim=(2, 3)) @ state["linear.weight"].T + state["linear.bias"]
 
 
 def guided(g, activation):
@@ -65,30 +63,30 @@ def guided(g, activation):
 def through(g, weight, stride, padding, size, fix):
     """Back through a convolution to its input of size x size."""
     offset = padding
-    if fix == "centred":  # hold each gradient for a block, go back with stride 1
+    if fix == "centred":  # repeat each gradient over a block, go back with stride 1
         g = g.repeat_interleave(stride, dim=2).repeat_interleave(stride, dim=3)
         offset, stride = padding + (stride - 1) // 2, 1
     plane = F.pad(F.conv_transpose2d(g, weight, stride=stride), (0, 2, 0, 2))  # the crop may end beyond the kernels
     return plane[:, :, offset : offset + size, offset : offset + size]
 
 
-def literal_heatmap(state, kept, feature, fix):
-    """Guided backward from the feature's own activation. Zeros start at the end of the network, and the seed is added
+def literal_heatmap(state, records, feature, fix):
+    """Guided backprop from the feature's own activation. Zeros start at the end of the network, and the seed is added
     where it belongs: so one walk serves every layer."""
 
     def seeded(g, layer):
         g = g.clone()
         if layer == feature.layer:
-            g[:, feature.channel] += kept[layer][:, feature.channel]
-        return guided(g, kept[layer])
+            g[:, feature.channel] += records[layer][:, feature.channel]
+        return guided(g, records[layer])
 
     def back(g, part, k, stride, size):
         scale = state[f"{part}bn{k}.weight"] / (state[f"{part}bn{k}.running_var"] + 1e-5).sqrt()
         return through(g * scale.view(1, -1, 1, 1), state[f"{part}conv{k}.weight"], stride, 1, size, fix)
 
-    g = torch.zeros_like(kept[LAYERS[-1]])
+    g = torch.zeros_like(records[LAYERS[-1]])
     for block, before in reversed(list(zip(BLOCKS, LAYERS[:-1:2], strict=True))):
-        _, channels, size, _ = kept[before].shape
+        _, channels, size, _ = records[before].shape
         stride = 2 if block in ADDED else 1
         shortcut = seeded(g, f"{block}.relu#2")  # the sum hands the same to both branches
         g = seeded(back(shortcut, f"{block}.", 2, 1, shortcut.shape[2]), f"{block}.relu")
@@ -101,18 +99,18 @@ def literal_heatmap(state, kept, feature, fix):
     return (g.clamp(min=0) ** 2).sum(dim=1).sqrt()[0].numpy()
 
 
-def literal_contributions(kept, weights):
+def literal_contributions(records, weights):
     """The three largest x_i w_ic / ||w_c||_1 above 0, from the definition of the descriptor."""
     features, row = [], []
     for layer in LAYERS:
-        energy = (kept[layer][0].numpy() ** 2).sum(axis=(1, 2))
+        energy = (records[layer][0].numpy() ** 2).sum(axis=(1, 2))
         features += [Feature(layer, c) for c in range(len(energy))]
         row += list(energy / energy.sum())
     values = np.array(row) / np.linalg.norm(row) * weights / np.abs(weights).sum()
     return [(features[i], values[i]) for i in np.argsort(-values)[:3] if values[i] > 0]
 
 
-# --- the network under study ----------------------------------------------------------------------------------------
+# --- the network ----------------------------------------------------------------------------------------------------
 
 
 def random_classifier():
@@ -133,50 +131,43 @@ def random_classifier():
 
 @pytest.fixture(scope="module", params=["random", "trained"])
 def study(request, tmp_path_factory):
-    """An interpretation with weights of our own, so that features of every depth come up; ten pictures, as files and
+    """An interpretation with weights of our own, so that features of every depth come up; ten images, as files and
     as inputs; the state dict. Inputs and state in double precision."""
-    folder, chance = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    folder, chance = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     if request.param == "random":
         classifier = random_classifier()
         for i in range(10):
             pixels = chance.integers(0, 180, (8, 8, 3)).repeat(4, 0).repeat(4, 1) + chance.integers(0, 70, (32, 32, 3))
             Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
     else:
-        if not (WEIGHTS.is_file() and PICTURES.is_file()):
-            pytest.skip("the trained network or its pictures are not at hand")
+        if not (WEIGHTS.is_file() and ARCHIVE.is_file()):
+            pytest.skip("the trained network or its images are not at hand")
         classifier = load_classifier(f"{EXAMPLE}:resnet20", WEIGHTS)
-        with zipfile.ZipFile(PICTURES) as pack:
+        with zipfile.ZipFile(ARCHIVE) as pack:
             for name in classifier.class_names:
-                picture = min(member for member in pack.namelist() if member.startswith(f"test/{name}/"))
-                (folder / f"{name}.jpg").write_bytes(pack.read(picture))
+                image = min(member for member in pack.namelist() if member.startswith(f"test/{name}/"))
+                (folder / f"{name}.jpg").write_bytes(pack.read(image))
     layers = tuple((layer.name, layer.channels) for layer in choose_layers(classifier))
     wide = np.concatenate([np.full(channels, channels) for _, channels in layers])  # or the narrow layers would win
-    interpretation = Interpretation(
-        classes=classifier.class_names,
+    interpretation = interpretation_of(
+        classifier,
+        layers,
         features=tuple(Feature(name, c) for name, channels in layers for c in range(channels)),
         columns=tuple(range(len(wide))),
         weights=chance.normal(size=(10, len(wide))) * (chance.random((10, len(wide))) < 0.05) * wide,
-        mu=1.0,
-        gaps=np.zeros(10),
-        layers=layers,
-        descriptor=Descriptor(),
-        exemplars=(),
-        path=no_path(10),
-        stability=None,
-        provenance={},
-        classifier=classifier,
     )
     paths, inputs = sorted(folder.iterdir()), []
     for path in paths:
-        with Image.open(path) as picture:
-            inputs.append(classifier.preprocess.prepare(picture).double())
-    state = {name: value.double() for name, value in classifier.module.state_dict().items()}
+        with Image.open(path) as image:
+            inputs.append(classifier.preprocess.prepare(image).double())
+    state = {name: value.double() for name, value in classifier.model.state_dict().items()}
     return interpretation, paths, torch.stack(inputs), state
 
 
-def test_functional_relus_are_tapped_and_named():
+def test_functional_relus_are_recorded_and_named():
     layers = choose_layers(random_classifier())
-    assert [layer.name for layer in layers] == LAYERS and len(LAYERS) == 19
+    assert [layer.name for layer in layers] == LAYERS
+    assert len(LAYERS) == 19
     assert LAYERS[:4] == ["relu", "layer1.0.relu", "layer1.0.relu#2", "layer1.1.relu"]
     shapes = [(16, 32, 32)] * 7 + [(32, 16, 16)] * 6 + [(64, 8, 8)] * 6
     assert [(layer.channels, layer.height, layer.width) for layer in layers] == shapes
@@ -184,19 +175,19 @@ def test_functional_relus_are_tapped_and_named():
 
 @pytest.mark.parametrize("fix", ["centred", None])
 def test_explanations_equal_the_method_written_out(study, fix):
-    """Every picture explained as another class, in double precision: there no ReLU is in doubt for rounding."""
+    """Every image explained as another class, in double precision: there no ReLU is in doubt for rounding."""
     interpretation, _, inputs, state = study
-    net = deepcopy(interpretation.classifier.module).double()
-    double = replace(interpretation, classifier=replace(interpretation.classifier, module=net))
+    net = deepcopy(interpretation.classifier.model).double()
+    double = replace(interpretation, classifier=replace(interpretation.classifier, model=net))
     depths = set()
-    for n, e in enumerate(explain_batch(double, inputs, "abcdefghij", range(10), Settings(stride_fix=fix))):
-        kept, _ = literal_forward(state, inputs[n : n + 1])
-        expected = literal_contributions(kept, interpretation.weights[n])
+    for n, e in enumerate(explain_batch(double, inputs, "abcdefghij", range(10), ExplainOptions(stride_fix=fix))):
+        records, _ = literal_forward(state, inputs[n : n + 1])
+        expected = literal_contributions(records, interpretation.weights[n])
         assert [v.feature for v in e.evidence] == [feature for feature, _ in expected]
         np.testing.assert_allclose([v.contribution for v in e.evidence], [value for _, value in expected], rtol=1e-5)
         for v in e.evidence:
             depths.add(v.feature.layer.partition(".")[0])
-            literal = literal_heatmap(state, kept, v.feature, fix)
+            literal = literal_heatmap(state, records, v.feature, fix)
             assert literal.max() > 0
             np.testing.assert_allclose(v.heatmap, literal, rtol=1e-5, atol=1e-6 * literal.max())
     assert depths >= {"layer1", "layer2", "layer3"}
@@ -205,13 +196,13 @@ def test_explanations_equal_the_method_written_out(study, fix):
 def test_a_file_is_explained_in_the_same_way(study):
     """Prediction, probability and maps as a user has them, from a file and in single precision."""
     interpretation, paths, inputs, state = study
-    for x, e in zip(inputs, explain(interpretation, paths), strict=True):
-        kept, scores = literal_forward(state, x[None])
+    for x, e in zip(inputs, explain_each(interpretation, paths, strict=True), strict=True):
+        records, scores = literal_forward(state, x[None])
         c = int(scores.argmax())
-        assert e.prediction == e.target == interpretation.classes[c]
+        assert e.prediction == e.target == interpretation.class_names[c]
         assert e.probability == pytest.approx(float(scores.softmax(dim=1)[0, c]), rel=1e-4)
-        expected = literal_contributions(kept, interpretation.weights[c])
+        expected = literal_contributions(records, interpretation.weights[c])
         assert [v.feature for v in e.evidence] == [feature for feature, _ in expected]
         for v in e.evidence:
-            literal = literal_heatmap(state, kept, v.feature, "centred")
+            literal = literal_heatmap(state, records, v.feature, "centred")
             assert np.abs(v.heatmap - literal).mean() < 1e-3 * literal.mean()

@@ -5,20 +5,27 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from vebi.files import whole, write_arrays, write_json
+from vebi.errors import RunError, UsageError
+from vebi.files import atomic_write, prepare_output_file, prepare_output_folder, write_arrays, write_json
 
 
 def test_a_file_is_whole_or_not_there(tmp_path):
     path = tmp_path / "file"
     path.write_text("before")
-    with pytest.raises(KeyboardInterrupt), whole(path) as partial:
-        partial.write_text("half")
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with atomic_write(path) as partial:
+            partial.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert path.read_text() == "before"
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text("after")
         assert path.read_text() == "before"
-    assert path.read_text() == "after" and list(tmp_path.iterdir()) == [path]
+    assert path.read_text() == "after"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_json(tmp_path):
@@ -43,5 +50,17 @@ def test_arrays_of_any_order_of_memory(tmp_path):
     array = np.arange(12.0).reshape(3, 4)
     arrays = {"c": array, "fortran": np.asfortranarray(array), "columns": array[:, [3, 0]], "turned": array.T}
     write_arrays(tmp_path / "a.safetensors", arrays)
-    found = load_file(tmp_path / "a.safetensors")
-    assert all(np.array_equal(found[name], value) for name, value in arrays.items())
+    stored = load_file(tmp_path / "a.safetensors")
+    assert all(np.array_equal(stored[name], value) for name, value in arrays.items())
+
+
+def test_folders_and_files_to_write_into(tmp_path):
+    prepare_output_file(tmp_path / "a" / "b" / "c.html")
+    assert (tmp_path / "a" / "b").is_dir()
+    with pytest.raises(UsageError, match=f"{tmp_path}/a/b is a folder"):
+        prepare_output_file(tmp_path / "a" / "b")
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=f"^{tmp_path}/file "):
+        prepare_output_folder(tmp_path / "file")
+    with pytest.raises(RunError, match=f"^{tmp_path}/file/below "):
+        prepare_output_file(tmp_path / "file" / "below" / "c.html")

@@ -1,11 +1,11 @@
-"""Activations -> one number a channel; the numbers of a data set -> a table on disk.
+"""Activations -> one number per channel: the descriptor of an image.
 
-The descriptor of a picture (Oramas et al., ICLR 2019, section 3, and their released code): for every channel of every
-tapped layer the sum of squared activations over its positions, divided by the sum over the layer's channels; the layers
-side by side; the whole vector scaled to l2 norm 1. A layer that is silent for a picture gives zeros.
+For every channel of every recorded layer the sum of squared activations over its positions, divided by the sum over the
+layer's channels; the layers side by side; the whole vector scaled to l2 norm 1. A layer that is silent for an image
+gives zeros.
 
-The table is written shard by shard, each under its final name only when it is whole: a pass that was stopped at any
-moment goes on with the first shard that is missing and gives the same table as one that was not.
+Reference:
+    Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3, and their released code.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vebi.activations.layers import Layer
-from vebi.activations.recorder import Recorder
+from vebi.activations.recorder import ActivationRecorder
 from vebi.errors import ModelError
 from vebi.models.classifier import Classifier
 
@@ -25,8 +25,17 @@ from vebi.models.classifier import Classifier
 class Descriptor:
     """How activations become numbers.
 
-    ``energy``: ``squared`` sums squared activations (the authors' code), ``l2`` takes their l2 norm (their later work).
-    ``unit_norm``: scale the whole vector to l2 norm 1 (the authors' code; a later port skips it).
+    Attributes:
+        energy: ``squared`` for the sum of squared activations over the positions of a channel (the authors' code),
+            ``l2`` for its root, the l2 norm (their later work).
+        unit_norm: Whether the whole vector is scaled to l2 norm 1 (the authors' code; a later port does not).
+
+    Reference:
+        Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3, and their code.
+
+    Example:
+        >>> vebi.Descriptor()
+        Descriptor(energy='squared', unit_norm=True)
     """
 
     energy: str = "squared"
@@ -34,13 +43,29 @@ class Descriptor:
 
 
 def channel_energy(activation: Tensor, energy: str) -> Float[Tensor, "n channels"]:
-    """One number a channel of N x C x H x W (or N x C) activations: the sum of squares, or its root."""
+    """The energy of every channel: the sum of squares over its positions, or the root of it.
+
+    Args:
+        activation: N x C x H x W or N x C.
+        energy: ``squared`` or ``l2``, see ``Descriptor``.
+
+    Returns:
+        N x C, not below 0.
+    """
     norms = activation.abs() if activation.ndim == 2 else torch.linalg.vector_norm(activation, dim=(2, 3))
     return norms.square() if energy == "squared" else norms
 
 
 def descriptors(energies: Sequence[Float[Tensor, "n _"]], unit_norm: bool) -> Float[Tensor, "n p"]:
-    """The rows of the table, float32, from the energies of every layer."""
+    """The rows of the table from the energies of every layer.
+
+    Args:
+        energies: One N x C tensor per layer, not below 0.
+        unit_norm: Whether every row is scaled to l2 norm 1.
+
+    Returns:
+        N x (channels of all layers) float32, in [0, 1]; computed in float64.
+    """
     shares = []
     for energy in energies:
         energy = energy.double()
@@ -56,18 +81,28 @@ def descriptors(energies: Sequence[Float[Tensor, "n _"]], unit_norm: bool) -> Fl
 def describe(
     classifier: Classifier, layers: Sequence[Layer], inputs: Float[Tensor, "n c h w"], descriptor: Descriptor
 ) -> tuple[Float[Tensor, "n p"], Float[Tensor, "n classes"]]:
-    """Descriptors and class scores of one batch. Raises ModelError for activations that are not finite."""
+    """Descriptors and class scores of one batch, in one forward pass.
+
+    Args:
+        classifier: The model, in evaluation mode.
+        layers: The layers to record.
+        inputs: N x C x H x W preprocessed images, on the device of the model.
+        descriptor: How activations become numbers.
+
+    Returns:
+        The descriptors, N x (channels of all layers), and the class scores, N x classes.
+
+    Raises:
+        ModelError: Activations or class scores hold NaN or infinity, or a layer did not run.
+    """
     names = [layer.name for layer in layers]
 
-    def energy(name: str, _kind: str, activation: Tensor) -> Tensor:
-        found = channel_energy(activation, descriptor.energy)
-        if not found.isfinite().all():
-            raise ModelError(f"the activations of {name} hold NaN or infinity: check the weights and the preparation")
-        return found
+    def energy_of_layer(name: str, _kind: str, activation: Tensor) -> Tensor:
+        energy = channel_energy(activation, descriptor.energy)
+        if not energy.isfinite().all():
+            raise ModelError(f"the activations of {name} hold NaN or infinity: check the weights and the preprocessing")
+        return energy
 
-    with torch.no_grad(), Recorder(classifier.module, names, energy) as recorder:
-        scores = classifier.scores(inputs)
-    return descriptors([recorder.kept[name] for name in names], descriptor.unit_norm), scores
-
-
-# --- the table ------------------------------------------------------------------------------------------------------
+    with torch.no_grad(), ActivationRecorder(classifier.model, names, energy_of_layer) as recorder:
+        scores = classifier.logits(inputs)
+    return descriptors([recorder.records[name] for name in names], descriptor.unit_norm), scores

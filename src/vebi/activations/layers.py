@@ -7,14 +7,23 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor
 
-from vebi.activations.recorder import ACTIVATIONS, Recorder
+from vebi.activations.recorder import ACTIVATIONS, ActivationRecorder
 from vebi.errors import UsageError
-from vebi.models.classifier import Classifier, evaluating
+from vebi.models.classifier import Classifier, eval_mode
 
 
 @dataclass(frozen=True, order=True)
 class Feature:
-    """One channel of one layer."""
+    """One channel of one layer.
+
+    Attributes:
+        layer: Name of the layer.
+        channel: Index of the channel, from 0.
+
+    Example:
+        >>> print(vebi.Feature("layer3.1.relu", 87))
+        layer3.1.relu:87
+    """
 
     layer: str
     channel: int
@@ -25,48 +34,87 @@ class Feature:
 
 @dataclass(frozen=True)
 class Layer:
-    """A place that can be tapped: ``channels`` maps of ``height`` x ``width``, 1 x 1 for a linear one."""
+    """A layer that can be recorded: N x C x H x W or N x C values.
+
+    Attributes:
+        name: Name of the module that computes it, followed by the name of the activation function where that is called
+            as a function, and by ``#2`` for the second call within a forward pass.
+        kind: Name of the activation function, or class of the module.
+        channels: Number of channels.
+        height: Rows of positions, 1 for N x C values.
+        width: Columns of positions, 1 for N x C values.
+        is_activation: Whether it is an activation function; these are recorded by default.
+
+    Example:
+        >>> vebi.list_layers(classifier)[1]
+        Layer(name='relu1', kind='relu', channels=8, height=16, width=16, is_activation=True)
+    """
 
     name: str
     kind: str
     channels: int
     height: int
     width: int
-    default: bool
+    is_activation: bool
 
 
 def list_layers(classifier: Classifier) -> list[Layer]:
-    """Every layer that can be tapped, in the order in which they end; activation functions are the default."""
-    names = set(ACTIVATIONS.values())
+    """Every layer that can be recorded, in the order in which they end.
 
-    def describe(name: str, kind: str, output: Tensor) -> Layer | None:
-        if output.ndim not in (2, 4) or len(output) != 1:  # no row for every picture, such as windows or tokens
+    Args:
+        classifier: The model; an input of zeros passes through it once.
+
+    Returns:
+        The layers with N x C x H x W or N x C values, N the number of images.
+
+    Raises:
+        ModelError: The outputs of the model are not the class scores that it needs to have.
+
+    Example:
+        >>> [layer.name for layer in vebi.list_layers(classifier) if layer.is_activation]
+        ['relu1', 'relu']
+    """
+    functions = set(ACTIVATIONS.values())
+
+    def to_layer(name: str, kind: str, output: Tensor) -> Layer | None:
+        if output.ndim not in (2, 4) or len(output) != 1:  # no row for every image, such as windows or tokens
             return None
         height, width = output.shape[2:] if output.ndim == 4 else (1, 1)
-        return Layer(name, kind, output.shape[1], height, width, kind in names)
+        return Layer(name, kind, output.shape[1], height, width, kind in functions)
 
-    with evaluating(classifier.module), torch.no_grad():
-        with Recorder(classifier.module, None, describe) as recorder:
-            classifier.scores(classifier.blank())
-    return [layer for layer in recorder.kept.values() if layer is not None]
+    with (
+        eval_mode(classifier.model),
+        torch.no_grad(),
+        ActivationRecorder(classifier.model, None, to_layer) as recorder,
+    ):
+        classifier.logits(classifier.zero_input())
+    return [layer for layer in recorder.records.values() if layer is not None]
 
 
 def choose_layers(classifier: Classifier, patterns: str | Sequence[str] | None = None) -> tuple[Layer, ...]:
-    """The layers that match the name or glob, or any of them; the activation functions where none are given.
+    """The layers with the given names, in the order in which they end.
 
-    Raises UsageError for a pattern that matches nothing.
+    Args:
+        classifier: The model.
+        patterns: Names or globs such as ``layer3.*``, one or several; None for all activation functions.
+
+    Returns:
+        Every layer that matches any of the patterns, once.
+
+    Raises:
+        UsageError: A pattern matches no layer, or none is given and the network has no activation function.
     """
     layers = list_layers(classifier)
     if isinstance(patterns, str):
         patterns = [patterns]
     if patterns is None:
-        chosen = [layer for layer in layers if layer.default]
-        if not chosen:
+        activations = tuple(layer for layer in layers if layer.is_activation)
+        if not activations:
             raise UsageError(
-                "the network has no activation function with N x C x H x W or N x C values: name the layers to tap"
+                "the network has no activation function with N x C x H x W or N x C values: name the layers to record"
             )
-        return tuple(chosen)
+        return activations
     for pattern in patterns:
         if not any(fnmatchcase(layer.name, pattern) for layer in layers):
-            raise UsageError(f"no layer is called {pattern!r}: `vebi layers` lists those that can be tapped")
-    return tuple(layer for layer in layers if any(fnmatchcase(layer.name, p) for p in patterns))
+            raise UsageError(f"no layer is called {pattern!r}: `vebi layers` lists those that can be recorded")
+    return tuple(layer for layer in layers if any(fnmatchcase(layer.name, pattern) for pattern in patterns))

@@ -1,27 +1,27 @@
-"""The descriptors of a data set as a table on disk, shard by shard, resumable."""
+"""The descriptors of a data set as a table on disk, shard by shard, resumable.
 
-import json
+A shard gets its name when all of it is written: a pass that was stopped at any moment resumes with the first shard that
+is missing, and gives the same table as one that was not stopped.
+"""
+
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
-from vebi.activations.descriptors import Descriptor, describe
+from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Feature, Layer
-from vebi.data.collections import Images
-from vebi.data.loader import Batch, batches
+from vebi.activations.shards import check_shard, read_shard, shard_name, write_shard
+from vebi.data.collections import ImageCollection
 from vebi.errors import RunError
-from vebi.files import write_arrays
-from vebi.lasso.gram import Sums, sum_up, sum_up_parts
-from vebi.models.classifier import Classifier, evaluating
+from vebi.lasso.gram import GramSums, accumulate, accumulate_parts
+from vebi.models.classifier import Classifier, eval_mode
 from vebi.progress import Progress
 
+#: Images per shard.
 SHARD = 512
 
 
@@ -29,7 +29,23 @@ SHARD = 512
 class DescriptorTable:
     """A folder of shards: descriptors (images x features), labels, predictions and image ids, in image order.
 
-    Pictures that could not be decoded have no row; ``skipped`` names them.
+    Iterating yields shard by shard a mapping of ``descriptors`` n x p float32, ``labels``, ``predictions`` and
+    ``indices`` n int64. Images that could not be decoded have no row.
+
+    Attributes:
+        folder: Where the shards are.
+        features: The p features, one per column of ``descriptors``.
+        shards: Number of shards.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from vebi.activations.layers import choose_layers
+        >>> from vebi.activations.table import tabulate
+        >>> table = tabulate(classifier, vebi.open_images("images"), choose_layers(classifier), Path("table"))
+        >>> table.columns([0, 1]).shape
+        (72, 2)
+        >>> len(table.features), table.shards
+        (20, 1)
     """
 
     folder: Path
@@ -37,97 +53,156 @@ class DescriptorTable:
     shards: int
 
     def __iter__(self) -> Iterator[Mapping[str, np.ndarray]]:
-        """Shard by shard: ``descriptors`` n x p float32, ``labels``, ``predictions`` and ``indices`` n int64."""
         for path in self._paths():
-            yield _read_shard(path)[0]
+            yield read_shard(path)[0]
 
     def column(self, name: str) -> Int[np.ndarray, " n"]:
-        """``labels``, ``predictions`` or ``indices`` of all pictures."""
-        return np.concatenate([_read_shard(path, [name])[0][name] for path in self._paths()])
+        """One number per image.
+
+        Args:
+            name: ``labels`` (true class, -1 where there is none), ``predictions`` (predicted class) or ``indices``
+                (index of the image in its collection).
+
+        Returns:
+            One number per image that has a row, in image order.
+
+        Raises:
+            RunError: A shard is damaged or missing.
+        """
+        return np.concatenate([read_shard(path, [name])[0][name] for path in self._paths()])
 
     def columns(self, features: Sequence[int]) -> Float[np.ndarray, "n k"]:
-        """The descriptors of a few features of all pictures."""
+        """The descriptors of a few features.
+
+        Args:
+            features: Indices into ``features``.
+
+        Returns:
+            Images x k, float32.
+
+        Raises:
+            RunError: A shard is damaged or missing.
+        """
         return np.concatenate([shard["descriptors"][:, list(features)] for shard in self])
 
     def skipped(self) -> list[tuple[str, str]]:
-        """(id, reason) of the pictures without a row."""
-        return [pair for path in self._paths() for pair in _read_shard(path, [])[1]]
+        """(id, reason) of every image without a row.
 
-    def _paths(self) -> list[Path]:
-        return [self.folder / shard_name(k) for k in range(self.shards)]
-
-    def sums(self, classes: int, labels: str = "predictions") -> Sums:
-        """The sums over all pictures, one-hot labels being the predicted (``predictions``) or true (``labels``) class.
-
-        A picture without a true class counts in G alone.
+        Raises:
+            RunError: A shard is damaged or missing.
         """
-        columns = np.arange(classes)
+        return [pair for path in self._paths() for pair in read_shard(path, [])[1]]
 
-        def rows() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    def sums(self, classes: int, labels: str = "predictions") -> GramSums:
+        """The sums over all images that the mu-Lasso needs, for one-hot labels.
+
+        An image without a true class counts in G alone.
+
+        Args:
+            classes: Number of classes of the model.
+            labels: ``predictions`` (predicted class) or ``labels`` (true class).
+
+        Returns:
+            The sums, keyed by shard.
+
+        Raises:
+            RunError: A shard is damaged or missing, or holds a class that the model does not have.
+        """
+        one_hot = np.arange(classes)
+
+        def shards() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
             for name, shard in zip(self._names(), self, strict=True):
                 if max(shard["predictions"].max(initial=0), shard["labels"].max(initial=0)) >= classes:
                     raise RunError(
                         f"{self.folder / name}.safetensors is damaged, it holds a class beyond the {classes} of the "
                         f"model: delete it and run the same command again"
                     )
-                yield name, shard["descriptors"], shard[labels][:, None] == columns
+                yield name, shard["descriptors"], shard[labels][:, None] == one_hot
 
-        return sum_up(rows(), len(self.features), classes)
+        return accumulate(shards(), len(self.features), classes)
 
     def gradients(
         self, weights: Float[np.ndarray, "classes p"], labels: str = "predictions"
     ) -> Float[np.ndarray, "classes p"]:
-        """X'(Xw - l) of every class, from the rows themselves."""
-        found = np.zeros(weights.shape)
+        """The gradients X'(Xw - l) of every class, from the rows themselves.
+
+        Args:
+            weights: The weights w of every class, classes x features.
+            labels: ``predictions`` or ``labels``.
+
+        Returns:
+            Classes x features, float64.
+        """
+        gradients = np.zeros(weights.shape)
         for shard in self:
             x = shard["descriptors"].astype(np.float64)
-            found += (weights @ x.T - (np.arange(len(weights))[:, None] == shard[labels])) @ x
-        return found
+            gradients += (weights @ x.T - (np.arange(len(weights))[:, None] == shard[labels])) @ x
+        return gradients
 
     def label_sums(
-        self, of: Int[np.ndarray, " n"], parts: int, classes: int, labels: str = "predictions"
+        self, part_of_row: Int[np.ndarray, " n"], parts: int, classes: int, labels: str = "predictions"
     ) -> Float[np.ndarray, "parts classes p"]:
-        """X'l of every class over every part of the table alone; ``of`` is each picture's part."""
-        found, start = np.zeros((parts, classes, len(self.features))), 0
+        """X'l of every class, over every part of the rows by itself.
+
+        Args:
+            part_of_row: The part of every row, 0 to parts - 1.
+            parts: Number of parts.
+            classes: Number of classes.
+            labels: ``predictions`` or ``labels``.
+
+        Returns:
+            Parts x classes x features, float64.
+        """
+        sums, start = np.zeros((parts, classes, len(self.features))), 0
         for shard in self:
             stop = start + len(shard[labels])
             x, one_hot = shard["descriptors"].astype(np.float64), shard[labels][:, None] == np.arange(classes)
             for part in range(parts):
-                here = of[start:stop] == part
-                found[part] += one_hot[here].T @ x[here]
+                in_part = part_of_row[start:stop] == part
+                sums[part] += one_hot[in_part].T @ x[in_part]
             start = stop
-        return found
+        return sums
 
     def part_sums(
         self,
-        of: Int[np.ndarray, " n"],
+        part_of_row: Int[np.ndarray, " n"],
         columns: Int[np.ndarray, " k"],
         classes: Sequence[int],
         labels: str = "predictions",
-    ) -> list[Sums]:
-        """The sums over some ``columns`` and ``classes`` of every part of the table; ``of`` is each picture's part."""
-        targets, parts = np.asarray(classes), int(of.max(initial=-1)) + 1
+    ) -> list[GramSums]:
+        """The sums over every part of the rows by itself, for some features and classes.
 
-        def rows() -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+        Args:
+            part_of_row: The part of every row, from 0.
+            columns: Indices into ``features``.
+            classes: Indices of classes.
+            labels: ``predictions`` or ``labels``.
+
+        Returns:
+            One per part, with the shapes of k features and len(classes) classes.
+        """
+        one_hot, parts = np.asarray(classes), int(part_of_row.max(initial=-1)) + 1
+
+        def shards() -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
             start = 0
             for name, shard in zip(self._names(), self, strict=True):
                 stop = start + len(shard[labels])
-                yield name, shard["descriptors"][:, columns], shard[labels][:, None] == targets, of[start:stop]
+                targets = shard[labels][:, None] == one_hot
+                yield name, shard["descriptors"][:, columns], targets, part_of_row[start:stop]
                 start = stop
 
-        return sum_up_parts(rows(), len(columns), len(targets), parts)
+        return accumulate_parts(shards(), len(columns), len(one_hot), parts)
+
+    def _paths(self) -> list[Path]:
+        return [self.folder / shard_name(k) for k in range(self.shards)]
 
     def _names(self) -> list[str]:
         return [path.stem for path in self._paths()]
 
 
-def shard_name(k: int) -> str:
-    return f"shard-{k:05d}.safetensors"
-
-
 def tabulate(
     classifier: Classifier,
-    images: Images,
+    images: ImageCollection,
     layers: Sequence[Layer],
     folder: Path,
     descriptor: Descriptor = Descriptor(),
@@ -137,76 +212,41 @@ def tabulate(
     strict: bool = False,
     progress: Progress | None = None,
 ) -> DescriptorTable:
-    """The table of a collection in ``folder``; shards that are there already are not made again.
+    """The table of a collection; shards that are in the folder already are kept.
 
-    Holds no more than a batch of activations. ``progress`` is called with (pictures done, all pictures).
+    No more than a batch of activations is in memory.
+
+    Args:
+        classifier: The model.
+        images: The images.
+        layers: The layers to record.
+        folder: Where the shards go; made where it does not exist.
+        descriptor: How activations become numbers.
+        batch_size: Images per forward pass.
+        shard_size: Images per shard; to resume, the same as before.
+        strict: Whether an image that cannot be decoded is an error.
+        progress: Called with (images done, images) after every shard.
+
+    Returns:
+        The table, with one row for every image that can be decoded.
+
+    Raises:
+        ImageError: With ``strict``, an image cannot be decoded.
+        ModelError: Activations or class scores are not finite, or a layer did not run.
+        RunError: A shard in the folder is damaged or of another table.
+        UsageError: The batch size is below 1.
     """
     folder.mkdir(parents=True, exist_ok=True)
     shards = math.ceil(len(images) / shard_size)
-    with evaluating(classifier.module):
+    with eval_mode(classifier.model):
         for k in range(shards):
             path = folder / shard_name(k)
             indices = range(k * shard_size, min((k + 1) * shard_size, len(images)))
             if not path.exists():
-                rows, skipped = _rows(classifier, images, indices, layers, descriptor, batch_size, strict)
-                write_arrays(path, rows, {"skipped": json.dumps(skipped)})
+                write_shard(path, classifier, images, indices, layers, descriptor, batch_size=batch_size, strict=strict)
             else:
-                _check_shard(path, indices, sum(layer.channels for layer in layers))
+                check_shard(path, indices, sum(layer.channels for layer in layers))
             if progress:
                 progress(indices.stop, len(images))
     features = tuple(Feature(layer.name, c) for layer in layers for c in range(layer.channels))
     return DescriptorTable(folder, features, shards)
-
-
-def _rows(classifier, images, indices, layers, descriptor, batch_size, strict):
-    """The rows of one shard and the pictures it skipped."""
-    rows = {
-        "descriptors": np.empty((len(indices), sum(layer.channels for layer in layers)), np.float32),
-        "predictions": np.empty(len(indices), np.int64),
-        "labels": np.empty(len(indices), np.int64),
-        "indices": np.empty(len(indices), np.int64),
-    }
-    done, skipped = 0, []
-    for batch in batches(images, indices, classifier.preprocess.prepare, batch_size, strict=strict):
-        skipped += batch.skipped
-        n = len(batch.indices)
-        if n:
-            found, scores = describe(classifier, layers, _full(batch, batch_size).to(classifier.device), descriptor)
-            values = (found[:n].cpu(), scores[:n].argmax(dim=1).cpu(), batch.labels, batch.indices)
-            for column, value in zip(rows.values(), values, strict=True):
-                column[done : done + n] = value
-            done += n
-    return {name: column[:done] for name, column in rows.items()}, skipped
-
-
-def _full(batch: Batch, size: int) -> Tensor:
-    """The inputs filled up to a whole batch, so that the same kernels run and a picture's row never depends on how
-    many others came with it."""
-    missing = size - len(batch.inputs)
-    return batch.inputs if missing == 0 else torch.cat([batch.inputs, batch.inputs[-1:].expand(missing, -1, -1, -1)])
-
-
-def _read_shard(path: Path, names: Sequence[str] | None = None) -> tuple[dict[str, np.ndarray], list[tuple[str, str]]]:
-    """The columns ``names`` of a shard, by default all, and the pictures it skipped."""
-    try:
-        with safe_open(path, "np") as file:
-            rows = {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
-            return rows, [(str(name), str(reason)) for name, reason in json.loads(file.metadata()["skipped"])]
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise RunError(f"{path} is damaged or missing ({error}): delete it and run the same command again") from None
-
-
-def _check_shard(path: Path, indices: range, features: int) -> None:
-    """Raises RunError where a shard from an earlier pass is not of these pictures and features."""
-    rows, skipped = _read_shard(path)
-    n = len(indices) - len(skipped)
-    columns = {"descriptors": (np.float32, (n, features))} | {
-        name: (np.int64, (n,)) for name in ("predictions", "labels", "indices")
-    }
-    if (
-        {name: (row.dtype, row.shape) for name, row in rows.items()} != columns
-        or not np.isfinite(rows["descriptors"]).all()
-        or not np.isin(rows["indices"], indices).all()
-        or rows["predictions"].min(initial=0) < 0
-    ):
-        raise RunError(f"{path} is damaged or of another table: delete it and run the same command again")

@@ -1,10 +1,10 @@
-"""Features led back to the pixels of many pictures, in as few backward passes as there can be.
+"""Features taken back to the pixels of many images, in as few backward passes as possible.
 
-One forward graph serves all of them. The pictures of a batch do not touch each other, so one backward pass takes one
-feature of every picture, from whichever layers; a second feature of the same picture needs another pass.
+One forward graph serves all of them. The images of a batch do not depend on each other, so one backward pass takes one
+feature of every image, from whichever layers; a second feature of the same image needs another pass.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,13 +14,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vebi.activations.layers import Feature
-from vebi.activations.recorder import Keep, Recorder
+from vebi.activations.recorder import ActivationRecorder, Keep
 from vebi.backprop import heatmaps
-from vebi.backprop.rules import check_rule, pull_back
+from vebi.backprop.rules import check_rule, rule_backward
 from vebi.data.loader import batches
 from vebi.data.sources import open_images
 from vebi.errors import UsageError
-from vebi.models.classifier import Classifier, evaluating
+from vebi.models.classifier import Classifier, eval_mode
 from vebi.progress import Progress
 
 
@@ -34,24 +34,49 @@ def feature_maps(
     batch_size: int = 32,
     progress: Progress | None = None,
 ) -> Float[np.ndarray, "n k h w"]:
-    """Raw heatmaps of the same features in all images (a folder, a list of paths or a data set), whatever the class.
+    """Computes the raw heatmaps of the same features in all images, whatever their classes.
 
-    Equal to the maps of single images and features. ``batch_size`` bounds the memory: a batch's activations are held
-    at once. Raises UsageError for features that the network does not have, ImageError for an image that cannot be
-    decoded.
+    Equal to the maps of single images and features.
+
+    Args:
+        classifier: The network.
+        images: A folder, an image file, a list of paths, or a sized, indexable data set of (image, label).
+        features: At least one.
+        rule: Backprop rule: ``"guided"``, ``"deconvnet"`` or ``"gradient"``.
+        stride_fix: Against the grid artefacts of strided operations: ``"centred"``, ``"nearest"`` or None.
+        batch_size: Images per forward pass. It bounds the memory: the activations of a batch are kept at once.
+        progress: Called with (images done, images).
+
+    Returns:
+        Images x features x h x w, float32, zero or above, at the network's input resolution.
+
+    Raises:
+        UsageError: An option that cannot be, no feature, or a channel that its layer does not have.
+        ModelError: A layer that did not run, or from which no gradient leads to the image.
+        InputError: There are no images.
+        ImageError: An image that cannot be decoded.
+
+    Reference:
+        Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3.2.
+
+    Example:
+        >>> features = [vebi.Feature("relu1", 2), vebi.Feature("relu", 0)]
+        >>> vebi.feature_maps(classifier, "images/red", features).shape
+        (24, 2, 32, 32)
     """
     check_rule(rule, stride_fix)
     collection = open_images(images, classifier.class_names)
-    found, done = [], 0
+    maps: list[np.ndarray] = []
+    done = 0
     for batch in batches(collection, range(len(collection)), classifier.preprocess.prepare, batch_size, strict=True):
-        found.append(lead_back(classifier, batch.inputs, features, rule=rule, stride_fix=stride_fix))
+        maps.append(batch_feature_maps(classifier, batch.inputs, features, rule=rule, stride_fix=stride_fix))
         done += len(batch.indices)
         if progress:
             progress(done, len(collection))
-    return np.concatenate(found)
+    return np.concatenate(maps)
 
 
-def lead_back(
+def batch_feature_maps(
     classifier: Classifier,
     inputs: Float[Tensor, "n c h w"],
     features: Sequence[Feature],
@@ -59,7 +84,21 @@ def lead_back(
     rule: str = "guided",
     stride_fix: str | None = "centred",
 ) -> Float[np.ndarray, "n k h w"]:
-    """The same of one prepared batch."""
+    """Computes the raw heatmaps of the same features in all images of one preprocessed batch.
+
+    Args:
+        classifier: The network.
+        inputs: n x c x h x w, as ``Preprocess.prepare`` makes them.
+        features: At least one.
+        rule: See ``feature_maps``.
+        stride_fix: See ``feature_maps``.
+
+    Returns:
+        Images x features x h x w, float32.
+
+    Raises:
+        UsageError: See ``feature_maps``.
+    """
     if not features:
         raise UsageError("no features are given: name at least one, as Feature('layer4', 3)")
     channels: dict[str, list[int]] = {}
@@ -72,8 +111,8 @@ def lead_back(
         return activation.detach().clone()
 
     with forward_graph(classifier, inputs, channels, keep) as (inputs, recorder, _):
-        maps = back_from(recorder, inputs, [list(features)] * len(inputs), rule=rule, stride_fix=stride_fix)
-    return np.stack([np.stack(of_one) for of_one in maps])
+        maps = backprop_features(recorder, inputs, [list(features)] * len(inputs), rule=rule, stride_fix=stride_fix)
+    return np.stack([np.stack(image_maps) for image_maps in maps])
 
 
 def _copy(_name: str, _kind: str, activation: Tensor) -> Tensor:
@@ -83,50 +122,92 @@ def _copy(_name: str, _kind: str, activation: Tensor) -> Tensor:
 
 @contextmanager
 def forward_graph(
-    classifier: Classifier, inputs: Float[Tensor, "n c h w"], layers: Iterable[str] = (), keep: Keep = _copy
-) -> Iterator[tuple[Float[Tensor, "n c h w"], Recorder, Float[Tensor, "n classes"]]]:
-    """One forward pass of prepared inputs with gradients on: the inputs as a leaf of the graph, a recorder of the
-    ``layers`` and the class scores."""
-    with evaluating(classifier.module), torch.inference_mode(False), torch.enable_grad():
+    classifier: Classifier, inputs: Float[Tensor, "n c h w"], layers: Iterable[str] = (), keep: Keep[Tensor] = _copy
+) -> Iterator[tuple[Float[Tensor, "n c h w"], ActivationRecorder[Tensor], Float[Tensor, "n classes"]]]:
+    """One forward pass with gradients on, in evaluation mode, whose graph backward passes can use.
+
+    Args:
+        classifier: The network.
+        inputs: Preprocessed images, n x c x h x w.
+        layers: Names of the layers to record.
+        keep: What to record of a layer, see ``ActivationRecorder``; by default a copy of its activations.
+
+    Yields:
+        The inputs as a leaf of the graph, the recorder and the class scores, n x classes.
+
+    Raises:
+        ModelError: A layer did not run, no gradient leads from it to the inputs, or the class scores cannot be used.
+    """
+    with eval_mode(classifier.model), torch.inference_mode(False), torch.enable_grad():
         inputs = leaf(classifier, inputs)
-        with Recorder(classifier.module, layers, keep) as recorder:
-            scores = classifier.scores(inputs.clone())  # a network may change its input in place
+        with ActivationRecorder(classifier.model, layers, keep) as recorder:
+            scores = classifier.logits(inputs.clone())  # a network may change its input in place
         yield inputs, recorder, scores
 
 
 def leaf(classifier: Classifier, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """A copy of prepared inputs for a forward graph, where the classifier is. On a processor with channels last, in
-    which order its convolutions and their backward passes run up to twice as fast."""
+    """Copies preprocessed inputs to where the classifier is, as the leaf of a graph.
+
+    On a CPU with channels last: convolutions and their backward passes run up to twice as fast in this order.
+
+    Args:
+        classifier: The network.
+        inputs: n x c x h x w.
+
+    Returns:
+        The copy, which requires a gradient.
+    """
     last = torch.channels_last if classifier.device.type == "cpu" else torch.contiguous_format
     return inputs.detach().clone(memory_format=last).to(classifier.device).requires_grad_()
 
 
-def back_from(
-    recorder: Recorder,
+def backprop_features(
+    recorder: ActivationRecorder[Tensor],
     inputs: Float[Tensor, "n c h w"],
-    wanted: Sequence[Sequence[Feature]],
+    features: Sequence[Sequence[Feature]],
     *,
     rule: str,
     stride_fix: str | None,
 ) -> list[list[Float[np.ndarray, "h w"]]]:
-    """For every picture of a recorded batch the maps of the features wanted of it.
+    """Takes the features of each image of a recorded batch back to the pixels.
 
-    Each picture's features are taken from the deepest to the shallowest, so that later passes go through ever fewer
-    layers.
+    Each starts from its own activation map, with zeros in all other channels.
+
+    Args:
+        recorder: Of the forward pass, with the activations of all layers that are named.
+        inputs: The leaf of the graph, n x c x h x w.
+        features: For each image the features to take back; they may differ.
+        rule: Backprop rule.
+        stride_fix: Stride fix or None.
+
+    Returns:
+        For each image a raw heatmap of each of its features, h x w, float32.
+
+    Raises:
+        UsageError: A rule or stride fix that does not exist.
+        ModelError: No gradient leads from a feature to the inputs.
     """
-    depth = {name: k for k, name in enumerate(recorder.kept)}
-    orders = [sorted(range(len(some)), key=lambda i: -depth[some[i].layer]) for some in wanted]
-    maps: list[list] = [[None] * len(some) for some in wanted]
-    for k in range(max(map(len, wanted), default=0)):
+    maps: dict[tuple[int, int], np.ndarray] = {}
+    for backward_pass in _backward_passes(features, {name: k for k, name in enumerate(recorder.records)}):
         seeds: dict[str, Tensor] = {}
-        taking = [n for n, order in enumerate(orders) if k < len(order)]
-        for n in taking:
-            layer, channel = (feature := wanted[n][orders[n][k]]).layer, feature.channel
-            activation = recorder.kept[layer]
-            seeds.setdefault(layer, torch.zeros_like(activation))[n, channel] = activation[n, channel]
-        starts = [recorder.edges[layer] for layer in seeds]
-        gradient = pull_back(starts, list(seeds.values()), inputs, rule=rule, stride_fix=stride_fix)
-        found = heatmaps.from_gradient(gradient).cpu().numpy()
-        for n in taking:
-            maps[n][orders[n][k]] = found[n]
-    return maps
+        for n, i in backward_pass:
+            layer, channel = features[n][i].layer, features[n][i].channel
+            activation = recorder.records[layer]
+            if layer not in seeds:
+                seeds[layer] = torch.zeros_like(activation)
+            seeds[layer][n, channel] = activation[n, channel]
+        starts = [recorder.gradient_edges[layer] for layer in seeds]
+        gradient = rule_backward(starts, list(seeds.values()), inputs, rule=rule, stride_fix=stride_fix)
+        norms = heatmaps.positive_norm(gradient).cpu().numpy()
+        maps |= {(n, i): norms[n] for n, i in backward_pass}
+    return [[maps[n, i] for i in range(len(row))] for n, row in enumerate(features)]
+
+
+def _backward_passes(features: Sequence[Sequence[Feature]], depth: Mapping[str, int]) -> list[list[tuple[int, int]]]:
+    """For each pass the images and the indices of the feature that each of them takes in it.
+
+    The features of an image are taken from the deepest to the shallowest: later passes go through ever fewer layers.
+    """
+    orders = [sorted(range(len(row)), key=[-depth[feature.layer] for feature in row].__getitem__) for row in features]
+    count = max(map(len, orders), default=0)
+    return [[(n, order[k]) for n, order in enumerate(orders) if k < len(order)] for k in range(count)]

@@ -1,6 +1,7 @@
-"""From gradients to heatmaps, and from heatmaps to pictures. Pure functions.
+"""From gradients to heatmaps, and from heatmaps to what can be looked at. Pure functions.
 
-Heatmaps stay raw (comparable between images) until somebody looks at them: ``rescale`` belongs to the edge.
+Heatmaps stay raw (comparable between images) until they are shown: ``rescale`` and ``clip_for_display`` belong to the
+edge.
 """
 
 import numpy as np
@@ -10,34 +11,74 @@ from torch import Tensor
 from vebi.errors import UsageError
 
 
-def from_gradient(gradient: Float[Tensor, "n colours h w"]) -> Float[Tensor, "n h w"]:
-    """sqrt(sum over colours of max(g, 0)^2): the positive part of an input gradient as one raw map per image.
+def positive_norm(gradient: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n h w"]:
+    """The positive part of an input gradient as one raw map per image: sqrt(sum over channels of max(g, 0)^2).
 
-    Source: the released inference code of Oramas et al., ICLR 2019.
+    Args:
+        gradient: With respect to the inputs, n x channels x h x w.
+
+    Returns:
+        n x h x w, zero or above.
+
+    Reference:
+        The released inference code of Oramas, Wang and Tuytelaars, ICLR 2019.
     """
     return gradient.clamp(min=0).square().sum(dim=1).sqrt()
 
 
-def added(values: Float[Tensor, "n colours h w"]) -> Float[Tensor, "n h w"]:
-    """The sum over colours: for signed values that add up to a score."""
+def channel_sum(values: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n h w"]:
+    """The sum over channels: for signed values that add up to a score.
+
+    Args:
+        values: n x channels x h x w.
+
+    Returns:
+        n x h x w.
+    """
     return values.sum(dim=1)
 
 
-def strongest(values: Float[Tensor, "n colours h w"]) -> Float[Tensor, "n h w"]:
-    """The largest absolute value over colours (Simonyan, Vedaldi and Zisserman 2014, section 3.1)."""
+def channel_absmax(values: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n h w"]:
+    """The largest absolute value over channels.
+
+    Args:
+        values: n x channels x h x w.
+
+    Returns:
+        n x h x w, zero or above.
+
+    Reference:
+        Simonyan, Vedaldi and Zisserman, "Deep Inside Convolutional Networks", 2014, section 3.1.
+    """
     return values.abs().amax(dim=1)
 
 
 def rescale(maps: Float[np.ndarray, "*n h w"]) -> Float[np.ndarray, "*n h w"]:
-    """Min-max every map to [0, 1]. A map that is zero everywhere stays zero; a constant map becomes zero too."""
+    """Min-max scales every map to [0, 1].
+
+    Args:
+        maps: One map or several, ... x h x w.
+
+    Returns:
+        The same shape and type; a map that is the same everywhere becomes zero.
+    """
     low = maps.min(axis=(-2, -1), keepdims=True)
     span = maps.max(axis=(-2, -1), keepdims=True) - low
     return np.where(span > 0, (maps - low) / np.where(span > 0, span, 1), 0).astype(maps.dtype)
 
 
-def for_display(maps: Float[np.ndarray, "*n h w"], share: float = 0.01) -> Float[np.ndarray, "*n h w"]:
-    """Every map scaled to [0, 1] for looking at: the highest ``share`` of its pixels is 1, so that a single one does
-    not leave all others dark."""
+def clip_for_display(maps: Float[np.ndarray, "*n h w"], share: float = 0.01) -> Float[np.ndarray, "*n h w"]:
+    """Scales every map to [0, 1] for looking at: its highest pixels become 1.
+
+    Without that a single pixel could leave all others dark.
+
+    Args:
+        maps: One map or several, ... x h x w.
+        share: How many of the pixels become 1, in [0, 1].
+
+    Returns:
+        The same shape and type.
+    """
     low = maps.min(axis=(-2, -1), keepdims=True)
     high = np.quantile(maps, 1 - share, axis=(-2, -1), keepdims=True)
     return rescale(np.where(high > low, np.minimum(maps, high), maps).astype(maps.dtype))
@@ -46,14 +87,27 @@ def for_display(maps: Float[np.ndarray, "*n h w"], share: float = 0.01) -> Float
 def combine(
     maps: Float[np.ndarray, "k h w"], contributions: Float[np.ndarray, " k"], reduction: str = "max"
 ) -> Float[np.ndarray, "h w"]:
-    """One map in [0, 1] of the k >= 1 maps that explain an image, each min-max scaled first.
+    """Combines the maps that explain an image, each min-max scaled first.
 
-    ``max``: elementwise maximum (the released code of Oramas et al., ICLR 2019). ``mean``: mean weighted by the
-    contributions. Raises UsageError for any other reduction.
+    Args:
+        maps: k x h x w, at least one.
+        contributions: Of the features, above 0.
+        reduction: ``"max"``, elementwise maximum, or ``"mean"``, mean weighted by the contributions.
+
+    Returns:
+        One map in [0, 1], h x w.
+
+    Raises:
+        UsageError: Another reduction.
+
+    Reference:
+        The released code of Oramas, Wang and Tuytelaars, ICLR 2019, for the maximum.
     """
     scaled = rescale(maps)
     if reduction == "max":
-        return scaled.max(axis=0)
+        highest: np.ndarray = scaled.max(axis=0)
+        return highest
     if reduction == "mean":
-        return np.average(scaled, axis=0, weights=contributions).astype(maps.dtype)
+        mean: np.ndarray = np.average(scaled, axis=0, weights=contributions)
+        return mean.astype(maps.dtype)
     raise UsageError(f"the reduction is {reduction!r}: choose max or mean")

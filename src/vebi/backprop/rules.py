@@ -1,41 +1,42 @@
-"""The backward rules: how the activation of a feature is led back to the pixels.
+"""Backprop rules: what an activation function passes on of a gradient on its way back to the pixels.
 
-A rule acts on the backward pass, in a ``TorchDispatchMode`` around ``torch.autograd.grad``: there every ReLU is the
-same operator, be it a module, functional, in-place, reused or traced, and so is every convolution. One forward graph
-serves every rule and every feature.
+A rule acts on the backward pass, where every ReLU is the same operator, be it a module, functional, in place, reused or
+traced, and so is every convolution (see ``vebi.backprop.dispatch``). One forward graph serves every rule and every
+feature.
 
-Rules for activation functions y(x) (g the incoming gradient):
+For an activation function y(x), with g the gradient that comes in from its output:
 
 - ``gradient``: y'(x) g
 - ``deconvnet``: g where g > 0 (Zeiler and Fergus 2014)
 - ``guided``: y'(x) g where x > 0 and g > 0 (Springenberg et al. 2015)
 
-Stride fixes, for convolutions, average pooling and slices with a step s, so that no position of the input is visited
-more often than its neighbours (the grid artefact of strided convolutions):
-
-- ``centred``: every gradient is held for a block of s x s positions, the pass goes on with stride 1, and the result is
-  cropped from offset p + (s - 1) // 2 of the padded input plane. Exact for every size; not shifted.
-- ``nearest``: the gradient is enlarged by nearest neighbour to the size that the operation would have with stride 1,
-  H + 2p - d(k - 1), and the pass goes on with stride 1 (the released code of Oramas et al., ICLR 2019, for any layer).
-- None: the transposed convolution with stride s, as everywhere else.
+The same pass applies the stride fix to operations with a stride (see ``vebi.backprop.stride_fix``). All other operators
+run as they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.graph import GradientEdge
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.autograd.graph import GradientEdge, Node
 
-from vebi.backprop.stride_fix import STRIDE_FIXES, _average_pool, _convolution, _slice
+from vebi.backprop.dispatch import BackwardMode, Operator
+from vebi.backprop.stride_fix import (
+    STRIDE_FIXES,
+    average_pool_backward,
+    convolution_backward,
+    slice_backward,
+)
 from vebi.errors import ModelError, UsageError
 
 RULES = ("gradient", "deconvnet", "guided")
 
 aten = torch.ops.aten
-#: Backward operators of activation functions -> place of the argument that is positive where the input is.
-ACTIVATION_BACKWARD = {
+#: Backward operator of an activation function -> index of its argument that is positive where the input is.
+ACTIVATION_BACKWARD: dict[object, int] = {
     aten.threshold_backward: 1,
     aten.hardtanh_backward: 1,
     aten.leaky_relu_backward: 1,
@@ -47,9 +48,15 @@ ACTIVATION_BACKWARD = {
     aten.tanh_backward: 1,
     aten.elu_backward: 5,
 }
+#: Backward operator of an operation with a stride -> its stride-fixed form, which gives None where nothing changes.
+_STRIDED_BACKWARD: dict[object, Callable[..., object]] = {
+    aten.convolution_backward: convolution_backward,
+    aten.avg_pool2d_backward: average_pool_backward,
+    aten.slice_backward: slice_backward,
+}
 
 
-def pull_back(
+def rule_backward(
     starts: Sequence[GradientEdge],
     seeds: Sequence[Float[Tensor, "n ..."]],
     inputs: Float[Tensor, "n c h w"],
@@ -57,80 +64,101 @@ def pull_back(
     rule: str = "guided",
     stride_fix: str | None = "centred",
 ) -> Float[Tensor, "n c h w"]:
-    """The seeds led back from where they start in the graph to the inputs, under a rule; the graph is kept.
+    """Backpropagates seeds to the inputs under a rule; the graph is kept.
 
-    ``starts`` and ``seeds`` go in pairs, a seed as large as the activation it starts from. Raises UsageError for a rule
-    or stride fix that does not exist, ModelError where no gradient leads from the starts to the inputs, or where it
-    leads through formulas of TorchScript's own.
+    Args:
+        starts: Edges of the graph at which the backward pass starts.
+        seeds: For each start the gradient that goes in there, as large as the activation.
+        inputs: The leaf of the graph that the gradient is taken with respect to.
+        rule: ``"gradient"``, ``"deconvnet"`` or ``"guided"``.
+        stride_fix: ``"centred"``, ``"nearest"`` or None.
+
+    Returns:
+        The gradient of the inputs, n x c x h x w, summed over the starts.
+
+    Raises:
+        UsageError: A rule or stride fix that does not exist.
+        ModelError: No gradient leads from the starts to the inputs, or it leads through backward formulas of
+            TorchScript's own.
     """
     check_rule(rule, stride_fix)
     _check_graph(starts)
-    with _Rules(rule, stride_fix):
+    with BackwardMode(_RuleReplacement(rule, stride_fix)):
         (gradient,) = torch.autograd.grad(starts, inputs, seeds, retain_graph=True, allow_unused=True)
     if gradient is None:
-        raise ModelError("no gradient leads from the chosen layers to the picture: tap layers that depend on it")
+        raise ModelError("no gradient leads from the chosen layers to the image: choose layers that depend on it")
     return gradient
 
 
 def check_rule(rule: str, stride_fix: str | None) -> None:
-    """Raises UsageError for a rule or stride fix that does not exist."""
+    """Refuses a rule or a stride fix that does not exist.
+
+    Args:
+        rule: One of ``RULES``, or not.
+        stride_fix: One of ``STRIDE_FIXES``, or not.
+
+    Raises:
+        UsageError: It is not.
+    """
     if rule not in RULES:
-        raise UsageError(f"the backward rule is {rule!r}: choose one of {', '.join(RULES)}")
+        raise UsageError(f"the backprop rule is {rule!r}: choose one of {', '.join(RULES)}")
     if stride_fix not in STRIDE_FIXES:
         raise UsageError(f"the stride fix is {stride_fix!r}: choose one of centred, nearest or None")
 
 
+def pass_through(packet: object, gradient: Tensor) -> Tensor | tuple[Tensor, None]:
+    """The result of an activation function's backward operator that hands a gradient on as it is.
+
+    Args:
+        packet: The operator, a key of ``ACTIVATION_BACKWARD``.
+        gradient: What goes to the function's input.
+
+    Returns:
+        The gradient, with None for the slope where the operator returns a gradient of that, too.
+    """
+    return (gradient, None) if packet is aten._prelu_kernel_backward else gradient
+
+
 def _check_graph(starts: Sequence[GradientEdge]) -> None:
     """Raises ModelError where TorchScript has compiled a part of the backward pass: there a ReLU is a product."""
-    waiting, seen = [start.node for start in starts], set()
-    while waiting:
-        node = waiting.pop()
-        if node in seen:
+    pending: list[Node] = [start.node for start in starts]
+    visited: set[Node] = set()
+    while pending:
+        node = pending.pop()
+        if node in visited:
             continue
-        seen.add(node)
+        visited.add(node)
         if "DifferentiableGraph" in node.name():
             raise ModelError(
                 "TorchScript has compiled the network with backward formulas of its own, which no rule can tell apart: "
                 "give the module that was traced, not its trace"
             )
-        waiting += [before for before, _ in node.next_functions if before is not None]
+        pending += [following for following, _ in node.next_functions if following is not None]
 
 
-def passing(packet, gradient: Tensor) -> Tensor | tuple[Tensor, None]:
-    """What the backward operator ``packet`` of an activation function returns to pass ``gradient`` on to its input."""
-    return (gradient, None) if packet is aten._prelu_kernel_backward else gradient
+@dataclass(frozen=True)
+class _RuleReplacement:
+    """Replaces the backward operators that a rule or a stride fix changes, and runs all others."""
 
+    rule: str
+    stride_fix: str | None
 
-class _Rules(TorchDispatchMode):
-    """Replaces the backward operators that a rule changes, and leaves all others alone."""
-
-    def __init__(self, rule: str, stride_fix: str | None):
-        super().__init__()
-        self.rule = rule
-        self.stride_fix = stride_fix
-
-    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
+    def __call__(self, operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:
         packet = operator.overloadpacket
         if packet in ACTIVATION_BACKWARD and self.rule != "gradient":
-            if self.rule == "deconvnet":
-                return passing(packet, args[0].clamp(min=0))
-            if packet is aten.threshold_backward and args[2] >= 0:
-                return operator(*args).clamp_(min=0)  # the largest maps are here: one pass over them, and one in place
-            open_ = (args[0] > 0) & (args[ACTIVATION_BACKWARD[packet]] > 0)
-            return operator(torch.where(open_, args[0], 0), *args[1:], **kwargs)
-        if self.stride_fix is not None:
-            if packet is aten.convolution_backward:
-                fixed = _convolution(self.stride_fix, *args)
-            elif packet is aten.avg_pool2d_backward:
-                fixed = _average_pool(self.stride_fix, *args)
-            elif packet is aten.slice_backward:
-                fixed = _slice(self.stride_fix, *args)
-            else:
-                fixed = None
+            return self._activation_backward(operator, args, kwargs)
+        if packet in _STRIDED_BACKWARD and self.stride_fix is not None:
+            fixed = _STRIDED_BACKWARD[packet](self.stride_fix, *args)
             if fixed is not None:
                 return fixed
         return operator(*args, **kwargs)
 
-
-# --- the stride fix: each function returns None where there is nothing to fix --------------------------------------
+    def _activation_backward(self, operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:
+        """The rules ``deconvnet`` and ``guided``; the first argument is the gradient that comes in."""
+        packet = operator.overloadpacket
+        if self.rule == "deconvnet":
+            return pass_through(packet, args[0].clamp(min=0))
+        if packet is aten.threshold_backward and args[2] >= 0:
+            return operator(*args).clamp_(min=0)  # the largest maps are here: one pass over them, and one in place
+        positive = (args[0] > 0) & (args[ACTIVATION_BACKWARD[packet]] > 0)
+        return operator(torch.where(positive, args[0], 0), *args[1:], **kwargs)

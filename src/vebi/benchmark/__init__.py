@@ -1,1 +1,15 @@
-"""Methods x pictures with ground truth x metrics -> a table, with the evidence that it can be trusted."""
+"""Methods x images with masks x metrics -> tables: the experiment of the paper, or a model of one's own."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "custom": ["benchmark_model"],
+        "methods": ["Method", "all_methods", "user_method"],
+        "plan": ["Plan"],
+        "results": ["BenchmarkResult"],
+        "statistics": ["fold_means", "holm", "paired_p", "ratio_interval"],
+        "table1": ["run_table1"],
+    },
+)

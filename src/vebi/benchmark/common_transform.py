@@ -1,4 +1,4 @@
-"""One transform for the maps of every method."""
+"""One transform for the heatmaps of every method."""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,25 +7,35 @@ from vebi.backprop.heatmaps import rescale
 
 
 def common_transform(maps: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n h w"]:
-    """Every map made a soft region, in [0, 1], by one recipe that knows nothing of its method.
+    """Turns every map into a soft region by one recipe that does not depend on the method.
 
-    A Gaussian blur of 1/56 of the longer side (2 pixels at 112), min-max to [0, 1], and a logistic curve of width 0.05
-    around Otsu's threshold (Otsu 1979, 256 bins), min-max again. A map that is the same everywhere becomes zero.
+    A Gaussian blur of 1/56 of the longer side (2 pixels at 112), min-max scaling, a logistic curve of width 0.05 around
+    Otsu's threshold (256 bins), and min-max scaling again.
+
+    Args:
+        maps: Heatmaps of any range.
+
+    Returns:
+        Maps in [0, 1] of the same type; a map that is constant becomes zero.
+
+    Reference:
+        Otsu, "A Threshold Selection Method from Gray-Level Histograms", IEEE Transactions on Systems, Man, and
+        Cybernetics 9(1), 1979.
     """
     from scipy.ndimage import gaussian_filter
 
     sigma = max(maps.shape[1:]) / 56
     blurred = rescale(gaussian_filter(maps.astype(np.float64), (0, sigma, sigma)))
-    middle = np.array([_otsu(one) for one in blurred]).reshape(-1, 1, 1)
-    return rescale(1 / (1 + np.exp((middle - blurred) / 0.05))).astype(maps.dtype)
+    thresholds = np.array([_otsu_threshold(values) for values in blurred]).reshape(-1, 1, 1)
+    return rescale(1 / (1 + np.exp((thresholds - blurred) / 0.05))).astype(maps.dtype)
 
 
-def _otsu(one: Float[np.ndarray, "h w"]) -> float:
-    """The threshold in [0, 1] that leaves the least variance on its two sides."""
-    counts, edges = np.histogram(one, bins=256, range=(0, 1))
+def _otsu_threshold(values: Float[np.ndarray, "h w"]) -> float:
+    """The threshold in [0, 1] with the largest variance between its two sides."""
+    counts, edges = np.histogram(values, bins=256, range=(0, 1))
     centres = (edges[:-1] + edges[1:]) / 2
     below, weighted = counts.cumsum()[:-1], (counts * centres).cumsum()
-    above = one.size - below
+    above = values.size - below
     filled = (below > 0) & (above > 0)
     gap = weighted[:-1] / np.maximum(below, 1) - (weighted[-1] - weighted[:-1]) / np.maximum(above, 1)
     between = np.where(filled, below * above * gap**2, 0)

@@ -1,91 +1,128 @@
-"""The same contest on a user's model and pictures with masks."""
+"""The benchmark on a user's model and images with masks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from vebi.benchmark.examples import find_examples
-from vebi.benchmark.ground_truth import find_truth
+from vebi.benchmark.ground_truth import find_ground_truth
 from vebi.benchmark.methods import Method, all_methods
-from vebi.benchmark.results import Part, write_result
-from vebi.benchmark.runner import hold
+from vebi.benchmark.results import DatasetResult, make_note, make_result, write_result
+from vebi.benchmark.runner import FoldScores, score_methods
+from vebi.data.collections import ImageCollection
 from vebi.data.loader import check_batch_size
 from vebi.data.sources import open_images
 from vebi.datasets.masks import find_masks
 from vebi.errors import InputError, UsageError
-from vebi.interpretation.fit import interpret, named
+from vebi.interpretation.fit import interpret, open_labelled
+from vebi.interpretation.result import Interpretation
 from vebi.methods.cam import find_layer
 from vebi.models.classifier import Classifier
-from vebi.progress import StageProgress, of_stage
+from vebi.progress import StageProgress, stage
+from vebi.reports.benchmark_result import BenchmarkResult, DatasetNote, NetworkNote
 
 NAME = "table"
 
 
-def contest(
+def benchmark_model(
     classifier: Classifier,
-    data: str | Path,
+    images: str | Path,
     out: Path,
     *,
     masks: str | Path | None = None,
-    learnt: str | Path | None = None,
+    fit_images: str | Path | None = None,
     layers: Sequence[str] | None = None,
     mu: float = 10.0,
     per_class: int = 50,
     mosaics: int = 50,
     seed: int = 0,
-    own: Sequence[str | Method] = (),
+    methods: Sequence[str | Method] = (),
     cam_layer: str | None = None,
     batch_size: int = 32,
     progress: StageProgress | None = None,
-) -> dict[str, Any]:
-    """Fits the model on ``learnt`` (by default ``data``) and holds every method's maps of ``data`` against the masks.
+) -> BenchmarkResult:
+    """Interprets a model and scores the heatmaps of every method against masks.
 
-    ``masks``: a folder of masks with the names of the pictures; flowers of `vebi flowers` have their own. ``layers``
-    and ``mu``: those of ``interpret``. Up to ``per_class`` pictures of each class are scored. ``own``: methods of the
-    user's, see ``all_methods``. ``cam_layer``: see ``find_layer``. What is in ``out`` already is used again. Returns
-    the contents of its ``table.json``. Raises InputError for pictures without masks, UsageError for options that cannot
-    be.
+    Writes ``table.json``, ``table.md`` and ``report.html``, and beside them the run and the scores of each method;
+    what the folder holds already is used again.
+
+    Args:
+        classifier: The model.
+        images: The images to score, a folder with one folder per class.
+        out: The output folder.
+        masks: A folder of masks with the names of the images, in which everything but black is the object; images of
+            ``vebi flowers`` have masks of their own.
+        fit_images: The images of the fit; by default those that are scored.
+        layers: The layers of the descriptor, see ``vebi.interpret``.
+        mu: Bound on the l1 norm of the weights of each class, see ``vebi.interpret``.
+        per_class: Scored images per class, at most.
+        mosaics: Mosaics for grid pointing, 0 for none.
+        seed: Seed of the mosaics.
+        methods: Methods of yours beside the built-in ones, see ``all_methods``.
+        cam_layer: Layer of the class activation maps; by default the last one with maps.
+        batch_size: Images per pass.
+        progress: Called with (stage, done, total).
+
+    Returns:
+        The tables, as ``table.json`` holds them.
+
+    Raises:
+        InputError: The images have no masks.
+        UsageError: An option that cannot be.
+        ModelError: A method of yours fails.
+
+    Example:
+        >>> import pathlib
+        >>> result = vebi.benchmark.benchmark_model(
+        ...     classifier, "images", pathlib.Path("bench"), masks="images", mu=1.5, per_class=1, mosaics=0
+        ... )
+        >>> result.rows[0].method, result.rows[0].metrics["relevance_mass"]  # the masks are white: all is object
+        ('vebi', 100.0)
     """
+    _check_options(per_class, mosaics, batch_size)
+    participants = all_methods(methods, cam_layer)
+    if cam_layer is not None:
+        find_layer(classifier, cam_layer)  # raises before the fit
+    fit_source = images if fit_images is None else fit_images
+    classifier, fitted = open_labelled(classifier, fit_source)
+    scored = open_images(images, classifier.class_names)
+    mask_of = find_masks(scored, None if masks is None else Path(masks))
+    if mask_of is None:
+        raise InputError(f"{images} has no masks beside its images: give a folder of masks with the same names")
+    interpretation = interpret(
+        classifier, fit_source, layers=layers, mu=mu, out=out / "run", batch_size=batch_size, progress=progress
+    )
+    model = interpretation.require_classifier()
+    truth = find_ground_truth(
+        model, scored, mask_of, per_class, batch_size=batch_size, progress=stage(progress, "images")
+    )
+    options = {"mosaics": mosaics, "seed": seed, "batch_size": batch_size}
+    scores = score_methods(interpretation, truth, participants, out / "scores", **options, progress=progress)
+    note = replace(_make_note(scores, interpretation, scored, fitted), truth_sha256=truth.fingerprint())
+    examples = find_examples(interpretation, truth, scores.participants(participants))
+    dataset = Path(images).resolve().name
+    plan = {"scored": per_class, "mosaics": mosaics, "mu": mu, "seed": seed, "cam_layer": cam_layer, "folds": 1}
+    result = make_result({dataset: DatasetResult([scores], examples, [], note)}, participants, plan)
+    write_result(result, {dataset: examples}, out, NAME)
+    return result
+
+
+def _check_options(per_class: int, mosaics: int, batch_size: int) -> None:
     check_batch_size(batch_size)
     if per_class < 1 or mosaics < 0:
         raise UsageError(
-            f"per_class is {per_class} and mosaics {mosaics}: score at least one picture of a class and 0 or more "
-            f"mosaics"
+            f"per_class is {per_class} and mosaics {mosaics}: score at least one image per class and 0 or more mosaics"
         )
-    methods = all_methods(own, cam_layer)
-    if cam_layer is not None:
-        find_layer(classifier, cam_layer)  # what cannot be is told before the fit
-    source = data if learnt is None else learnt
-    if classifier.class_names is None:
-        classifier = named(classifier, open_images(source))
-    images, fitted = open_images(data, classifier.class_names), open_images(source, classifier.class_names)
-    truth_of = find_masks(images, None if masks is None else Path(masks))
-    if truth_of is None:
-        raise InputError(f"{data} has no masks beside its pictures: give a folder of masks with the same names")
-    found = interpret(
-        classifier, source, layers=layers, mu=mu, out=out / "run", batch_size=batch_size, progress=progress
+
+
+def _make_note(
+    scores: FoldScores, interpretation: Interpretation, images: ImageCollection, fitted: ImageCollection
+) -> DatasetNote:
+    settings, sha256 = interpretation.settings, images.fingerprint()
+    return replace(
+        make_note([scores], sha256, [NetworkNote(scores.correct, settings.model.sha256)]),
+        fitted_on_scored_images=fitted.fingerprint() == sha256,
+        fit_sha256=settings.data.sha256,
+        preprocess=settings.preprocess.to_dict(),
+        layers=settings.layers,
     )
-    truth = find_truth(
-        found.require_classifier(),
-        images,
-        truth_of,
-        per_class,
-        batch_size=batch_size,
-        progress=of_stage(progress, "pictures"),
-    )
-    held = hold(
-        found, truth, methods, out / "scores", mosaics=mosaics, seed=seed, batch_size=batch_size, progress=progress
-    )
-    settings = found.provenance["settings"]
-    note = {
-        "data_sha256": images.fingerprint(),
-        "fit_sha256": settings["data"]["sha256"],
-        "truth_sha256": truth.fingerprint(),
-        "networks": [{"accuracy": held.right, "model": settings["model"]["sha256"]}],
-        "fitted_on_the_same_pictures": fitted.fingerprint() == images.fingerprint(),
-        "preprocess": settings["preprocess"],
-        "layers": settings["layers"],
-    }
-    part = Part([held], find_examples(found, truth, held.of(methods)), [], note)
-    plan = {"scored": per_class, "mosaics": mosaics, "mu": mu, "seed": seed, "cam_layer": cam_layer, "folds": 1}
-    return write_result(out, NAME, {Path(data).resolve().name: part}, methods, {"plan": plan})

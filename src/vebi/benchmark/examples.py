@@ -1,37 +1,42 @@
-"""Pictures with the maps of every method, to look at."""
+"""Example images with the heatmaps of every method, for the page."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from vebi.benchmark.ground_truth import Truth
+from vebi.benchmark.ground_truth import GroundTruth
 from vebi.benchmark.methods import Method
-from vebi.benchmark.runner import bind, named
+from vebi.benchmark.runner import bind_methods, errors_of
 from vebi.benchmark.scoring import positive_maps
-from vebi.data.collections import evenly
+from vebi.data.collections import evenly_spaced
 from vebi.interpretation.result import Interpretation
-from vebi.reports.benchmark_page import Examples
+from vebi.reports.benchmark_examples import Examples
 
-SHOWN = 6
+#: Example images at most, one per class.
+N_EXAMPLES = 6
 
 
-def find_examples(interpretation: Interpretation, truth: Truth, methods: Sequence[Method]) -> Examples:
-    """Of up to six classes, spread evenly, the picture in the middle of the class's scored ones."""
-    chosen = [
-        int(members[len(members) // 2])
-        for c in evenly(np.unique(truth.targets).tolist(), SHOWN)
-        for members in [np.flatnonzero(truth.targets == c)]
-    ]
-    inputs, targets = truth.inputs(chosen), torch.from_numpy(truth.targets[chosen]).to(truth.classifier.device)
+def find_examples(interpretation: Interpretation, truth: GroundTruth, methods: Sequence[Method]) -> Examples:
+    """The middle one of the scored images of up to six classes, which are spread evenly over all classes.
+
+    Args:
+        interpretation: What the model has learned, bound to the model.
+        truth: The scored images.
+        methods: The methods that draw heatmaps.
+    """
+    rows = []
+    for c in evenly_spaced(np.unique(truth.targets).tolist(), N_EXAMPLES):
+        members = np.flatnonzero(truth.targets == c)
+        rows.append(int(members[len(members) // 2]))
+    inputs, targets = truth.inputs(rows), torch.from_numpy(truth.targets[rows]).to(truth.classifier.device)
     maps = {}
-    for method, explainer in bind(interpretation, methods).items():
-        with named(method):
+    for method, explainer in bind_methods(interpretation, methods).items():
+        with errors_of(method):
             maps[method.name] = positive_maps(explainer, inputs.clone(), targets).numpy()
-    picture = truth.classifier.preprocess.picture
     return Examples(
-        np.stack([picture(x) for x in inputs]),
-        truth.masks[chosen].numpy(),
-        tuple(interpretation.classes[c] for c in truth.targets[chosen]),
-        maps,
+        images=np.stack([truth.classifier.preprocess.to_rgb_uint8(x) for x in inputs]),
+        masks=truth.masks[rows].numpy(),
+        classes=tuple(interpretation.class_names[c] for c in truth.targets[rows]),
+        maps=maps,
     )

@@ -1,4 +1,4 @@
-"""The pictures that are scored: which class each belongs to, and the pixels that make it."""
+"""The images that are scored: their target classes and the pixels that make these."""
 
 import hashlib
 import warnings
@@ -10,24 +10,31 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vebi.data.collections import UNKNOWN, Images, Subset, evenly
-from vebi.data.loader import batches, report_skipped
-from vebi.datasets.masks import Mask, cut_mask
+from vebi.data.collections import UNLABELLED, ImageCollection, ImageFiles, Subset, evenly_spaced
+from vebi.data.loader import Batch, batches, report_skipped
+from vebi.datasets.masks import Mask, crop_mask
 from vebi.errors import InputError, UsageError, VebiWarning
-from vebi.models.classifier import Classifier, evaluating
+from vebi.models.classifier import Classifier, eval_mode
 from vebi.progress import Progress
 
 
-@dataclass(frozen=True)
-class Truth:
-    """Pictures with masks: ``targets`` are the classes asked for, the true ones where they are known, else the
-    predicted ones; ``right`` says which are predicted as asked for; ``masks`` n x h x w at the network's resolution,
-    all held in memory. ``labelled``: whether any true class is known."""
+@dataclass(frozen=True, eq=False)
+class GroundTruth:
+    """Images with masks, all masks in memory.
+
+    Attributes:
+        classifier: The model that is asked.
+        images: The scored images.
+        targets: The class that each image is asked for: the true one where it is known, otherwise the predicted one.
+        correct: Whether the target is the predicted class.
+        masks: The pixels that make the class, at the resolution of the network's input.
+        labelled: Whether any true class is known.
+    """
 
     classifier: Classifier = field(repr=False)
-    pictures: Images = field(repr=False)
+    images: ImageCollection = field(repr=False)
     targets: Int[np.ndarray, " n"] = field(repr=False)
-    right: Bool[np.ndarray, " n"] = field(repr=False)
+    correct: Bool[np.ndarray, " n"] = field(repr=False)
     masks: Bool[Tensor, "n h w"] = field(repr=False)
     labelled: bool = True
 
@@ -35,98 +42,153 @@ class Truth:
         return len(self.targets)
 
     def batches(self, batch_size: int) -> Iterator[tuple[slice, Float[Tensor, "b c h w"], Int[Tensor, " b"]]]:
-        """Where a batch is among the pictures, its inputs and its targets on the model's device."""
-        place, device = 0, self.classifier.device
+        """The images in batches.
+
+        Args:
+            batch_size: Images per batch.
+
+        Yields:
+            The positions of a batch among the images, its inputs and its targets on the model's device.
+        """
+        start, device = 0, self.classifier.device
         prepare = self.classifier.preprocess.prepare
-        for batch in batches(self.pictures, range(len(self)), prepare, batch_size, strict=True):
-            here = slice(place, place := place + len(batch.indices))
-            yield here, batch.inputs.to(device), torch.from_numpy(self.targets[here]).to(device)
+        for batch in batches(self.images, range(len(self)), prepare, batch_size, strict=True):
+            rows = slice(start, start := start + len(batch.indices))
+            yield rows, batch.inputs.to(device), torch.from_numpy(self.targets[rows]).to(device)
 
     def inputs(self, indices: Sequence[int]) -> Float[Tensor, "b c h w"]:
-        """The inputs of a few pictures on the model's device."""
+        """The inputs of a few images on the model's device."""
         prepare = self.classifier.preprocess.prepare
-        loaded = [prepare(self.pictures.load(i)[0], self.pictures.ids[i]) for i in indices]
+        loaded = [prepare(self.images.load(i)[0], self.images.ids[i]) for i in indices]
         return torch.stack(loaded).to(self.classifier.device)
 
-    def some(self, indices: Sequence[int]) -> "Truth":
-        """The same of some of the pictures."""
-        places = list(indices)
+    def subset(self, indices: Sequence[int]) -> "GroundTruth":
+        """The ground truth of the images at the given positions."""
+        rows = list(indices)
         return replace(
             self,
-            pictures=Subset(self.pictures, places),
-            targets=self.targets[places],
-            right=self.right[places],
-            masks=self.masks[places],
+            images=Subset(self.images, rows),
+            targets=self.targets[rows],
+            correct=self.correct[rows],
+            masks=self.masks[rows],
         )
 
+    def thin(self, per_class: int) -> "GroundTruth":
+        """At most so many images per class, spread evenly over those of the class."""
+        members = [np.flatnonzero(self.targets == c).tolist() for c in np.unique(self.targets)]
+        return self.subset(sorted(row for rows in members for row in evenly_spaced(rows, per_class)))
+
     def fingerprint(self) -> str:
-        """A hash of model, pictures, classes asked for and masks."""
-        digest = hashlib.sha256(f"{self.classifier.hash()} {self.pictures.fingerprint()}".encode())
+        """A hash of model, images, targets and masks."""
+        digest = hashlib.sha256(f"{self.classifier.sha256()} {self.images.fingerprint()}".encode())
         digest.update(self.targets.tobytes() + np.packbits(self.masks.numpy()).tobytes())
         return digest.hexdigest()
 
 
-def find_truth(
+def find_ground_truth(
     classifier: Classifier,
-    images: Images,
+    images: ImageCollection,
     masks: Callable[[int], Mask],
     per_class: int,
     *,
     batch_size: int = 32,
     progress: Progress | None = None,
-) -> Truth:
-    """Up to ``per_class`` pictures of every true class, spread evenly over those that there are.
+) -> GroundTruth:
+    """Selects the images to score, and reads their masks.
 
-    Pictures that cannot be decoded, and masks in which nothing is to be seen, are left out with a warning. Raises
-    InputError where none is left, UsageError for ``per_class`` below 1.
+    Images that cannot be decoded and masks that are empty where the network sees them are left out with a warning.
+
+    Args:
+        classifier: The model that is asked.
+        images: All images, in files.
+        masks: From the index of an image to its mask, see ``find_masks``.
+        per_class: Images per true class at most, spread evenly over those that there are; at least 1.
+        batch_size: Images per forward pass.
+        progress: Called with (images done, images).
+
+    Returns:
+        The images with targets and masks.
+
+    Raises:
+        InputError: No image can be scored.
+        UsageError: ``per_class`` is below 1.
     """
     if per_class < 1:
-        raise UsageError(f"per_class is {per_class}, but at least one picture of a class is needed")
-    indices = _spread(images, per_class)
-    kept: list[tuple[int, int, int]] = []
-    truth, skipped, empty, done = [], [], 0, 0
-    with evaluating(classifier.module), torch.no_grad():
+        raise UsageError(f"per_class is {per_class}, but at least one image per class is needed")
+    indices = _select_per_class(images, per_class)
+    scored, done = _Scored(masks), 0
+    skipped: list[tuple[str, str]] = []
+    with eval_mode(classifier.model), torch.no_grad():
         for batch in batches(images, indices, classifier.preprocess.prepare, batch_size):
             skipped += batch.skipped
+            scored.add(classifier, batch)
             done += len(batch.indices) + len(batch.skipped)
-            if batch.indices:
-                predicted = classifier.scores(batch.inputs.to(classifier.device)).argmax(dim=1).tolist()
-                for index, label, guess in zip(batch.indices, batch.labels, predicted, strict=True):
-                    mask = cut_mask(classifier.preprocess, masks(index))
-                    if not mask.any():
-                        empty += 1
-                        continue
-                    kept.append((index, label, guess))
-                    truth.append(mask)
             if progress:
                 progress(done, len(indices))
     report_skipped(skipped, len(indices))
-    if empty:
-        warnings.warn(
-            f"{empty} of {len(indices)} masks are empty, their pictures are left out", VebiWarning, stacklevel=2
-        )
-    if not kept:
+    if scored.empty_masks:
+        note = f"{scored.empty_masks} of {len(indices)} masks are empty, their images are left out"
+        warnings.warn(note, VebiWarning, stacklevel=2)
+    if not scored.indices:
         reason = f"first: {skipped[0][1]}" if skipped else "all masks are empty"
-        raise InputError(f"none of {len(indices)} pictures can be scored ({reason}): give pictures with masks")
-    chosen, labels, guesses = map(np.array, zip(*kept, strict=True))
-    targets = np.where(labels == UNKNOWN, guesses, labels)
-    pictures, found = Subset(images, chosen.tolist()), torch.from_numpy(np.stack(truth))
-    return Truth(classifier, pictures, targets, guesses == targets, found, bool((labels != UNKNOWN).any()))
+        raise InputError(f"none of {len(indices)} images can be scored ({reason}): give images with masks")
+    return scored.ground_truth(classifier, images)
 
 
-def _spread(images: Images, per_class: int) -> list[int]:
-    """Up to so many pictures of every label, in the order of the collection; of those without one as many as of all
-    classes together."""
+class _Scored:
+    """The images with a mask that is not empty, collected batch by batch."""
+
+    def __init__(self, masks: Callable[[int], Mask]):
+        self.masks = masks
+        self.indices: list[int] = []
+        self.labels: list[int] = []
+        self.predictions: list[int] = []
+        self.cropped: list[Mask] = []
+        self.empty_masks = 0
+
+    def add(self, classifier: Classifier, batch: Batch) -> None:
+        if not batch.indices:
+            return
+        predictions = classifier.logits(batch.inputs.to(classifier.device)).argmax(dim=1).tolist()
+        for index, label, prediction in zip(batch.indices, batch.labels, predictions, strict=True):
+            mask = crop_mask(classifier.preprocess, self.masks(index))
+            if not mask.any():
+                self.empty_masks += 1
+                continue
+            self.indices.append(index)
+            self.labels.append(label)
+            self.predictions.append(prediction)
+            self.cropped.append(mask)
+
+    def ground_truth(self, classifier: Classifier, images: ImageCollection) -> GroundTruth:
+        labels, predictions = np.array(self.labels), np.array(self.predictions)
+        targets = np.where(labels == UNLABELLED, predictions, labels)
+        return GroundTruth(
+            classifier=classifier,
+            images=Subset(images, self.indices),
+            targets=targets,
+            correct=predictions == targets,
+            masks=torch.from_numpy(np.stack(self.cropped)),
+            labelled=bool((labels != UNLABELLED).any()),
+        )
+
+
+def _select_per_class(images: ImageCollection, per_class: int) -> list[int]:
+    """Indices of at most so many images of every label, in the order of the collection.
+
+    Of images without a label as many as of all classes together.
+    """
     members: dict[int, list[int]] = {}
     for index, label in enumerate(_labels(images)):
         members.setdefault(label, []).append(index)
-    most = {label: per_class * (max(1, len(images.class_names)) if label == UNKNOWN else 1) for label in members}
-    return sorted(index for label, some in members.items() for index in evenly(some, most[label]))
+    most = {label: per_class * (max(1, len(images.class_names)) if label == UNLABELLED else 1) for label in members}
+    return sorted(index for label, rows in members.items() for index in evenly_spaced(rows, most[label]))
 
 
-def _labels(images: Images) -> Sequence[int]:
-    """The class of every picture without loading it. Only files have masks, and these know their classes."""
+def _labels(images: ImageCollection) -> Sequence[int]:
+    """The class of every image without loading it."""
     if isinstance(images, Subset):
-        inner = _labels(images.images)
-        return [inner[index] for index in images.indices]
+        labels = _labels(images.images)
+        return [labels[index] for index in images.indices]
+    assert isinstance(images, ImageFiles), "only files have masks"
     return images.labels

@@ -1,106 +1,126 @@
-"""Scores -> rows: means over folds, ratios with intervals, paired tests."""
+"""Scores -> rows of the tables: means over folds, ratios with intervals, paired tests."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float
 
-from vebi.benchmark.methods import OURS, Method
-from vebi.benchmark.runner import MOSAICS, Contest
+from vebi.benchmark.methods import Method
+from vebi.benchmark.runner import FoldScores
 from vebi.benchmark.scoring import CURVE
 from vebi.benchmark.statistics import fold_means, holm, paired_p, ratio_interval
 from vebi.metrics.registry import METRICS
+from vebi.reports.benchmark_rows import GRID_POINTING, MAIN_METRIC, OURS, MethodRow
 
-#: Figures of table 1 of Oramas, Wang and Tuytelaars (BNAIC 2019): area under the IoU curve, mean and deviation, in
+#: Table 1 of Oramas, Wang and Tuytelaars (BNAIC 2019): area under the IoU curve, mean and standard deviation in
 #: percent, on the authors' own an8Flower.
 PUBLISHED = {
     "single-6c": {
-        "upsampled-activations": [16.8, 2.63],
-        "guided-backprop": [21.3, 0.77],
-        "grad-cam": [17.5, 0.25],
-        "guided-grad-cam": [19.9, 0.61],
-        "grad-cam++": [15.6, 0.57],
-        "guided-grad-cam++": [19.6, 0.65],
-        OURS: [22.5, 0.82],
+        "upsampled-activations": (16.8, 2.63),
+        "guided-backprop": (21.3, 0.77),
+        "grad-cam": (17.5, 0.25),
+        "guided-grad-cam": (19.9, 0.61),
+        "grad-cam++": (15.6, 0.57),
+        "guided-grad-cam++": (19.6, 0.65),
+        OURS: (22.5, 0.82),
     },
     "double-12c": {
-        "upsampled-activations": [16.1, 1.30],
-        "guided-backprop": [21.9, 0.72],
-        "grad-cam": [14.8, 0.16],
-        "guided-grad-cam": [19.4, 0.34],
-        "grad-cam++": [14.6, 0.12],
-        "guided-grad-cam++": [19.7, 0.27],
-        OURS: [23.2, 0.60],
+        "upsampled-activations": (16.1, 1.30),
+        "guided-backprop": (21.9, 0.72),
+        "grad-cam": (14.8, 0.16),
+        "guided-grad-cam": (19.4, 0.34),
+        "grad-cam++": (14.6, 0.12),
+        "guided-grad-cam++": (19.7, 0.27),
+        OURS: (23.2, 0.60),
     },
 }
-MAIN = METRICS[0].name
 
 
 def make_rows(
-    variant: str,
-    folds: Sequence[Contest],
+    dataset: str,
+    folds: Sequence[FoldScores],
     methods: Sequence[Method],
     form: str,
-    published: Mapping[str, Sequence[float]] | None = None,
-) -> list[dict[str, Any]]:
-    """A row a method that took part, with scores in percent; ``form`` is ``raw`` or ``transformed``.
+    published: Mapping[str, tuple[float, float]] | None = None,
+) -> list[MethodRow]:
+    """A row per method that took part, see ``MethodRow``; intervals and tests are those of ``statistics``.
 
-    ``auc_iou`` one mean a fold; ``mean`` and ``std`` (of a sample, None for one fold) over folds;
-    ``ratio_of_vebi_to_it`` with its 95 % ``ratio_interval`` (see ``statistics``); ``p`` of the paired test against
-    vebi, Holm-adjusted over the methods of the table; the other metrics as means over folds. ``grid_pointing`` is of
-    maps as they are, with the same ratio and interval (``grid_pointing_ratio``); both None where there are no mosaics.
-    ``published``: mean and deviation by method.
+    Args:
+        dataset: Name of the data set.
+        folds: The scores of each fold.
+        methods: The methods in the order of the table.
+        form: ``"raw"`` or ``"transformed"`` maps; grid pointing is always of raw ones.
+        published: Published mean and standard deviation by method, in percent.
     """
-
-    def values(name: str, metric: str) -> list[np.ndarray]:
-        return [fold.scores[name][metric] for fold in folds]
-
-    def aims(name: str) -> list[np.ndarray]:
-        return [fold.scores[name][MOSAICS] for fold in folds if fold.mosaics]
-
-    ours, our_aims = values(OURS, f"{form}.{MAIN}"), aims(OURS)
-    rows = []
-    for method in folds[0].of(methods):
-        theirs, their_aims = values(method.name, f"{form}.{MAIN}"), aims(method.name)
-        means = 100 * fold_means(theirs)
-        ratio, low, high = ratio_interval(ours, theirs)
-        rows.append(
-            {
-                "variant": variant,
-                "method": method.name,
-                "title": method.title,
-                MAIN: means.tolist(),
-                "mean": float(means.mean()),
-                "std": float(means.std(ddof=1)) if len(means) > 1 else None,
-                "ratio_of_vebi_to_it": ratio,
-                "ratio_interval": [low, high],
-                "p": None if method.name == OURS else paired_p(ours, theirs),
-                "grid_pointing": _percent(their_aims) if our_aims else None,
-                "grid_pointing_ratio": list(map(_finite, ratio_interval(our_aims, their_aims))) if our_aims else None,
-                "of_the_seed": method.of_the_seed,
-                "own": bool(method.key),
-                "published": (published or {}).get(method.name),
-            }
-            | {m.name: _percent(values(method.name, f"{form}.{m.name}")) for m in METRICS[1:]}
-        )
-    others = [row for row in rows if row["p"] is not None]
-    for row, adjusted in zip(others, holm([row["p"] for row in others]), strict=True):
-        row["p"] = adjusted
-    return rows
+    rows = [
+        _make_row(dataset, folds, method, form, (published or {}).get(method.name))
+        for method in folds[0].participants(methods)
+    ]
+    adjusted = iter(holm([row.p for row in rows if row.p is not None]))
+    return [row if row.p is None else replace(row, p=next(adjusted)) for row in rows]
 
 
-def make_curves(folds: Sequence[Contest], methods: Sequence[Method], form: str) -> dict[str, list[float]]:
-    """The IoU at every threshold, mean over folds, in percent, a list a method."""
+def _make_row(
+    dataset: str,
+    folds: Sequence[FoldScores],
+    method: Method,
+    form: str,
+    published: tuple[float, float] | None,
+) -> MethodRow:
+    """The row of a method, its p-value not adjusted yet."""
+    ours, theirs = (_folds_of(folds, name, f"{form}.{MAIN_METRIC}") for name in (OURS, method.name))
+    means = 100 * fold_means(theirs)
+    ratio, low, high = ratio_interval(ours, theirs)
+    grid_pointing, grid_pointing_ratio = _compare_mosaics(folds, method)
+    return MethodRow(
+        dataset=dataset,
+        method=method.name,
+        title=method.title,
+        auc_iou=tuple(means.tolist()),
+        mean=float(means.mean()),
+        std=float(means.std(ddof=1)) if len(means) > 1 else None,
+        ratio=ratio,
+        ratio_interval=(low, high),
+        p=None if method.name == OURS else paired_p(ours, theirs),
+        grid_pointing=grid_pointing,
+        grid_pointing_ratio=grid_pointing_ratio,
+        in_paper=method.in_paper,
+        user_defined=bool(method.key),
+        published=published,
+        metrics={m.name: _percent(_folds_of(folds, method.name, f"{form}.{m.name}")) for m in METRICS[1:]},
+    )
+
+
+def _compare_mosaics(
+    folds: Sequence[FoldScores], method: Method
+) -> tuple[float | None, tuple[float | None, float | None, float | None] | None]:
+    """Grid pointing of a method and its ratio with interval, None where no fold has mosaics."""
+    with_mosaics = [fold for fold in folds if fold.mosaics]
+    if not with_mosaics:
+        return None, None
+    ours, theirs = (_folds_of(with_mosaics, name, GRID_POINTING) for name in (OURS, method.name))
+    ratio, low, high = map(_finite, ratio_interval(ours, theirs))
+    return _percent(theirs), (ratio, low, high)
+
+
+def make_curves(folds: Sequence[FoldScores], methods: Sequence[Method], form: str) -> dict[str, tuple[float, ...]]:
+    """The IoU at each threshold by method, mean over folds, in percent."""
     return {
-        m.name: (100 * np.mean([fold.scores[m.name][f"{form}.{CURVE}"] for fold in folds], axis=0)).tolist()
-        for m in folds[0].of(methods)
+        method.name: tuple((100 * np.mean(_folds_of(folds, method.name, f"{form}.{CURVE}"), axis=0)).tolist())
+        for method in folds[0].participants(methods)
     }
 
 
+def _folds_of(folds: Sequence[FoldScores], method: str, name: str) -> list[Float[np.ndarray, " _"]]:
+    """The scores of one method by one metric, an array per fold."""
+    return [fold.scores[method][name] for fold in folds]
+
+
 def _finite(value: float) -> float | None:
-    """The value itself; None where it cannot be told, as a ratio to nothing."""
+    """The value itself; None for a ratio to nothing, which is infinite or undefined."""
     return float(value) if np.isfinite(value) else None
 
 
-def _percent(folds: Sequence[np.ndarray]) -> float:
+def _percent(folds: Sequence[Float[np.ndarray, " _"]]) -> float:
     return float(100 * fold_means(folds).mean())

@@ -1,4 +1,4 @@
-"""All methods on the same pictures of one model; the scores of each are kept in files of their own."""
+"""All methods on the same images of one model; the scores of each are kept in files of their own."""
 
 import hashlib
 import json
@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 
 from vebi import provenance
-from vebi.benchmark.ground_truth import Truth
+from vebi.benchmark.ground_truth import GroundTruth
 from vebi.benchmark.methods import Method
 from vebi.benchmark.mosaics import draw_mosaics, mosaic_scores, takes_larger
 from vebi.benchmark.scoring import score
@@ -21,35 +22,42 @@ from vebi.errors import ModelError, UsageError, VebiError, VebiWarning
 from vebi.files import write_arrays
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
-from vebi.progress import StageProgress, of_stage
+from vebi.progress import StageProgress, stage
+from vebi.reports.benchmark_rows import GRID_POINTING
 
-MOSAICS = "grid_pointing"
 Scores = dict[str, Float[np.ndarray, "..."]]
 
 
-@dataclass(frozen=True)
-class Contest:
-    """The scores of every method (see ``score``, and ``grid_pointing`` a mosaic) on the same ``pictures`` and
-    ``mosaics``, which were made of ``whole`` or of halved pictures. ``right``: the share of the pictures that are
-    predicted as asked for, None where nobody knows their classes; ``covered``: the mean share of a picture that its
-    mask covers; ``made``: how every method was made."""
+@dataclass(frozen=True, eq=False)
+class FoldScores:
+    """The scores of every method on the same images.
+
+    Attributes:
+        scores: By method, the arrays of ``score`` and, where there are mosaics, ``grid_pointing`` of each.
+        images: Number of scored images.
+        mosaics: Number of mosaics.
+        full_size: Whether mosaics are of images at full size, otherwise at half of it.
+        correct: Share of the images that are predicted as asked for, None where no true class is known.
+        mask_share: Mean share of an image that its mask covers, in [0, 1].
+        described: How each method was made, by name.
+    """
 
     scores: dict[str, Scores]
-    pictures: int
+    images: int
     mosaics: int
-    whole: bool
-    right: float | None
-    covered: float
-    made: dict[str, str]
+    full_size: bool
+    correct: float | None
+    mask_share: float
+    described: dict[str, str]
 
-    def of(self, methods: Sequence[Method]) -> list[Method]:
-        """Those that took part."""
+    def participants(self, methods: Sequence[Method]) -> list[Method]:
+        """The methods that were scored."""
         return [method for method in methods if method.name in self.scores]
 
 
-def hold(
+def score_methods(
     interpretation: Interpretation,
-    truth: Truth,
+    truth: GroundTruth,
     methods: Sequence[Method],
     folder: Path,
     *,
@@ -57,61 +65,86 @@ def hold(
     seed: int = 0,
     batch_size: int = 32,
     progress: StageProgress | None = None,
-) -> Contest:
-    """Scores every method that has no scores in ``folder`` yet, or none by this code on this model and these pictures.
+) -> FoldScores:
+    """Scores every method that has no scores by this code, of this model and of these images in a folder.
 
-    A built-in method that the network has no place for is left out with a warning. Errors of a method say which one it
-    was. ``progress`` is called with (stage, done, all).
+    A built-in method that cannot be bound to the network is left out with a warning.
+
+    Args:
+        interpretation: What the model has learned, bound to the model.
+        truth: The scored images.
+        methods: The methods.
+        folder: Where the scores of each method are kept.
+        mosaics: Number of mosaics, 0 for none.
+        seed: Seed of the mosaics.
+        batch_size: Images per pass.
+        progress: Called with (name of a method or of its mosaics, done, total).
+
+    Returns:
+        The scores of all methods that could be bound.
+
+    Raises:
+        UsageError: ``mosaics`` is negative, or a method that is needed cannot be bound.
+        ModelError: A method fails or gives no maps; the message says which one.
     """
     if mosaics < 0:
         raise UsageError(f"mosaics is {mosaics}, but it must be 0 or more")
     folder.mkdir(parents=True, exist_ok=True)
-    explainers = bind(interpretation, methods)
-    whole = takes_larger(truth.classifier)
-    drawn = draw_mosaics(truth, mosaics, seed, whole)
-    ground = f"{provenance.source()} {interpretation.fingerprint()} {truth.fingerprint()}"
-    found = {}
-    for method, explainer in explainers.items():
-        by = f"{ground} {method.key or repr(explainer)}"
-        with named(method):
-            told = of_stage(progress, method.name)
-            held = _kept(
-                folder / f"{method.name}.safetensors",
-                by,
-                lambda e=explainer, t=told: score(e, truth, batch_size=batch_size, progress=t),
-            )
+    full_size = takes_larger(truth.classifier)
+    drawn = draw_mosaics(truth, mosaics, seed, full_size)
+    origin = f"{provenance.code_sha256()} {interpretation.fingerprint()} {truth.fingerprint()}"
+    scores, described = {}, {}
+    for method, explainer in bind_methods(interpretation, methods).items():
+        name = method.name
+        described[name] = method.key or repr(explainer)
+        key, path = f"{origin} {described[name]}", folder / f"{name}.safetensors"
+        compute = partial(score, explainer, truth, batch_size=batch_size, progress=stage(progress, name))
+        with errors_of(method):
+            scores[name] = _cached(path, key, compute)
             if drawn:
-                told = of_stage(progress, "its mosaics")
-                held |= _kept(
-                    folder / f"{method.name}.mosaics.safetensors",
-                    f"{by} {drawn} {whole}",
-                    lambda e=explainer, t=told: {
-                        MOSAICS: mosaic_scores(e, truth, drawn, whole, batch_size=batch_size, progress=t)
-                    },
+                compute_mosaics = partial(
+                    _mosaic_scores, explainer, truth, drawn, full_size, batch_size, stage(progress, "its mosaics")
                 )
-        found[method.name] = held
-    right = float(truth.right.mean()) if truth.labelled else None
-    made = {method.name: method.key or repr(explainer) for method, explainer in explainers.items()}
-    return Contest(found, len(truth), len(drawn), whole, right, float(truth.masks.float().mean()), made)
+                key = f"{key} {drawn} {full_size}"
+                scores[name] |= _cached(folder / f"{name}.mosaics.safetensors", key, compute_mosaics)
+    return FoldScores(
+        scores=scores,
+        images=len(truth),
+        mosaics=len(drawn),
+        full_size=full_size,
+        correct=float(truth.correct.mean()) if truth.labelled else None,
+        mask_share=float(truth.masks.float().mean()),
+        described=described,
+    )
 
 
-def bind(interpretation: Interpretation, methods: Sequence[Method]) -> dict[Method, Explainer]:
-    """Every method bound to the model; a built-in one that cannot be is left out with a warning."""
-    found = {}
+def bind_methods(interpretation: Interpretation, methods: Sequence[Method]) -> dict[Method, Explainer]:
+    """Binds every method to the model of an interpretation.
+
+    A built-in method that cannot be bound is left out with a warning, unless it is needed.
+
+    Args:
+        interpretation: What the model has learned, bound to the model.
+        methods: The methods.
+
+    Raises:
+        UsageError: A method that is needed cannot be bound.
+    """
+    explainers = {}
     for method in methods:
         try:
-            with named(method):
-                found[method] = method.make(interpretation)
+            with errors_of(method):
+                explainers[method] = method.make(interpretation)
         except UsageError as error:
             if method.needed:
                 raise
             warnings.warn(f"{method.name} is left out: {error}", VebiWarning, stacklevel=2)
-    return found
+    return explainers
 
 
 @contextmanager
-def named(method: Method) -> Iterator[None]:
-    """Says which method went wrong; one of the user's may do so in any way."""
+def errors_of(method: Method) -> Iterator[None]:
+    """Names the method in errors inside; any error of a user's method becomes a ModelError."""
     try:
         yield
     except ModelError as error:
@@ -124,15 +157,28 @@ def named(method: Method) -> Iterator[None]:
         raise ModelError(f"{method.name} stopped with {type(error).__name__}: {error}") from error
 
 
-def _kept(path: Path, by: str, make: Callable[[], Scores]) -> Scores:
-    """The scores in a file; made again where it is not there, is damaged or was made otherwise than ``by``."""
-    key = hashlib.sha256(by.encode()).hexdigest()
+def _mosaic_scores(
+    explainer: Explainer,
+    truth: GroundTruth,
+    drawn: Sequence[tuple[int, ...]],
+    full_size: bool,
+    batch_size: int,
+    progress: Callable[[int, int], None] | None,
+) -> Scores:
+    scores = mosaic_scores(explainer, truth, drawn, full_size, batch_size=batch_size, progress=progress)
+    return {GRID_POINTING: scores}
+
+
+def _cached(path: Path, key: str, compute: Callable[[], Scores]) -> Scores:
+    """The scores in a file; computed anew where it does not exist, is damaged or has another key."""
+    digest = hashlib.sha256(key.encode()).hexdigest()
     with (
         suppress(SafetensorError, OSError, KeyError, ValueError, TypeError),
         safe_open(path, "np") as file,
     ):
-        if json.loads(file.metadata()["key"]) == key:
-            return {name: file.get_tensor(name) for name in file.keys()}
-    found = make()
-    write_arrays(path, found, {"key": json.dumps(key)})
-    return found
+        if json.loads(file.metadata()["key"]) == digest:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}
+    scores = compute()
+    write_arrays(path, scores, {"key": json.dumps(digest)})
+    return scores

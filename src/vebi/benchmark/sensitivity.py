@@ -1,191 +1,107 @@
-"""How the figures move with every choice that the paper leaves open: one choice at a time."""
+"""How the main score moves with every choice that the paper leaves open."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from vebi import lasso, provenance
-from vebi.activations.descriptors import Descriptor
-from vebi.activations.layers import choose_layers
-from vebi.activations.table import DescriptorTable, tabulate
-from vebi.backprop import heatmaps
-from vebi.benchmark.ground_truth import Truth
-from vebi.benchmark.methods import OURS
+from vebi import provenance
+from vebi.backprop.heatmaps import rescale
+from vebi.benchmark.ground_truth import GroundTruth
 from vebi.benchmark.scoring import positive_maps
-from vebi.data.collections import Images
-from vebi.explanation.explain import Settings
+from vebi.benchmark.variations import DEFAULT, Variation, iter_variations
+from vebi.data.collections import ImageCollection
 from vebi.files import write_json
-from vebi.interpretation.fit import LABELS, selected
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
-from vebi.methods.cam import GradCam, GradCamPlusPlus
-from vebi.methods.features import CombinedMaps, UpsampledActivations
-from vebi.methods.guided_cam import GuidedCam
-from vebi.methods.modified_backprop import GuidedBackprop
 from vebi.metrics.iou import STEPS, iou_curve
 from vebi.progress import Progress
+from vebi.reports.benchmark_rows import SensitivityRow
 
-MUS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
-FEATURES = (1, 2, 3, 5, 10)
-GRIDS = {
+#: Thresholds of the IoU curve by name.
+Thresholds = Mapping[str, Float[Tensor, " t"]]
+
+#: The thresholds of the tables are varied, too, for the methods with their defaults.
+VARIED_THRESHOLDS: Thresholds = {
     "11 thresholds": torch.linspace(0, 1, 11),
     "1001 thresholds": torch.linspace(0, 1, 1001),
     "101 thresholds without 0": torch.linspace(0, 1, 101)[1:],
 }
-DEFAULT = ("as in the table", "")
 
 
-@dataclass(frozen=True)
-class Variation:
-    """Explainers with one thing changed: ``choice`` what, ``setting`` to what."""
-
-    choice: str
-    setting: str
-    make: Callable[[], dict[str, Explainer]]
-    thresholds: tuple[str, ...] = ()
-
-
-def measure(
+def sensitivity_rows(
     interpretation: Interpretation,
-    learnt: Images,
-    truth: Truth,
+    fit_images: ImageCollection,
+    truth: GroundTruth,
     run: Path,
-    kept: Path,
+    cache: Path,
     *,
     batch_size: int = 32,
     progress: Progress | None = None,
-) -> list[dict[str, Any]]:
-    """(``choice``, ``setting``, ``auc_iou`` by method in percent) for every variation, of the maps as they are.
+) -> list[SensitivityRow]:
+    """Scores the raw maps of every variation.
 
-    ``learnt`` and ``run`` are the pictures and the run folder of the interpretation, whose table is used again. The
-    rows are kept in the file ``kept`` and read from there where they are of the same model, pictures and features.
+    Args:
+        interpretation: What the model has learned, bound to the model.
+        fit_images: The images of the fit.
+        truth: The scored images.
+        run: The run folder of the interpretation, whose table is used again.
+        cache: A JSON file that keeps the rows; it is read where it is of this code, of the same model, features and
+            images.
+        batch_size: Images per pass.
+        progress: Called with (variations done, variations).
+
+    Returns:
+        A row per variation, the defaults first.
     """
-    key = f"{provenance.source()} {interpretation.fingerprint()} {truth.fingerprint()}"
+    key = f"{provenance.code_sha256()} {interpretation.fingerprint()} {truth.fingerprint()}"
     with suppress(OSError, ValueError, TypeError, KeyError):
-        held = json.loads(kept.read_text())
-        if held["key"] == key:
-            return held["rows"]
-    rows = []
-    found = list(_variations(interpretation, learnt, run, batch_size))
-    for k, variation in enumerate(found):
-        explainers = variation.make()
-        grids = {"": torch.linspace(0, 1, STEPS)} | {name: GRIDS[name] for name in variation.thresholds}
-        scores = {name: _score(e, truth, grids, batch_size) for name, e in explainers.items()}
-        for grid in grids:
-            choice, setting = ("thresholds", grid) if grid else (variation.choice, variation.setting)
-            rows.append({"choice": choice, "setting": setting, "auc_iou": {n: s[grid] for n, s in scores.items()}})
+        stored = json.loads(cache.read_text())
+        if stored["key"] == key:
+            return [SensitivityRow.from_dict(row) for row in stored["rows"]]
+    rows: list[SensitivityRow] = []
+    variations = list(iter_variations(interpretation, fit_images, run, batch_size))
+    for k, variation in enumerate(variations, start=1):
+        rows += _score_variation(variation, truth, batch_size)
         if progress:
-            progress(k + 1, len(found))
-    write_json(kept, {"key": key, "rows": rows})
+            progress(k, len(variations))
+    write_json(cache, {"key": key, "rows": [row.to_dict() for row in rows]})
     return rows
 
 
-def _score(explainer: Explainer, truth: Truth, grids: dict[str, torch.Tensor], batch_size: int) -> dict[str, float]:
-    sums = dict.fromkeys(grids, 0.0)
-    for here, inputs, targets in truth.batches(batch_size):
-        maps = torch.from_numpy(heatmaps.rescale(positive_maps(explainer, inputs, targets).numpy()))
-        for name, thresholds in grids.items():
-            sums[name] += float(iou_curve(maps, truth.masks[here], thresholds).mean(dim=1).sum())
-    return {name: 100 * total / len(truth) for name, total in sums.items()}
-
-
-def _variations(i: Interpretation, learnt: Images, run: Path, batch_size: int) -> Iterator[Variation]:
-    classifier = i.require_classifier()
-    layers = choose_layers(classifier, [name for name, _ in i.layers])
-
-    @cache
-    def table(energy: str) -> DescriptorTable:
-        folder = run / "table" if energy == i.descriptor.energy else run.with_name(f"{run.name}-table-{energy}")
-        descriptor = Descriptor(energy, i.descriptor.unit_norm)
-        return tabulate(classifier, learnt, layers, folder, descriptor, batch_size=batch_size)
-
-    def refitted(energy: str = i.descriptor.energy, **options: Any) -> dict[str, Explainer]:
-        return _of_features(_refit(i, table(energy), Descriptor(energy, i.descriptor.unit_norm), **options))
-
-    yield Variation(*DEFAULT, lambda: _of_features(i) | _guided(i) | _cams(i), tuple(GRIDS))
-    for interpolation in ("nearest", "bicubic"):
-        yield Variation("interpolation", interpolation, partial(_interpolated, i, interpolation))
-    maps = [layer.name for layer in layers if layer.height * layer.width > 1]
-    for layer in maps[-4:-1]:
-        yield Variation("layer of Grad-CAM", layer, partial(_cams, i, layer=layer))
-    yield Variation("descriptor", "plain l2 norms", partial(refitted, "l2"))
-    yield Variation("weights", "signed", partial(refitted, signed=True))
-    yield Variation("labels", "true", partial(refitted, labels="true"))
-    for mu in MUS:
-        if mu != i.mu:
-            yield Variation("mu", f"{mu:g}", partial(refitted, mu=mu))
-    for count in FEATURES:
-        if count != Settings().features:
-            yield Variation("features", str(count), partial(_of_features, i, count))
-    yield Variation("combination", "weighted mean", lambda: _averaged(i))
-    yield Variation("stride fix", "nearest", lambda: {OURS: CombinedMaps(i, Settings(stride_fix="nearest"))})
-    yield Variation("stride fix", "none", lambda: {OURS: CombinedMaps(i, Settings(stride_fix=None))})
-
-
-def _of_features(i: Interpretation, count: int = Settings().features) -> dict[str, Explainer]:
-    return {
-        OURS: CombinedMaps(i, Settings(features=count)),
-        "upsampled-activations": UpsampledActivations(i, features=count),
-    }
-
-
-def _averaged(i: Interpretation) -> dict[str, Explainer]:
-    return {
-        OURS: CombinedMaps(i, reduction="mean"),
-        "upsampled-activations": UpsampledActivations(i, reduction="mean"),
-    }
-
-
-def _guided(i: Interpretation) -> dict[str, Explainer]:
-    return {"guided-backprop": GuidedBackprop(i.require_classifier())}
-
-
-def _cams(i: Interpretation, **options: str) -> dict[str, Explainer]:
-    plain, plus = (kind(i.require_classifier(), **options) for kind in (GradCam, GradCamPlusPlus))
-    return {
-        "grad-cam": plain,
-        "guided-grad-cam": GuidedCam(plain),
-        "grad-cam++": plus,
-        "guided-grad-cam++": GuidedCam(plus),
-    }
-
-
-def _interpolated(i: Interpretation, interpolation: str) -> dict[str, Explainer]:
-    activations = UpsampledActivations(i, interpolation=interpolation)
-    return {"upsampled-activations": activations, **_cams(i, interpolation=interpolation)}
-
-
-def _refit(
-    i: Interpretation,
-    table: DescriptorTable,
-    descriptor: Descriptor,
-    *,
-    mu: float | None = None,
-    signed: bool = False,
-    labels: str = "predicted",
-) -> Interpretation:
-    """The interpretation of the same table with other settings, without exemplars."""
-    sums = table.sums(len(i.classes), LABELS[labels])
-    mu = i.mu if mu is None else mu
-    solutions = lasso.solve_all(sums.gram, sums.b, sums.e, mu, signed=signed)
-    return replace(i, **selected(table, solutions), mu=mu, descriptor=descriptor, exemplars=())
-
-
-def mean_over_folds(folds: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The same rows with the means of several folds, and what these were (``folds``)."""
+def mean_over_folds(folds: Sequence[Sequence[SensitivityRow]]) -> list[SensitivityRow]:
+    """The same rows with the means of several folds, and the scores of each fold."""
     return [
-        {
-            "choice": rows[0]["choice"],
-            "setting": rows[0]["setting"],
-            "auc_iou": {n: float(np.mean([row["auc_iou"][n] for row in rows])) for n in rows[0]["auc_iou"]},
-            "folds": {n: [row["auc_iou"][n] for row in rows] for n in rows[0]["auc_iou"]},
-        }
+        SensitivityRow(
+            choice=rows[0].choice,
+            setting=rows[0].setting,
+            auc_iou={name: float(np.mean([row.auc_iou[name] for row in rows])) for name in rows[0].auc_iou},
+            folds={name: tuple(row.auc_iou[name] for row in rows) for name in rows[0].auc_iou},
+        )
         for rows in zip(*folds, strict=True)
     ]
+
+
+def _score_variation(variation: Variation, truth: GroundTruth, batch_size: int) -> Iterator[SensitivityRow]:
+    """The row of a variation; that of the defaults is followed by those of other thresholds."""
+    is_default = (variation.choice, variation.setting) == DEFAULT
+    grids = {"": torch.linspace(0, 1, STEPS), **(VARIED_THRESHOLDS if is_default else {})}
+    scores = {name: _score(explainer, truth, grids, batch_size) for name, explainer in variation.make().items()}
+    for grid in grids:
+        choice, setting = ("thresholds", grid) if grid else (variation.choice, variation.setting)
+        yield SensitivityRow(choice, setting, {name: of_method[grid] for name, of_method in scores.items()})
+
+
+def _score(explainer: Explainer, truth: GroundTruth, grids: Thresholds, batch_size: int) -> dict[str, float]:
+    """The area under the IoU curve by grid of thresholds, mean over images, in percent."""
+    sums = dict.fromkeys(grids, 0.0)
+    for rows, inputs, targets in truth.batches(batch_size):
+        maps = torch.from_numpy(rescale(positive_maps(explainer, inputs, targets).numpy()))
+        for grid, thresholds in grids.items():
+            sums[grid] += float(iou_curve(maps, truth.masks[rows], thresholds).mean(dim=1).sum())
+    return {grid: 100 * total / len(truth) for grid, total in sums.items()}

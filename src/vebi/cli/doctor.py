@@ -1,56 +1,73 @@
-"""What is installed, what runs where, and what is missing."""
+"""The command that checks the installation: packages, devices."""
 
 import platform
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, NamedTuple
 
 from vebi.cli import console
-from vebi.cli.options import Config, Json
+from vebi.cli.command import command
+from vebi.cli.options import Json
 from vebi.errors import VebiError
 
-#: Package -> (the extra it belongs to, None where vebi cannot be without it; what it is for; the module to try).
+
+class Part(NamedTuple):
+    """A package that vebi uses.
+
+    Attributes:
+        extra: The extra of vebi that installs it, None where vebi needs it always.
+        purpose: What vebi uses it for.
+        module: The module to import.
+    """
+
+    extra: str | None
+    purpose: str
+    module: str
+
+
 PARTS = {
-    "torch": (None, "the networks", "torch"),
-    "numpy": (None, "arrays", "numpy"),
-    "pillow": (None, "pictures", "PIL.Image"),
-    "safetensors": (None, "weights and runs", "safetensors"),
-    "scipy": (None, "the mu-Lasso, paired tests", "scipy.stats"),
-    "jinja2": (None, "reports", "jinja2"),
-    "mitsuba": ("flowers", "renders the flowers", "mitsuba"),
-    "torchvision": ("models", "models by name: torchvision:NAME", "torchvision.models"),
-    "timm": ("models", "models by name: timm:NAME", "timm"),
-    "captum": ("peers", "its methods beside vebi's", "captum.attr"),
-    "grad-cam": ("peers", "its methods beside vebi's", "pytorch_grad_cam"),
+    "torch": Part(None, "networks", "torch"),
+    "numpy": Part(None, "arrays", "numpy"),
+    "pillow": Part(None, "images", "PIL.Image"),
+    "safetensors": Part(None, "weights and runs", "safetensors"),
+    "scipy": Part(None, "the mu-Lasso, paired tests", "scipy.stats"),
+    "jinja2": Part(None, "reports", "jinja2"),
+    "mitsuba": Part("flowers", "rendering flowers", "mitsuba"),
+    "torchvision": Part("models", "models by name: torchvision:NAME", "torchvision.models"),
+    "timm": Part("models", "models by name: timm:NAME", "timm"),
+    "captum": Part("peers", "methods to compare with", "captum.attr"),
+    "grad-cam": Part("peers", "methods to compare with", "pytorch_grad_cam"),
 }
 
 
-def doctor(as_json: Json = False, config: Config = None) -> None:
-    """Say what is installed, what is missing and how to get it."""
-    with console.guarded():
-        found = examine()
-        if as_json:
-            console.print_json(found)
-        else:
-            console.table(
-                ["part", "version", "for", "state"],
-                [
-                    [name, part["version"] or "", part["purpose"], part["state"]]
-                    for name, part in found["parts"].items()
-                ],
-            )
-            console.table(["machine", ""], [[name, text] for name, text in found["machine"].items()])
-        broken = [name for name, part in found["parts"].items() if part["needed"] and part["state"] != "ok"]
-        if broken:
-            raise VebiError(f"{', '.join(broken)} cannot be used: pip install --force-reinstall vebi")
+@command()
+def doctor(as_json: Json = False) -> None:
+    """Check what is installed, what is missing and how to get it."""
+    findings = examine()
+    parts, machine = findings["parts"], findings["machine"]
+    if as_json:
+        console.print_json(findings)
+    else:
+        rows = [[name, part["version"] or "", part["purpose"], part["state"]] for name, part in parts.items()]
+        console.table(["package", "version", "for", "state"], rows)
+        console.table(["machine", ""], list(machine.items()))
+    broken = [name for name, part in parts.items() if part["needed"] and part["state"] != "ok"]
+    if broken:
+        raise VebiError(f"{', '.join(broken)} cannot be used: pip install --force-reinstall vebi")
 
 
 def examine() -> dict[str, Any]:
-    """``parts``: every package with its version, purpose and state; ``machine``: where it would run."""
+    """Examines the installation.
+
+    Returns:
+        ``vebi``: its version; ``parts``: every package with its version, purpose and state; ``machine``: Python,
+        system, threads and devices.
+    """
     return {"vebi": _version("vebi"), "parts": {name: _part(name) for name in PARTS}, "machine": _machine()}
 
 
 def _part(package: str) -> dict[str, Any]:
+    """Version, purpose and state of a package; the state says how to install one that is missing."""
     extra, purpose, module = PARTS[package]
     installed = _version(package)
     if installed is None:
@@ -59,7 +76,7 @@ def _part(package: str) -> dict[str, Any]:
         try:
             import_module(module)
             state = "ok"
-        except Exception as error:  # a package built for another torch fails in ways of its own
+        except Exception as error:  # a package that was built for another torch can raise anything
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             state = f"cannot be imported ({reason}): install a version that goes with torch {_version('torch')}"
     return {"version": installed, "purpose": purpose, "needed": extra is None, "state": state}
@@ -73,10 +90,10 @@ def _version(package: str) -> str | None:
 
 
 def _machine() -> dict[str, str]:
-    about = {"python": platform.python_version(), "system": platform.platform()}
+    machine = {"python": platform.python_version(), "system": platform.platform()}
     try:
         import torch
-    except Exception:  # said among the parts
-        return about
+    except Exception:  # its part has the reason
+        return machine
     gpus = [f"cuda:{k}, {torch.cuda.get_device_name(k)}" for k in range(torch.cuda.device_count())]
-    return about | {"threads": str(torch.get_num_threads()), "device": "; ".join(gpus) or "cpu (no CUDA device)"}
+    return machine | {"threads": str(torch.get_num_threads()), "device": "; ".join(gpus) or "cpu (no CUDA device)"}

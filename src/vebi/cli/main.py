@@ -1,4 +1,4 @@
-"""The entry point: which commands there are, and how their lines are parsed."""
+"""The entry point: the commands, and how a command line is parsed."""
 
 import sys
 from importlib.metadata import version
@@ -6,8 +6,17 @@ from typing import Annotated
 
 import typer
 
-from vebi.cli import bench, console, flowers, model, study
+from vebi.cli import bench, console
+from vebi.cli.audit import audit
+from vebi.cli.demo import demo
 from vebi.cli.doctor import doctor
+from vebi.cli.explain import explain
+from vebi.cli.fit import fit
+from vebi.cli.flowers import flowers
+from vebi.cli.layers import layers
+from vebi.cli.path import path
+from vebi.cli.report import report
+from vebi.cli.train import train
 
 app = typer.Typer(
     name="vebi",
@@ -20,8 +29,8 @@ app = typer.Typer(
 )
 
 
-def _tell_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(version("vebi"))
         raise typer.Exit()
 
@@ -29,29 +38,19 @@ def _tell_version(asked: bool) -> None:
 @app.callback()
 def vebi(
     version: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and exit.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    """The command ``vebi`` itself: its options."""
 
 
-for command in (
-    model.layers,
-    model.audit,
-    study.fit,
-    study.path,
-    study.explain,
-    study.report,
-    flowers.flowers,
-    flowers.train,
-    flowers.demo,
-    doctor,
-):
-    app.command()(command)
+for function in (layers, audit, fit, path, explain, report, flowers, train, demo, doctor):
+    app.command()(function)
 app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:
-    with console.guarded():
+    """Runs the command line of this process, and exits."""
+    with console.report_errors():
         code = app(prog_name="vebi", standalone_mode=False)
     sys.exit(code or 0)

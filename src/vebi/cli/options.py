@@ -1,75 +1,20 @@
-"""The options that commands share, and the file that can hold them all."""
+"""The options that commands share, each described once."""
 
-import os
-import tomllib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vebi.cli.config import read_config
 from vebi.errors import InputError, UsageError
 
-
-def _read_config(context: typer.Context, path: Path | None) -> None:
-    """What the file says becomes the default of every option and argument; the command line comes first."""
-    if path is None:
-        return
-    words = context.command_path.split()[1:]  # `vebi bench run` has the table [bench.run]
-    held, group = _parse(path), context.find_root().command
-    for k, word in enumerate(words):
-        place = ".".join(words[:k])
-        for name, table in held.items():
-            if not isinstance(table, dict):
-                outside = f"in [{place}]" if place else "outside of any table"
-                raise UsageError(f"{path} says {name!r} {outside}, but it belongs to a command, as in [fit]")
-            if name not in group.commands:
-                inside = f"in [{place}]" if place else "at its top"
-                raise UsageError(f"{path} says {name!r} {inside}, but a table for each command is needed, as [fit]")
-        held, group = held.get(word, {}), group.commands[word]
-    command = ".".join(words)
-    known = {_spelling(parameter): parameter for parameter in context.command.params if parameter.name != "config"}
-    defaults = {}
-    for key, value in held.items():
-        name = key.replace("_", "-")
-        if name not in known:
-            shown = ", ".join(known)
-            raise UsageError(f"{path} says {key!r} in [{command}], but `vebi {' '.join(words)}` knows {shown}")
-        defaults[known[name].name] = _as_typed(value, known[name], f"{key} in [{command}] of {path}")
-    context.default_map = defaults
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): give a TOML file") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no TOML file that can be read ({error}): correct it") from None
-
-
-def _spelling(parameter: Any) -> str:
-    """``batch-size`` for --batch-size, ``data`` for the argument."""
-    return next((o.lstrip("-") for o in parameter.opts if o.startswith("--")), parameter.name)
-
-
-def _as_typed(value: Any, parameter: Any, place: str) -> Any:
-    """A value of the file as it would have been typed, so that both ways accept the same."""
-    if getattr(parameter, "is_flag", False):
-        if not isinstance(value, bool):
-            raise UsageError(f"{place} is {value!r}, but true or false is needed")
-        return value
-    values = value if isinstance(value, list) else [value]
-    if not values or any(isinstance(v, bool) or not isinstance(v, str | int | float) for v in values):
-        raise UsageError(f"{place} is {value!r}, but text, a number or a list of them is needed")
-    if parameter.multiple or parameter.nargs == -1:
-        return [str(v) for v in values]
-    if any("," in str(v) for v in values) and len(values) > 1:
-        raise UsageError(f"{place} has a comma within a name: give a text file with one name a line instead")
-    return ",".join(map(str, values))
+if TYPE_CHECKING:  # a model needs torch, which --help must not wait for
+    from vebi.models.classifier import Classifier
 
 
 def _check_seed(seed: int) -> int:
-    if not 0 <= seed < 2**63:  # what every generator takes
+    if not 0 <= seed < 2**63:  # the range of every generator
         raise UsageError(f"--seed is {seed}: give a whole number from 0 to {2**63 - 1}")
     return seed
 
@@ -78,102 +23,147 @@ Config = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        callback=_read_config,
+        callback=read_config,
         is_eager=True,
         expose_value=False,
-        help="A TOML file with options of any command, as mu = 5 under [fit]; the command line comes first.",
+        help="TOML file of options, a table per command, like mu = 5 under [fit]; the command line takes precedence.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
-Seed = Annotated[int, typer.Option(callback=_check_seed, help="Seed of everything random.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first picture that cannot be decoded.")]
-
-Spec = Annotated[
-    str, typer.Argument(help="FILE.py:FUNCTION, torchvision:NAME, timm:NAME or a checkpoint of `vebi train`.")
+Seed = Annotated[int, typer.Option(callback=_check_seed, help="Random seed.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Fail on an image that cannot be decoded, instead of skipping it.")
 ]
-Weights = Annotated[
-    Path | None, typer.Option(help="Weights: safetensors, or what torch.load(weights_only=True) reads.")
-]
-Mean = Annotated[
-    str | None, typer.Option(help="What is taken from the colours (0 to 1): one number each, as 0.485,0.456,0.406.")
-]
-Std = Annotated[str | None, typer.Option(help="What they are then divided by: one number each.")]
-Size = Annotated[int | None, typer.Option(help="Side of the network's input in pixels.")]
-Resize = Annotated[
-    int | None, typer.Option(help="The shorter side is scaled to this before the middle is cut out; by default SIZE.")
-]
-Interpolation = Annotated[str | None, typer.Option(help="bilinear, bicubic, lanczos or nearest.")]
-Classes = Annotated[
-    str | None,
-    typer.Option(help="Class names in the model's order: separated by commas, or a text file with one name a line."),
-]
+BatchSize = Annotated[int, typer.Option(help="Batch size: images per forward pass.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU if there is one.")]
+Rule = Annotated[str, typer.Option(help="Backprop rule: guided, deconvnet or gradient.")]
 Layers = Annotated[
     list[str] | None,
-    typer.Option("--layers", metavar="NAME", help="A layer, by name or glob as 'layer3.*'; may be repeated."),
+    typer.Option(
+        "--layers",
+        metavar="NAME",
+        help="A layer, by name or glob like 'layer3.*'; may be repeated; by default all activation functions.",
+    ),
 ]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU where there is one.")]
-Rule = Annotated[str, typer.Option(help="The backward rule: guided, deconvnet or gradient.")]
-BatchSize = Annotated[int, typer.Option(help="Pictures a pass.")]
-OwnModel = Annotated[
-    str | None, typer.Option(metavar="SPEC", help="The run's model; needed where it is a file of yours.")
+MaskFolder = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of masks with the names of the images; what is not black is the object. Images of `vebi flowers` "
+        "need none."
+    ),
 ]
 
+Spec = Annotated[
+    str,
+    typer.Argument(
+        help="The model: FILE.py:FUNCTION (a function that returns the PyTorch module), torchvision:NAME, timm:NAME, "
+        "or a checkpoint of `vebi train`."
+    ),
+]
+Run = Annotated[Path, typer.Argument(help="The run folder that `vebi fit` wrote.")]
+RunModel = Annotated[
+    str | None,
+    typer.Option(metavar="FILE.py:FUNCTION", help="The model of the run; needed if it is defined in a Python file."),
+]
+RunWeights = Annotated[Path | None, typer.Option(help="The weights of the run's model, if the file has moved.")]
 
-def load_model(
-    spec: str,
-    weights: Path | None,
-    *,
-    mean: str | None,
-    std: str | None,
-    size: int | None,
-    resize: int | None,
-    interpolation: str | None,
-    classes: str | None,
-    device: str,
-) -> Any:
-    """The classifier that the options describe."""
-    from vebi.models.load import load_classifier
 
-    return load_classifier(
-        spec,
-        weights,
-        mean=_numbers("--mean", mean),
-        std=_numbers("--std", std),
-        size=size,
-        resize=resize,
-        interpolation=interpolation,
-        class_names=_names(classes),
-        device=device,
-    )
+@dataclass(frozen=True)
+class ModelOptions:
+    """The weights of a model and its preprocessing, the same options in every command that takes a model.
+
+    Attributes:
+        weights: File of weights.
+        mean: Mean of each channel, separated by commas.
+        std: Standard deviation of each channel, separated by commas.
+        size: Side of the network's input in pixels.
+        resize: Shorter side of the image before the center crop in pixels.
+        interpolation: Name of the interpolation.
+        classes: Class names separated by commas, or a text file of them.
+        device: See ``find_device``.
+    """
+
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="State dict of the model, by safetensors or torch.save; by default torchvision and timm download "
+            "theirs."
+        ),
+    ] = None
+    mean: Annotated[
+        str | None,
+        typer.Option(
+            help="Mean of each channel on the scale 0 to 1, like 0.485,0.456,0.406; by default the model's own."
+        ),
+    ] = None
+    std: Annotated[str | None, typer.Option(help="Standard deviation of each channel, likewise.")] = None
+    size: Annotated[
+        int | None, typer.Option(help="Side of the model's input in pixels; by default the model's own.")
+    ] = None
+    resize: Annotated[
+        int | None,
+        typer.Option(
+            help="Shorter side of the image before the center crop, in pixels; by default the model's own, or --size."
+        ),
+    ] = None
+    interpolation: Annotated[
+        str | None, typer.Option(help="Interpolation of the resizing: bilinear, bicubic, lanczos or nearest.")
+    ] = None
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            help="Class names in the order of the model's outputs: separated by commas, or a text file with one name "
+            "per line."
+        ),
+    ] = None
+    device: Device = "auto"
+
+    def load(self, spec: str) -> "Classifier":
+        """Loads the model that ``spec`` names, with these options."""
+        from vebi.models.load import load_classifier
+
+        return load_classifier(
+            spec,
+            self.weights,
+            mean=_numbers("--mean", self.mean),
+            std=_numbers("--std", self.std),
+            size=self.size,
+            resize=self.resize,
+            interpolation=self.interpolation,
+            class_names=_class_names(self.classes),
+            device=self.device,
+        )
 
 
 def _numbers(option: str, text: str | None) -> list[float] | None:
+    """The numbers in a text like "0.485,0.456,0.406"."""
     if text is None:
         return None
     try:
-        return [float(part) for part in text.split(",")]
+        return [float(number) for number in text.split(",")]
     except ValueError:
-        raise UsageError(f"{option} is {text!r}: give one number a colour, as 0.485,0.456,0.406") from None
+        raise UsageError(f"{option} is {text!r}: give one number per channel, like 0.485,0.456,0.406") from None
 
 
-def _names(text: str | None) -> list[str] | None:
+def _class_names(text: str | None) -> list[str] | None:
+    """The names in a text like "cat,dog", or in a file with one name per line."""
     if text is None:
         return None
-    held = os.path.isfile(text)  # which also bears a list that is too long for the name of a file
-    if not held and "," not in text:
+    is_file = _is_file(text)
+    if not is_file and "," not in text:
         raise InputError(f"--classes is {text!r}, which is no file: give names separated by commas, or a text file")
     try:
-        found = Path(text).read_text(encoding="utf-8").splitlines() if held else text.split(",")
+        lines = Path(text).read_text(encoding="utf-8").splitlines() if is_file else text.split(",")
     except (OSError, ValueError) as error:
-        raise InputError(f"{text} is no text file that can be read ({error}): give one name a line") from None
-    names = [name.strip() for name in found if name.strip()]
+        raise InputError(f"{text} is no text file that can be read ({error}): give one name per line") from None
+    names = [line.strip() for line in lines if line.strip()]
     if not names:
-        raise InputError(f"--classes is {text!r}, which holds no names: give them in the model's order")
+        raise InputError(f"--classes is {text!r}, which has no names: give them in the order of the model's outputs")
     return names
 
 
-def one_of(option: str, text: str, values: dict[str, Any]) -> Any:
-    """What a word stands for."""
-    if text not in values:
-        raise UsageError(f"{option} is {text!r}: choose one of {', '.join(values)}")
-    return values[text]
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # a list of names can be longer than a path may be
+        return False

@@ -1,49 +1,85 @@
-"""Files, folders and data sets as collections of labelled pictures."""
+"""Files and data sets as collections of labelled images."""
 
 import hashlib
 import operator
 import os
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-import torch
 from PIL import Image
 
-from vebi.data.decode import decode, to_rgb
-from vebi.errors import ImageError, InputError, listed
+from vebi.data.decode import LoadedImage, as_image, decode
+from vebi.errors import ImageError, InputError, join_names
 
-UNKNOWN = -1
-SAMPLE = 16_384
+#: The label of an image whose class is not known.
+UNLABELLED = -1
+SAMPLE_BYTES = 16_384
+
+T = TypeVar("T")
 
 
 @runtime_checkable
-class Images(Protocol):
-    """A sized, indexable collection of labelled pictures.
+class ImageCollection(Protocol):
+    """A sized, indexable collection of labelled images.
 
-    ``ids`` name the pictures; ``load`` gives a picture (or the ready network input where a data set yields float
-    tensors) and its class index, ``UNKNOWN`` where there is none; ``class_names`` are those the labels index.
+    Attributes:
+        ids: One name per image.
+        class_names: The names that the labels index; empty where the classes have none.
     """
 
-    ids: Sequence[str]
-    class_names: tuple[str, ...]
+    @property
+    def ids(self) -> Sequence[str]:
+        """One name per image."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names that the labels index; empty where the classes have none."""
 
     def __len__(self) -> int: ...
 
-    def load(self, index: int) -> tuple[Image.Image | torch.Tensor, int]: ...
+    def load(self, index: int) -> tuple[LoadedImage, int]:
+        """An image and its label.
+
+        Args:
+            index: 0 to ``len(self) - 1``.
+
+        Returns:
+            The RGB image, or the network's input where a data set yields float tensors, and its class index,
+            ``UNLABELLED`` where it has none.
+
+        Raises:
+            ImageError: The image cannot be decoded.
+        """
 
     def fingerprint(self) -> str:
-        """A hash of what the collection holds, cheap enough to be made at every start."""
+        """A hash of the content of the collection, cheap enough for every start."""
+
+
+@runtime_checkable
+class SizedDataset(Protocol):
+    """What ``DatasetImages`` reads: a torch ``Dataset`` with a length, a list."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
 
 
 @dataclass(frozen=True)
-class Files:
-    """Pictures in files: ``ids`` are their paths below ``root``."""
+class ImageFiles:
+    """Images in files.
+
+    Attributes:
+        root: The folder that ``ids`` are relative to.
+        ids: The paths of the images below ``root``.
+        labels: The class index per image, or ``UNLABELLED``.
+        class_names: The names that ``labels`` index; empty where the classes have none.
+    """
 
     root: Path
     ids: Sequence[str]
@@ -54,44 +90,67 @@ class Files:
         return len(self.ids)
 
     def path(self, index: int) -> Path:
+        """The path of an image."""
         return self.root / self.ids[index]
 
     def load(self, index: int) -> tuple[Image.Image, int]:
+        """An image, decoded, and its label; raises ImageError where it cannot be decoded."""
         return decode(self.path(index)), self.labels[index]
 
     def fingerprint(self) -> str:
-        """Of the names below their common folder, the sizes and samples of the bytes (all of a small file): it stays
-        the same where the whole tree moves."""
+        """A hash of the paths below their common folder and of samples of the files.
+
+        It stays the same where the whole tree is moved. Of a file the size and three samples are read, all of a small
+        one.
+        """
         digest = hashlib.sha256()
-        names = [os.path.abspath(os.path.join(self.root, name)) for name in self.ids]
-        common = os.path.commonpath({os.path.dirname(name) for name in names})
-        for name in names:
-            place = os.fsencode(Path(os.path.relpath(name, common)).as_posix())  # a name need not be UTF-8
-            digest.update(place + b"\0" + _sample(name))
+        # resolve() follows links, by which the fingerprint of runs that exist would change
+        paths = [Path(os.path.abspath(self.root / name)) for name in self.ids]  # noqa: PTH100
+        common = os.path.commonpath({path.parent for path in paths})
+        for path in paths:
+            relative = os.fsencode(Path(os.path.relpath(path, common)).as_posix())  # a name need not be UTF-8
+            digest.update(relative + b"\0" + _sample_hash(path))
         return digest.hexdigest()
 
 
 @dataclass(frozen=True)
-class DataSet:
+class DatasetImages:
     """Any sized, indexable collection of (image, label): a torch ``Dataset``, a list of pairs.
 
     An image is a path, a Pillow image, an H x W (x 3) uint8 array, or a C x H x W float tensor that is ready for the
     network. A label is a class index or a class name. Items are fetched one at a time, since a data set need not
     bear threads.
+
+    Attributes:
+        items: The data set.
+        class_names: The names that its labels index; empty where the classes have none.
     """
 
-    items: Any
+    items: SizedDataset
     class_names: tuple[str, ...]
-    _lock: Any = field(default_factory=Lock, init=False, repr=False, compare=False)
+    _lock: AbstractContextManager[bool] = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     @cached_property
     def ids(self) -> Sequence[str]:
+        """The indices of the items as names."""
         return [str(i) for i in range(len(self.items))]
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def load(self, index: int) -> tuple[Image.Image | torch.Tensor, int]:
+    def load(self, index: int) -> tuple[LoadedImage, int]:
+        """An image and its label.
+
+        Args:
+            index: 0 to ``len(self) - 1``.
+
+        Returns:
+            The RGB image or float tensor, and its class index.
+
+        Raises:
+            InputError: The item is no (image, label) pair, or its label is none of the classes.
+            ImageError: The image cannot be decoded.
+        """
         with self._lock:
             item = self.items[index]
         try:
@@ -101,103 +160,102 @@ class DataSet:
                 f"item {index} of the data set is a {type(item).__name__} and no (image, label) pair: "
                 f"give a data set that yields pairs"
             ) from None
-        return as_image(image, f"item {index}"), self._label(label, index)
-
-    def _label(self, label: Any, index: int) -> int:
-        if isinstance(label, str):
-            return _class_index(label, self.class_names)
-        try:
-            number = operator.index(label)
-        except TypeError:
-            raise InputError(
-                f"item {index} has the label {label!r}, but a class index or a class name is needed"
-            ) from None
-        if number < 0 or (self.class_names and number >= len(self.class_names)):
-            last = len(self.class_names) - 1 if self.class_names else "..."
-            raise InputError(f"item {index} has the label {number}, but the model's classes are 0 to {last}")
-        return number
+        return as_image(image, f"item {index}"), _class_index(label, self.class_names, f"item {index}")
 
     def fingerprint(self) -> str:
-        """Of the length and of up to 16 evenly spread items: reading all of them would cost a pass of its own. Give a
-        data set whose other items have changed a run folder of its own."""
+        """A hash of the length and of up to 16 evenly spaced items.
+
+        To read all of them would cost a pass of its own: give a data set whose other items have changed a run folder
+        of its own.
+        """
         digest = hashlib.sha256(str(len(self)).encode())
         for i in np.linspace(0, len(self) - 1, min(16, len(self))).astype(int):
             try:
                 image, label = self.load(int(i))
                 digest.update(f"{label}".encode() + np.ascontiguousarray(image).tobytes())
-            except ImageError as error:
-                digest.update(str(error).encode())
+            except ImageError:
+                digest.update(b"not an image")
         return digest.hexdigest()
 
 
 @dataclass(frozen=True)
 class Subset:
-    """Some pictures of a collection, in the order of ``indices``."""
+    """The images of a collection at ``indices``, in that order.
 
-    images: Images
+    Attributes:
+        images: The collection.
+        indices: Indices of images in it.
+    """
+
+    images: ImageCollection
     indices: Sequence[int]
 
     @cached_property
     def ids(self) -> Sequence[str]:
+        """The names of the images in the collection."""
         names = self.images.ids
         return [names[i] for i in self.indices]
 
     @property
     def class_names(self) -> tuple[str, ...]:
+        """The class names of the collection."""
         return self.images.class_names
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def load(self, index: int) -> tuple[Image.Image | torch.Tensor, int]:
+    def load(self, index: int) -> tuple[LoadedImage, int]:
+        """An image and its label, as the collection loads it."""
         return self.images.load(self.indices[index])
 
     def fingerprint(self) -> str:
+        """A hash of the collection's fingerprint and of the indices."""
         return hashlib.sha256(f"{self.images.fingerprint()} {list(self.indices)}".encode()).hexdigest()
 
 
-def _sample(path: str) -> bytes:
+def evenly_spaced(items: Sequence[T], most: int) -> list[T]:
+    """At most ``most`` items, spaced evenly over all of them.
+
+    Args:
+        items: The items to choose from.
+        most: How many are chosen at most, at least 0.
+
+    Returns:
+        The chosen items in their order, the first and the last among them where there are two or more.
+    """
+    indices = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int).tolist()
+    return [items[index] for index in indices]
+
+
+def _sample_hash(path: Path) -> bytes:
     """A hash of a file's size and of its first, middle and last 16 KiB."""
     digest = hashlib.sha256()
-    with suppress(OSError), open(path, "rb") as file:  # what cannot be read is told when it is decoded
+    with suppress(OSError), path.open("rb") as file:  # what cannot be read is reported when it is decoded
         size = os.fstat(file.fileno()).st_size
         digest.update(str(size).encode())
-        for place in sorted({0, max(0, size // 2 - SAMPLE // 2), max(0, size - SAMPLE)}):
-            file.seek(place)
-            digest.update(file.read(SAMPLE))
+        for offset in sorted({0, max(0, size // 2 - SAMPLE_BYTES // 2), max(0, size - SAMPLE_BYTES)}):
+            file.seek(offset)
+            digest.update(file.read(SAMPLE_BYTES))
     return digest.digest()
 
 
-def as_image(image: Any, name: str) -> Image.Image | torch.Tensor:
-    """What a data set yields, as an RGB image or as a float tensor left as it is."""
-    if isinstance(image, str | os.PathLike):
-        return decode(image)
-    if isinstance(image, Image.Image):
-        return to_rgb(image, name)
-    if isinstance(image, torch.Tensor) and image.is_floating_point() and image.ndim == 3:
-        return image.detach().cpu()
-    array = image.numpy(force=True) if isinstance(image, torch.Tensor) else image
-    if not isinstance(array, np.ndarray):
-        raise ImageError(f"{name} is a {type(image).__name__}: give a path, a Pillow image, an array or a tensor")
-    if array.dtype == np.uint8 and (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) and array.size:
-        return Image.fromarray(array).convert("RGB")
-    raise ImageError(
-        f"{name} has the shape {array.shape} and the type {array.dtype}: "
-        f"give an H x W x 3 uint8 array or a C x H x W float tensor"
-    )
-
-
-def _class_index(name: str, class_names: tuple[str, ...]) -> int:
-    if name not in class_names:
-        held = f"are {listed(class_names)}: name the data's classes as the model does"
+def _class_index(label: Any, class_names: tuple[str, ...], name: str) -> int:
+    """The class index of an item's label; ``name`` is what messages call the item."""
+    if isinstance(label, str):
+        if label in class_names:
+            return class_names.index(label)
+        known = f"are {join_names(class_names)}: name the data's classes as the model does"
         raise InputError(
-            f"there is a class {name!r} in the data, but the model's classes "
-            + (held if class_names else "have no names: give them")
+            f"there is a class {label!r} in the data, but the model's classes "
+            + (known if class_names else "have no names: give them")
         )
-    return class_names.index(name)
-
-
-def evenly(things: Sequence[Any], most: int) -> list[Any]:
-    """At most so many things, spread evenly over all of them."""
-    places = np.linspace(0, len(things) - 1, min(most, len(things))).round().astype(int)
-    return [things[place] for place in places]
+    try:
+        index = operator.index(label)
+    except TypeError:
+        raise InputError(
+            f"{name} has the label {label!r}, but a class index or a class name is needed: correct the data set"
+        ) from None
+    if index < 0 or (class_names and index >= len(class_names)):
+        last = len(class_names) - 1 if class_names else "..."
+        raise InputError(f"{name} has the label {index}, but the model's classes are 0 to {last}: correct the data set")
+    return index

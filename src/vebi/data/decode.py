@@ -1,7 +1,8 @@
-"""Files -> pictures, with one policy for the whole program.
+"""Image files -> RGB images, with one policy for the whole package.
 
-EXIF rotation is applied; grey, palette, CMYK and 16-bit pictures become 8-bit RGB; transparency is laid on white;
-nothing above ``MAX_PIXELS`` is decoded; what cannot be decoded in full is an ``ImageError``, never half a picture.
+EXIF rotation is applied; grey, palette, CMYK and 16-bit images become 8-bit RGB; transparency is composited over
+white; nothing above ``MAX_PIXELS`` is decoded; what cannot be decoded in full is an ``ImageError``, never a part of an
+image.
 """
 
 import io
@@ -11,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vebi.errors import ImageError
 
@@ -19,35 +21,101 @@ MAX_PIXELS = 89_478_485  # as Pillow: a quarter of a gigabyte of RGB
 #: What Pillow may try on a file. Of its other decoders some start programs (EPS) or accept half a file (JPEG 2000).
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
-
-def decode(path: str | os.PathLike) -> Image.Image:
-    """The picture in a file as an 8-bit RGB image, upright. Raises ImageError with the file and the reason."""
-    return decode_bytes(read(path), str(path))
+#: What a collection loads: an RGB image, or a float tensor that is the network's input already.
+LoadedImage = Image.Image | torch.Tensor
 
 
-def read(path: str | os.PathLike) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise ImageError(f"{path} does not exist: give the path of a picture") from None
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read ({error.strerror}): give the path of a picture") from None
+def decode(path: str | os.PathLike[str]) -> Image.Image:
+    """The image in a file as 8-bit RGB, upright.
+
+    Args:
+        path: A file in one of ``FORMATS``.
+
+    Returns:
+        The image in mode RGB, fully decoded.
+
+    Raises:
+        ImageError: The file cannot be read or decoded, with its path and the reason.
+    """
+    return decode_bytes(_read(path), str(path))
 
 
 def decode_bytes(data: bytes, name: str) -> Image.Image:
-    """As ``decode``, of the bytes of a file; ``name`` is used in messages."""
+    """As ``decode``, from the bytes of a file.
+
+    Args:
+        data: The content of a file in one of ``FORMATS``.
+        name: What messages call the image.
+
+    Returns:
+        The image in mode RGB, fully decoded.
+
+    Raises:
+        ImageError: The bytes cannot be decoded.
+    """
     with _image_errors(name), Image.open(io.BytesIO(data), formats=FORMATS) as image:
         return _upright_rgb(image, name)
 
 
 def to_rgb(image: Image.Image, name: str) -> Image.Image:
-    """As ``decode``, of a Pillow image in any mode, opened from a file or not."""
+    """As ``decode``, from a Pillow image in any mode, opened from a file or not.
+
+    Args:
+        image: The image; one that was opened lazily is decoded now.
+        name: What messages call the image.
+
+    Returns:
+        The image in mode RGB, upright.
+
+    Raises:
+        ImageError: The image cannot be decoded or converted.
+    """
     with _image_errors(name):
         return _upright_rgb(image, name)
 
 
+def as_image(image: object, name: str) -> LoadedImage:
+    """An item of a data set as an RGB image, or as the float tensor that it is.
+
+    Args:
+        image: A path, a Pillow image, an H x W (x 3) uint8 array or tensor, or a C x H x W float tensor.
+        name: What messages call the image.
+
+    Returns:
+        A float tensor on the CPU, detached; anything else in mode RGB.
+
+    Raises:
+        ImageError: The item is none of these, or cannot be decoded.
+    """
+    if isinstance(image, str | os.PathLike):
+        return decode(image)
+    if isinstance(image, Image.Image):
+        return to_rgb(image, name)
+    if isinstance(image, torch.Tensor) and image.is_floating_point() and image.ndim == 3:
+        return image.detach().cpu()
+    array = image.numpy(force=True) if isinstance(image, torch.Tensor) else image
+    if not isinstance(array, np.ndarray):
+        raise ImageError(f"{name} is a {type(image).__name__}: give a path, a Pillow image, an array or a tensor")
+    if array.dtype == np.uint8 and (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) and array.size:
+        return Image.fromarray(array).convert("RGB")
+    raise ImageError(
+        f"{name} has the shape {array.shape} and the type {array.dtype}: "
+        f"give an H x W x 3 uint8 array or a C x H x W float tensor"
+    )
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise ImageError(f"{path} does not exist: give the path of an image") from None
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read ({error.strerror}): give the path of an image") from None
+
+
 @contextmanager
 def _image_errors(name: str) -> Iterator[None]:
+    """Turns whatever Pillow raises into an ImageError."""
     try:
         yield
     except ImageError:
@@ -56,8 +124,8 @@ def _image_errors(name: str) -> Iterator[None]:
         raise ImageError(
             f"{name} claims more pixels than the {MAX_PIXELS:,} that vebi decodes: scale it down first"
         ) from None
-    except Image.UnidentifiedImageError:
-        raise ImageError(f"{name} is not a picture that can be decoded: give a PNG, JPEG or similar file") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{name} is not an image that can be decoded: give a PNG, JPEG or similar file") from None
     except Exception as error:  # decoders raise almost anything on damaged files: OSError, SyntaxError, struct.error
         raise ImageError(f"{name} is damaged or truncated ({error}): replace the file") from None
 
@@ -69,7 +137,7 @@ def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
         )
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":
-        return _deep_grey(image, name)
+        return _deep_grey_to_rgb(image, name)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         flat = Image.new("RGBA", image.size, "white")
         flat.alpha_composite(image.convert("RGBA"))
@@ -77,11 +145,11 @@ def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
     return image.convert("RGB")
 
 
-def _deep_grey(image: Image.Image, name: str) -> Image.Image:
-    """16-bit greys (integers up to 65535) or floats in [0, 1] as RGB."""
+def _deep_grey_to_rgb(image: Image.Image, name: str) -> Image.Image:
+    """16-bit greys (integers up to 65535) or floats in [0, 1] as 8-bit RGB."""
     values = np.asarray(image)
     top = 65535 if values.dtype.kind in "iu" else 1
     if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= top):
-        raise ImageError(f"{name} has grey values outside 0 to {top}: convert it to 8 or 16 bits a pixel")
+        raise ImageError(f"{name} has grey values outside 0 to {top}: convert it to 8 or 16 bits per pixel")
     values = np.where(values == image.info.get("transparency"), top, values)
     return Image.fromarray((values * (255 / top)).round().astype(np.uint8)).convert("RGB")

@@ -1,89 +1,121 @@
-"""Ground truth for heatmaps: the pixels of a picture that make its class."""
+"""Ground truth for heatmaps: the mask of an image is the pixels that make its class."""
 
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 from PIL import Image
 
-from vebi.data.collections import Files, Images, Subset
+from vebi.data.collections import ImageCollection, ImageFiles, Subset
 from vebi.data.decode import decode
-from vebi.datasets.flowers import carrier_mask, load_dataset
+from vebi.datasets.flowers.dataset import load_dataset
+from vebi.datasets.flowers.variants import carrier_mask
 from vebi.errors import InputError
 from vebi.models.preprocess import Preprocess
 
 Mask = Bool[np.ndarray, "h w"]
 
 
-def find_masks(images: Images, folder: Path | None = None) -> Callable[[int], Mask] | None:
-    """A function from the index of a picture to its mask, at the picture's own resolution.
+def find_masks(images: ImageCollection, folder: Path | None = None) -> Callable[[int], Mask] | None:
+    """Finds the masks of a collection of images.
 
-    ``folder`` holds a tree of masks with the names of the pictures, as PNG or with the same suffix; what is not black
-    belongs to the object. Without it, pictures of `vebi flowers` have masks of their own, and others have none (None).
-    Raises InputError for a folder that is none, and later for a picture without a mask.
+    Args:
+        images: The collection.
+        folder: A folder of masks with the names of the images, as PNG or with the same suffix; what is not black is the
+            object. Images of ``vebi flowers`` need none: their data set holds the part masks.
+
+    Returns:
+        A function from the index of an image to its mask, h x w at the resolution of the image. None where there are no
+        masks: no folder is given, and the images are no flowers. The function raises InputError for an image without a
+        mask, or with one that cannot be read or has another size.
+
+    Raises:
+        InputError: ``folder`` is no folder, or the images are no files.
+
+    Example:
+        >>> dataset = vebi.datasets.flowers.generate("flowers", images_per_class=1, size=32)
+        >>> masks = vebi.datasets.find_masks(vebi.open_images("flowers"))
+        >>> masks(0).shape
+        (32, 32)
     """
     if isinstance(images, Subset):
-        of_all = find_masks(images.images, folder)
-        return None if of_all is None else lambda index: of_all(images.indices[index])
-    if not isinstance(images, Files):
+        masks = find_masks(images.images, folder)
+        return None if masks is None else lambda index: masks(images.indices[index])
+    if not isinstance(images, ImageFiles):
         if folder is not None:
-            raise InputError(f"masks in {folder} are found by the names of files, but the pictures are no files")
+            raise InputError(f"masks in {folder} are found by the names of files, but the images are no files")
         return None
     if folder is not None:
         if not folder.is_dir():
-            raise InputError(f"{folder} is no folder: give a folder of masks with the names of the pictures")
-        return lambda index: _from_tree(images, folder, index)
-    if all(_flowers(images.path(i)) for i in (0, len(images) - 1)):
-        return lambda index: _of_flower(images.path(index))
+            raise InputError(f"{folder} is no folder: give a folder of masks with the names of the images")
+        return lambda index: _read_mask(images, folder, index)
+    if all(_dataset_root(images.path(i)) for i in (0, len(images) - 1)):
+        return lambda index: _read_flower_mask(images.path(index))
     return None
 
 
-def cut_mask(preprocess: Preprocess, mask: Mask) -> Bool[np.ndarray, "side side"]:
-    """The mask as the network saw its picture: scaled and cut out as that was, by nearest neighbours."""
-    return np.asarray(preprocess.cut(Image.fromarray(mask.astype(np.uint8)), "nearest")) > 0
+def crop_mask(preprocess: Preprocess, mask: Mask) -> Bool[np.ndarray, "side side"]:
+    """Scales and crops a mask as its image was, by nearest neighbours.
+
+    Args:
+        preprocess: The preprocessing of the image.
+        mask: h x w, at the resolution of the image.
+
+    Returns:
+        size x size: the mask at the resolution of the network's input.
+
+    Example:
+        >>> mask = np.ones((48, 64), bool)
+        >>> vebi.datasets.crop_mask(classifier.preprocess, mask).shape
+        (32, 32)
+    """
+    return np.asarray(preprocess.center_crop(Image.fromarray(mask.astype(np.uint8)), "nearest")) > 0
 
 
-def _from_tree(images: Files, folder: Path, index: int) -> Mask:
+def _read_mask(images: ImageFiles, folder: Path, index: int) -> Mask:
+    """The mask of an image from a folder of masks. Raises InputError where it is missing or has another size."""
     name = Path(images.ids[index])
-    if not images.root.parts:  # files given one by one: the folder that each lies in is its class
+    if not images.root.parts:  # files given one by one: the folder of each is its class
         name = Path(name.parent.name, name.name)
-    places = [folder / name.with_suffix(".png"), folder / name]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
-        raise InputError(f"{images.path(index)} has no mask: {places[0]} does not exist, give masks for all pictures")
-    mask, picture = decode(found), decode(images.path(index))
-    if mask.size != picture.size:
+    candidates = [folder / name.with_suffix(".png"), folder / name]
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if path is None:
+        raise InputError(f"{images.path(index)} has no mask: {candidates[0]} does not exist, give masks for all images")
+    mask, image = decode(path), decode(images.path(index))
+    if mask.size != image.size:
         raise InputError(
-            f"{found} has {mask.width} x {mask.height} pixels, its picture {picture.width} x {picture.height}: "
+            f"{path} has {mask.width} x {mask.height} pixels, its image {image.width} x {image.height}: "
             f"give a mask of the same size"
         )
-    return np.asarray(mask).any(axis=2)
+    return np.asarray(np.asarray(mask).any(axis=2))
 
 
-def _flowers(path: Path) -> Path | None:
-    """The data set of `vebi flowers` that a picture belongs to."""
+def _dataset_root(path: Path) -> Path | None:
+    """The folder of the data set of flowers that an image belongs to, if it does."""
     root = path.resolve().parents[2] if len(path.resolve().parents) > 2 else path.parent
     return root if (root / "dataset.json").is_file() and (root / "masks").is_dir() else None
 
 
 @cache
-def _record(root: Path) -> dict:
+def _record(root: Path) -> dict[str, Any]:
     return load_dataset(root)
 
 
-def _of_flower(path: Path) -> Mask:
-    root = _flowers(path)
+def _read_flower_mask(path: Path) -> Mask:
+    """The mask of an image of flowers. Raises InputError where it is missing or damaged."""
+    root = _dataset_root(path)
     if root is None:
         raise InputError(f"{path} lies in no data set of flowers, but others of the same collection do")
-    place = root / "masks" / path.parent.name / path.name
+    mask_path = root / "masks" / path.parent.name / path.name
     record = _record(root)
     try:
-        with Image.open(place, formats=["PNG"]) as image:
+        with Image.open(mask_path, formats=["PNG"]) as image:
             if (image.mode, image.size) != ("P", (record["size"],) * 2):
                 raise ValueError(f"mode {image.mode}, {image.width} x {image.height} pixels")
             labels = np.array(image)
     except Exception as error:  # decoders raise almost anything on damaged files
-        raise InputError(f"{place} is no mask that can be read ({error}): generate the data set again") from None
+        raise InputError(f"{mask_path} is no mask that can be read ({error}): generate the data set again") from None
     return carrier_mask(labels, path.parent.name, record)

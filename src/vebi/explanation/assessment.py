@@ -1,55 +1,73 @@
-"""A look at how a model does on pictures: how often it is right, typical examples, striking mistakes, scores."""
+"""How a model does on images: how often it is correct, typical examples, striking mistakes, scores against masks."""
 
-from collections import Counter
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from jaxtyping import Int
 
-from vebi.data.collections import UNKNOWN, Images, Subset, evenly
-from vebi.data.loader import batches
-from vebi.datasets.masks import Mask, cut_mask
-from vebi.errors import ImageError, InputError
-from vebi.explanation.explain import explanations
+from vebi.data.collections import UNLABELLED, ImageCollection, Subset, evenly_spaced
+from vebi.data.sources import open_images
+from vebi.datasets.masks import Mask, find_masks
+from vebi.explanation.explain import explain_each
+from vebi.explanation.mask_scores import mask_scores, visible_masks
+from vebi.explanation.predictions import Predictions, confusions, mistake_rows, predict, typical_rows
 from vebi.explanation.result import Explanation
 from vebi.interpretation.result import Interpretation
-from vebi.metrics.iou import auc_iou
-from vebi.models.classifier import Classifier, evaluating
-from vebi.progress import StageProgress, of_stage
+from vebi.progress import StageProgress, stage
 
 LOOKED_AT = 5000
 SCORED = 240
 TYPICAL, MISTAKES, CONFUSIONS = 12, 8, 6
-WHOLE = "whole-picture"  # for comparison: a map that marks every pixel alike
-#: What is scored where there are masks: name -> stride fix.
-METHODS = {"vebi": "centred", "vebi-without-stride-fix": None}
 
 
 @dataclass(frozen=True)
 class Example:
-    """An explanation and the true class, None where nobody knows it; of a mistake also what spoke for the truth."""
+    """An image that is shown, explained.
+
+    Attributes:
+        explanation: The explanation of the predicted class.
+        truth: The true class, None where it is not known.
+        true_class_explanation: Of a mistake, the explanation of the true class; None otherwise.
+    """
 
     explanation: Explanation
     truth: str | None
-    for_truth: Explanation | None = None
+    true_class_explanation: Explanation | None = None
 
 
 @dataclass(frozen=True)
-class Survey:
-    """How a model does on ``looked_at`` of ``total`` pictures, spread evenly.
+class Assessment:
+    """How a model does on images.
 
-    ``right`` and ``labelled`` count pictures by true class. ``typical`` are right ones (or of unknown class), one for
-    each of up to ``TYPICAL`` classes, the middle one in confidence; ``mistakes`` the most confident ones, no confusion
-    of the same two classes twice; ``confusions`` counts the most frequent ones as (truth, prediction, count).
-    ``scores`` by method, and of marking the whole picture: the mean area under the IoU curve over ``scored`` pictures
-    with masks, in percent.
+    Attributes:
+        looked_at: Number of images that were predicted, spread evenly over all; those that cannot be decoded are left
+            out.
+        total: Number of images that were given.
+        correct: Number of correct predictions, by true class.
+        labelled: Number of images whose true class is known, by true class.
+        typical: Images that are predicted correctly, or whose true class is not known: of each of up to 12 predicted
+            classes the one in the middle of the probabilities.
+        mistakes: Up to 8 mistakes of the highest probability, no pair of true and predicted class twice.
+        confusions: Up to 6 most frequent confusions as (true class, predicted class, number of images).
+        scores: Mean area under the IoU curve in percent, for vebi with and without stride fix, and for a map that marks
+            the whole image; empty where there are no masks.
+        scored: Number of images with masks that ``scores`` is the mean over.
+
+    Example:
+        >>> assessment = vebi.assess(interpretation, "images")
+        >>> assessment.correct
+        {'blue': 24, 'green': 24, 'red': 24}
+        >>> len(assessment.typical), assessment.mistakes
+        (3, ())
     """
 
     looked_at: int
     total: int
-    right: dict[str, int]
+    correct: dict[str, int]
     labelled: dict[str, int]
     typical: tuple[Example, ...] = field(repr=False)
     mistakes: tuple[Example, ...] = field(repr=False)
@@ -59,17 +77,22 @@ class Survey:
 
     @property
     def accuracy(self) -> float | None:
-        """The share of the labelled pictures that the model is right on, None where there are none."""
+        """The share of the labelled images that are predicted correctly, in [0, 1]; None where there are none."""
         labelled = sum(self.labelled.values())
-        return sum(self.right.values()) / labelled if labelled else None
+        return sum(self.correct.values()) / labelled if labelled else None
 
-    def in_words(self) -> dict[str, Any]:
-        """The survey without its pictures."""
+    def to_dict(self) -> dict[str, Any]:
+        """The assessment without its examples, as JSON takes it.
+
+        Returns:
+            ``looked_at``, ``total``, ``accuracy``, ``correct``, ``labelled``, ``confusions``, ``auc_iou`` (the scores)
+            and ``scored``.
+        """
         return {
             "looked_at": self.looked_at,
             "total": self.total,
             "accuracy": self.accuracy,
-            "right": self.right,
+            "correct": self.correct,
             "labelled": self.labelled,
             "confusions": self.confusions,
             "auc_iou": self.scores,
@@ -77,128 +100,113 @@ class Survey:
         }
 
 
-def survey(
+def assess(
     interpretation: Interpretation,
-    images: Images,
-    masks: Callable[[int], Mask] | None = None,
+    images: Any,
+    masks: str | os.PathLike[str] | Callable[[int], Mask] | None = None,
     *,
     batch_size: int = 32,
+    strict: bool = False,
     progress: StageProgress | None = None,
-) -> Survey:
-    """Predicts up to ``LOOKED_AT`` pictures, explains the examples among them, and scores up to ``SCORED`` of them with
-    ``masks`` (index -> mask). Raises ImageError where no picture can be decoded."""
-    classifier, classes = interpretation.require_classifier(), interpretation.classes
-    known = _predict(
-        classifier, images, evenly(range(len(images)), LOOKED_AT), batch_size, of_stage(progress, "predictions")
-    )
-    rows = [*_typical(known), *_mistakes(known)]
-    chosen = Subset(images, known.indices[rows].tolist())
-    truths = [None if label == UNKNOWN else classes[label] for label in known.labels[rows]]
-    found = explanations(interpretation, chosen, batch_size=batch_size, progress=of_stage(progress, "examples"))
-    examples = [
-        Example(e, truth, _for_truth(interpretation, Subset(chosen, [k]), e, truth))
-        for k, (e, truth) in enumerate(zip(found, truths, strict=True))
-    ]
-    truth = _masks(classifier, masks, evenly(known.indices.tolist(), SCORED)) if masks else {}
-    return Survey(
-        looked_at=len(known.indices),
-        total=len(images),
-        right={name: int((known.right & (known.labels == c)).sum()) for c, name in enumerate(classes)},
-        labelled={name: int((known.labels == c).sum()) for c, name in enumerate(classes)},
-        typical=tuple(e for e in examples if e.for_truth is None),
-        mistakes=tuple(e for e in examples if e.for_truth is not None),
-        confusions=_confusions(known, classes),
-        scores=_score(interpretation, images, truth, batch_size, progress) if truth else {},
+) -> Assessment:
+    """Assesses a model on images: its accuracy, typical examples, striking mistakes, and scores against masks.
+
+    Up to 5000 images are predicted, spread evenly over all; up to 240 of these are scored where there are masks.
+
+    Args:
+        interpretation: What the model has learned, bound to the model.
+        images: A folder with one folder of images per class, a folder or list of images, or a sized, indexable data set
+            of (image, label).
+        masks: A folder of masks with the names of the images, in which what is not black is the object; or a function
+            from the index of an image to its mask, h x w bool at the resolution of the image. By default the masks of
+            images that `vebi flowers` rendered, and none for others.
+        batch_size: Images per forward pass, 1 or more.
+        strict: Whether an image that cannot be decoded is an error, instead of left out.
+        progress: Called with (stage, images done, images).
+
+    Returns:
+        The counts, the explained examples and the scores.
+
+    Raises:
+        UsageError: The batch size is below 1, the interpretation is bound to no model, or ``images`` is none of the
+            above.
+        InputError: There are no images, a mask is missing or damaged, or all masks are empty.
+        ImageError: None of the images can be decoded, or, with ``strict``, one of them cannot.
+
+    Reference:
+        The area under the IoU curve is that of Oramas, Wang and Tuytelaars, ICLR 2019, section 4.3.
+
+    Example:
+        >>> assessment = vebi.assess(interpretation, "images")
+        >>> assessment.accuracy
+        1.0
+        >>> assessment.typical[0].explanation.prediction
+        'blue'
+    """
+    classifier, names = interpretation.require_classifier(), interpretation.class_names
+    collection = open_images(images, names)
+    mask_of = _mask_function(collection, masks)
+    looked_at = evenly_spaced(range(len(collection)), LOOKED_AT)
+    predictions = predict(classifier, collection, looked_at, batch_size, strict, stage(progress, "predictions"))
+    examples = _examples(interpretation, collection, predictions, batch_size, progress)
+    truth: dict[int, Mask] = {}
+    if mask_of is not None:
+        truth = visible_masks(classifier.preprocess, mask_of, evenly_spaced(predictions.indices.tolist(), SCORED))
+    return Assessment(
+        looked_at=len(predictions.indices),
+        total=len(collection),
+        correct=_count_per_class(predictions.labels[predictions.correct], names),
+        labelled=_count_per_class(predictions.labels, names),
+        typical=tuple(e for e in examples if e.true_class_explanation is None),
+        mistakes=tuple(e for e in examples if e.true_class_explanation is not None),
+        confusions=tuple((names[t], names[p], count) for t, p, count in confusions(predictions, CONFUSIONS)),
+        scores=mask_scores(interpretation, collection, truth, batch_size, progress) if truth else {},
         scored=len(truth),
     )
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What the model says of the pictures that could be decoded; all arrays have one entry a picture."""
-
-    indices: np.ndarray
-    labels: np.ndarray
-    predictions: np.ndarray
-    probabilities: np.ndarray
-
-    @property
-    def right(self) -> np.ndarray:
-        return self.labels == self.predictions
-
-    @property
-    def wrong(self) -> np.ndarray:
-        return ~self.right & (self.labels != UNKNOWN)
+def _mask_function(
+    images: ImageCollection, masks: str | os.PathLike[str] | Callable[[int], Mask] | None
+) -> Callable[[int], Mask] | None:
+    """Index of an image -> its mask; None where there are no masks."""
+    if masks is None or isinstance(masks, str | os.PathLike):
+        return find_masks(images, None if masks is None else Path(masks))
+    return masks
 
 
-def _predict(classifier: Classifier, images: Images, indices: list[int], batch_size: int, progress) -> _Known:
-    rows: list[tuple[int, int, int, float]] = []
-    done, skipped = 0, []
-    with evaluating(classifier.module), torch.no_grad():
-        for batch in batches(images, indices, classifier.preprocess.prepare, batch_size):
-            if batch.indices:
-                likely = classifier.scores(batch.inputs.to(classifier.device)).softmax(dim=1).max(dim=1)
-                rows += zip(batch.indices, batch.labels, likely.indices.tolist(), likely.values.tolist(), strict=True)
-            skipped += batch.skipped
-            done += len(batch.indices) + len(batch.skipped)
-            if progress:
-                progress(done, len(indices))
-    if not rows:
-        raise ImageError(f"none of the {len(skipped)} pictures could be decoded, first: {skipped[0][1]}")
-    return _Known(*map(np.array, zip(*rows, strict=True)))
+def _examples(
+    interpretation: Interpretation,
+    images: ImageCollection,
+    predictions: Predictions,
+    batch_size: int,
+    progress: StageProgress | None,
+) -> list[Example]:
+    """The typical images and the mistakes, explained."""
+    rows = [*typical_rows(predictions, TYPICAL), *mistake_rows(predictions, MISTAKES)]
+    shown = Subset(images, predictions.indices[rows].tolist())
+    truths = [None if label == UNLABELLED else interpretation.class_names[label] for label in predictions.labels[rows]]
+    explanations = explain_each(
+        interpretation,
+        shown,
+        batch_size=batch_size,
+        strict=True,  # all of them could be decoded before
+        progress=stage(progress, "examples"),
+    )
+    return [
+        Example(explanation, truth, _true_class_explanation(interpretation, Subset(shown, [k]), explanation, truth))
+        for k, (explanation, truth) in enumerate(zip(explanations, truths, strict=True))
+    ]
 
 
-def _typical(known: _Known) -> list[int]:
-    """For each of some predicted classes the row of the picture in the middle of its right ones by probability."""
-    fine = ~known.wrong
-    rows = []
-    for c in evenly(np.unique(known.predictions[fine]).tolist(), TYPICAL):
-        members = np.flatnonzero(fine & (known.predictions == c))
-        order = members[np.argsort(-known.probabilities[members], kind="stable")]
-        rows.append(int(order[len(order) // 2]))
-    return rows
-
-
-def _mistakes(known: _Known) -> list[int]:
-    """The rows of the most confident mistakes, no pair of true and predicted class twice."""
-    wrong = np.flatnonzero(known.wrong)
-    rows: dict[tuple[int, int], int] = {}
-    for row in wrong[np.argsort(-known.probabilities[wrong], kind="stable")]:
-        rows.setdefault((int(known.labels[row]), int(known.predictions[row])), int(row))
-    return list(rows.values())[:MISTAKES]
-
-
-def _for_truth(
-    interpretation: Interpretation, picture: Subset, explanation: Explanation, truth: str | None
+def _true_class_explanation(
+    interpretation: Interpretation, image: Subset, explanation: Explanation, truth: str | None
 ) -> Explanation | None:
-    """What spoke for the true class where another one was predicted."""
+    """The explanation of the true class where another one was predicted."""
     if truth in (None, explanation.prediction):
         return None
-    return next(explanations(interpretation, picture, target=truth))
+    return next(explain_each(interpretation, image, target=truth, strict=True))
 
 
-def _confusions(known: _Known, classes: Sequence[str]) -> tuple[tuple[str, str, int], ...]:
-    counts = Counter(zip(known.labels[known.wrong].tolist(), known.predictions[known.wrong].tolist(), strict=True))
-    return tuple((classes[t], classes[p], n) for (t, p), n in counts.most_common(CONFUSIONS))
-
-
-def _masks(classifier: Classifier, masks: Callable[[int], Mask], indices: list[int]) -> dict[int, Mask]:
-    """The masks of those pictures in which the object is to be seen."""
-    found = {index: cut_mask(classifier.preprocess, masks(index)) for index in indices}
-    found = {index: mask for index, mask in found.items() if mask.any()}
-    if not found:
-        raise InputError(f"all {len(indices)} masks are empty: give masks in which the object is not black")
-    return found
-
-
-def _score(interpretation: Interpretation, images: Images, truth: dict[int, Mask], batch_size: int, progress) -> dict:
-    """Mean area under the IoU curve of the combined maps, in percent, by method."""
-    masks = torch.from_numpy(np.stack(list(truth.values())))
-    some = Subset(images, list(truth))
-    scores = {}
-    for method, fix in METHODS.items():
-        told = of_stage(progress, f"score {method}"[:14])
-        found = explanations(interpretation, some, stride_fix=fix, batch_size=batch_size, progress=told)
-        maps = torch.from_numpy(np.stack([explanation.combined() for explanation in found]))
-        scores[method] = 100 * float(auc_iou(maps, masks).mean())
-    return scores | {WHOLE: 100 * float(auc_iou(torch.ones_like(maps), masks).mean())}
+def _count_per_class(labels: Int[np.ndarray, " n"], names: Sequence[str]) -> dict[str, int]:
+    """Name of a class -> how many of the labels are its index."""
+    return {name: int((labels == index).sum()) for index, name in enumerate(names)}

@@ -1,35 +1,67 @@
-"""The features that contribute most to a class in an image."""
+"""The features that contribute most to a class in an image.
+
+Source: Oramas, Wang and Tuytelaars, ICLR 2019, section 3.2: for class c and the descriptor x of an image, feature i
+contributes x_i w_ic / ||w_c||_1.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
+from torch import Tensor
 
 from vebi.activations.descriptors import channel_energy, descriptors
 from vebi.activations.layers import Feature
-from vebi.activations.recorder import Recorder
+from vebi.activations.recorder import ActivationRecorder
 from vebi.interpretation.result import Interpretation
 
 
-def tapped(interpretation: Interpretation) -> list[str]:
-    """The layers whose activations make a descriptor."""
+def descriptor_layers(interpretation: Interpretation) -> list[str]:
+    """The names of the layers that the descriptor of an interpretation is made of.
+
+    Args:
+        interpretation: What the model has learned.
+
+    Returns:
+        The names, each once, in the order of the descriptor.
+    """
     return list(dict.fromkeys(layer for layer, _ in interpretation.layers))
 
 
-def contributors(
-    interpretation: Interpretation, recorder: Recorder, targets: Sequence[int], count: int
+def top_contributions(
+    interpretation: Interpretation, recorder: ActivationRecorder[Tensor], targets: Sequence[int], count: int
 ) -> list[list[tuple[Feature, float]]]:
-    """For every recorded picture the features with the largest positive contributions to its target, with these."""
-    energies = [channel_energy(recorder.kept[n], interpretation.descriptor.energy) for n in tapped(interpretation)]
+    """The features with the largest positive contributions to its target, for each recorded image.
+
+    Args:
+        interpretation: What the model has learned.
+        recorder: Holds the activations of ``descriptor_layers`` for a batch of n images.
+        targets: n class indices.
+        count: Features per image, at most.
+
+    Returns:
+        For each image (feature, contribution), the largest contribution first; fewer than ``count`` where fewer are
+        positive.
+
+    Reference:
+        Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3.2.
+    """
+    energies = [
+        channel_energy(recorder.records[name], interpretation.descriptor.energy)
+        for name in descriptor_layers(interpretation)
+    ]
     rows = descriptors(energies, interpretation.descriptor.unit_norm).double().cpu().numpy()
-    return [_strongest(interpretation, row, c, count) for row, c in zip(rows, targets, strict=True)]
+    return [_top_k(interpretation, row, target, count) for row, target in zip(rows, targets, strict=True)]
 
 
-def _strongest(interpretation: Interpretation, row: np.ndarray, c: int, count: int) -> list[tuple[Feature, float]]:
-    """The features with the largest positive contributions to class c."""
-    weights = interpretation.weights[c]
+def _top_k(
+    interpretation: Interpretation, descriptor: Float[np.ndarray, " p"], target: int, k: int
+) -> list[tuple[Feature, float]]:
+    """At most k features with positive contributions to a class, the largest first."""
+    weights = interpretation.weights[target]
     norm = np.abs(weights).sum()
     if norm == 0:
         return []
-    contributions = row[list(interpretation.columns)] * weights / norm
-    order = np.argsort(-contributions, kind="stable")[:count]
+    contributions = descriptor[list(interpretation.columns)] * weights / norm
+    order = np.argsort(-contributions, kind="stable")[:k]
     return [(interpretation.features[i], float(contributions[i])) for i in order if contributions[i] > 0]

@@ -1,6 +1,7 @@
-"""What an explanation holds: a prediction with one heatmap for every feature that contributed."""
+"""What an explanation holds: a prediction with one heatmap for each feature that contributed to it."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -10,11 +11,21 @@ from vebi.backprop import heatmaps
 from vebi.backprop.graph_audit import Finding
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
-    """One feature that speaks for a class in one image.
+    """One feature that contributed to a class in one image.
 
-    ``contribution`` x_i w_ic / ||w_c||_1, above 0; ``heatmap`` raw, h x w float32 at the network's input resolution.
+    Attributes:
+        feature: The feature.
+        contribution: x_i w_ic / ||w_c||_1 of feature i and class c, above 0.
+        heatmap: h x w float32 at the input resolution of the network; raw, that is not scaled, and never below 0.
+
+    Example:
+        >>> evidence = vebi.explain(interpretation, "images/red/00.png").evidence[0]
+        >>> evidence.feature in interpretation.features
+        True
+        >>> evidence.contribution > 0
+        True
     """
 
     feature: Feature
@@ -22,13 +33,28 @@ class Evidence:
     heatmap: Float[np.ndarray, "h w"] = field(repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Explanation:
-    """A prediction and the evidence for ``target``, the class that is explained (the predicted one unless asked).
+    """A prediction for one image and the evidence for one class, the predicted one unless another was asked for.
 
-    ``probability`` is the softmax of the prediction's score; ``picture`` is what the network saw; ``evidence`` is
-    sorted by contribution and empty where none of the target's features fired. ``audit`` lists the non-linearities on
-    the way from the features of the batch to the picture, and whether the backward rule covers them.
+    Attributes:
+        image_id: The path of the image, or its index in a list or data set.
+        prediction: The predicted class.
+        probability: Softmax probability of the prediction, in [0, 1].
+        target: The class that is explained.
+        evidence: The features that contributed to the target, the largest contribution first; empty where none did.
+        audit: Each non-linearity between the features of the batch and the image, and whether the backprop rule covers
+            it.
+        image: The image as the network saw it, h x w x 3 uint8.
+
+    Example:
+        >>> explanation = vebi.explain(interpretation, "images/red/00.png", target="red")
+        >>> explanation.prediction, explanation.target
+        ('red', 'red')
+        >>> explanation.image.shape
+        (32, 32, 3)
+        >>> explanation.combined_map().max()
+        np.float32(1.0)
     """
 
     image_id: str
@@ -37,15 +63,49 @@ class Explanation:
     target: str
     evidence: tuple[Evidence, ...]
     audit: tuple[Finding, ...] = field(repr=False)
-    picture: UInt8[np.ndarray, "h w 3"] = field(repr=False)
+    image: UInt8[np.ndarray, "h w 3"] = field(repr=False)
 
-    def combined(self, reduction: str = "max") -> Float[np.ndarray, "h w"]:
-        """One map in [0, 1]: the elementwise maximum (``max``) or the contribution-weighted mean (``mean``)."""
+    def to_dict(self) -> dict[str, Any]:
+        """The explanation without its arrays, as JSON takes it.
+
+        Returns:
+            ``image`` (its id), ``prediction``, ``probability``, ``target``, ``evidence`` (``feature`` and
+            ``contribution`` of each) and ``uncovered`` (the non-linearities that the backprop rule does not cover).
+        """
+        return {
+            "image": self.image_id,
+            "prediction": self.prediction,
+            "probability": self.probability,
+            "target": self.target,
+            "evidence": [{"feature": str(e.feature), "contribution": e.contribution} for e in self.evidence],
+            "uncovered": [str(finding) for finding in self.audit if not finding.covered],
+        }
+
+    def combined_map(self, reduction: str = "max") -> Float[np.ndarray, "h w"]:
+        """One map of all evidence, each heatmap min-max scaled first.
+
+        Args:
+            reduction: ``"max"``, the elementwise maximum, or ``"mean"``, the mean weighted by the contributions.
+
+        Returns:
+            h x w float32 in [0, 1]; zeros where there is no evidence.
+
+        Raises:
+            UsageError: There is no such reduction.
+
+        Reference:
+            The maximum is that of the released code of Oramas, Wang and Tuytelaars, ICLR 2019.
+        """
         if not self.evidence:
-            return np.zeros(self.picture.shape[:2], np.float32)
+            return np.zeros(self.image.shape[:2], np.float32)
         maps = np.stack([e.heatmap for e in self.evidence])
         return heatmaps.combine(maps, np.array([e.contribution for e in self.evidence]), reduction)
 
-    def scaled(self) -> list[Float[np.ndarray, "h w"]]:
-        """Every heatmap of the evidence scaled to [0, 1] for looking at, see ``heatmaps.for_display``."""
-        return [heatmaps.for_display(e.heatmap) for e in self.evidence]
+    def display_maps(self) -> list[Float[np.ndarray, "h w"]]:
+        """The heatmaps of the evidence, each scaled to [0, 1] for display.
+
+        Returns:
+            One map for each entry of ``evidence``; the highest 1 % of its pixels are 1, so that a single one does not
+            leave all others dark.
+        """
+        return [heatmaps.clip_for_display(e.heatmap) for e in self.evidence]

@@ -1,84 +1,195 @@
-"""How far a fit can be trusted: accuracy, fidelity, certificates, and what a user should know."""
+"""How far a fit can be trusted: accuracy, fidelity, certificates, and what a user should know.
+
+Reference: J. Cohen, "A coefficient of agreement for nominal scales", Educational and Psychological Measurement 20, 1960
+(kappa).
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from vebi import lasso
 from vebi.activations.table import DescriptorTable
-from vebi.errors import listed
-from vebi.lasso.gram import Sums
+from vebi.errors import join_names
+from vebi.interpretation.checks import as_tuple
+from vebi.lasso.gram import GramSums
 
 #: Cohen's kappa of true and predicted classes, below which a model seems not to see what it was trained on.
 NEAR_CHANCE = 0.1
 
 
-def _certify(
+@dataclass(frozen=True)
+class Diagnostics:
+    """How far a fit can be trusted, and what was noticed on the way.
+
+    Attributes:
+        accuracy: Share of the labelled images whose true class the network predicts, in [0, 1]; None where no image is
+            labelled.
+        fidelity: Share of the images whose predicted class is the one with the largest x'w, where x is the descriptor
+            of the image and w the weights of a class, in [0, 1].
+        gaps: Duality gap of each class, relative to the objective at w = 0, which is half its number of images: how far
+            its weights are from optimal.
+        violations: Largest violation of the optimality conditions of each class, relative to max |X'l|, where X are the
+            descriptors and l the labels of the class.
+        complete: For each class whether mu binds, so that ||w||_1 = mu; where not, its weights are the least squares
+            solution.
+        images_per_class: Number of images by the class that they were fitted to.
+        skipped: Id of each image that could not be decoded, and the reason.
+        notes: What a user should know, a sentence each.
+        created: When the fit ended, in ISO 8601.
+        versions: Versions of Python and the packages that can change a result.
+
+    Example:
+        >>> interpretation.diagnostics.accuracy
+        1.0
+        >>> interpretation.diagnostics.images_per_class
+        {'blue': 24, 'green': 24, 'red': 24}
+        >>> max(interpretation.diagnostics.gaps) < 1e-6
+        True
+    """
+
+    accuracy: float | None
+    fidelity: float
+    gaps: tuple[float, ...] = field(repr=False)
+    violations: tuple[float, ...] = field(repr=False)
+    complete: tuple[bool, ...] = field(repr=False)
+    images_per_class: dict[str, int] = field(repr=False)
+    skipped: dict[str, str] = field(repr=False)
+    notes: tuple[str, ...]
+    created: str = field(repr=False)
+    versions: dict[str, str] = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The diagnostics as JSON takes them."""
+        return vars(self) | {name: list(getattr(self, name)) for name in _LISTS}
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "Diagnostics":
+        """The diagnostics that ``to_dict`` wrote; ``validation.validate`` says whether they can be.
+
+        Args:
+            plain: Content of a JSON file.
+
+        Returns:
+            The diagnostics, with the values as they were read.
+
+        Raises:
+            KeyError, TypeError: Something is missing or unknown, or is no list where one is needed.
+        """
+        lists: dict[str, Any] = {name: as_tuple(plain[name]) for name in _LISTS}
+        return cls(**plain | lists)
+
+
+_LISTS = ("gaps", "violations", "complete", "notes")
+
+
+def certify(
     table: DescriptorTable,
-    sums: Sums,
+    sums: GramSums,
     solutions: Sequence[lasso.Solution],
     mu: float,
     label: str,
     signed: bool,
 ) -> list[lasso.Certificate]:
-    """From the rows of the table themselves, beside those that the solutions have from its sums: the worse of both."""
-    weights, found = np.stack([solution.weights for solution in solutions]), []
+    """The certificate of each solution: the worse of that from the rows of the table and that from its sums.
+
+    Args:
+        table: The descriptors.
+        sums: Sums of the table.
+        solutions: The solution of each class, with its certificate from the sums.
+        mu: Bound on the l1 norm.
+        label: Column of the table that was fitted, ``predictions`` or ``labels``.
+        signed: Whether negative weights are allowed.
+
+    Returns:
+        A certificate for each class.
+    """
+    weights, certificates = np.stack([solution.weights for solution in solutions]), []
     largest = float(np.diagonal(sums.gram).max(initial=0))
-    for j, g in enumerate(table.gradients(weights, label)):
-        own = lasso.judge(weights[j], g, sums.b[:, j], largest, float(sums.e[j]), mu, signed=signed)
-        solution = solutions[j]
-        found.append(lasso.Certificate(max(own.gap, solution.gap), max(own.violation, solution.violation)))
-    return found
+    for j, (solution, gradient) in enumerate(zip(solutions, table.gradients(weights, label), strict=True)):
+        energy = float(sums.label_energy[j])
+        rows = lasso.certificate_from_gradient(weights[j], gradient, sums.b[:, j], largest, energy, mu, signed=signed)
+        certificates.append(lasso.Certificate(max(rows.gap, solution.gap), max(rows.violation, solution.violation)))
+    return certificates
 
 
-def _agreement(table: DescriptorTable, columns: Sequence[int], weights: np.ndarray) -> float:
-    """The share of pictures for which the class with the largest x'w is the one that the network predicts."""
+def fidelity(table: DescriptorTable, columns: Sequence[int], weights: Float[np.ndarray, "classes features"]) -> float:
+    """The share of images for which the class with the largest x'w is the one that the network predicts, in [0, 1]."""
     same = total = 0
     for shard in table:
-        guessed = (shard["descriptors"][:, list(columns)] @ weights.T).argmax(axis=1)
-        same += int((guessed == shard["predictions"]).sum())
-        total += len(guessed)
+        largest = (shard["descriptors"][:, list(columns)] @ weights.T).argmax(axis=1)
+        same += int((largest == shard["predictions"]).sum())
+        total += len(largest)
     return same / total
 
 
-def _doubt(truth: np.ndarray, predictions: np.ndarray) -> list[str]:
-    """A sentence where the model does little better on its pictures than guessing with the same frequencies would
-    (Cohen's kappa below ``NEAR_CHANCE``): then mostly its input is not prepared as in training."""
-    right = float((truth == predictions).mean()) if len(truth) else 1.0
-    classes = np.union1d(truth, predictions)
-    chance = float(sum((truth == c).mean() * (predictions == c).mean() for c in classes)) if len(truth) else 0.0
-    if chance == 1 or (right - chance) / (1 - chance) >= NEAR_CHANCE:
+def accuracy(labels: Int[np.ndarray, " n"], predictions: Int[np.ndarray, " n"]) -> float | None:
+    """The share of labelled images that are predicted right, None where there are none."""
+    return float((labels == predictions).mean()) if len(labels) else None
+
+
+def near_chance_notes(labels: Int[np.ndarray, " n"], predictions: Int[np.ndarray, " n"]) -> list[str]:
+    """A sentence where the network does hardly better than guessing, which mostly means wrong preprocessing.
+
+    Args:
+        labels: True class of each labelled image.
+        predictions: Predicted class of each.
+
+    Returns:
+        The sentence where Cohen's kappa is below ``NEAR_CHANCE``, else nothing.
+    """
+    correct = accuracy(labels, predictions)
+    if correct is None:
+        return []
+    classes = np.union1d(labels, predictions)
+    chance = float(sum((labels == c).mean() * (predictions == c).mean() for c in classes))
+    if chance == 1 or (correct - chance) / (1 - chance) >= NEAR_CHANCE:
         return []
     return [
-        f"the model is right on {right:.1%} of these pictures, which is near chance ({chance:.1%}): "
+        f"the accuracy of the model on these images is {correct:.1%}, near chance ({chance:.1%}): "
         f"check its mean, std and size, its weights and the order of its class names"
     ]
 
 
-def _notes(
-    classes: Sequence[str],
-    e: np.ndarray,
+def solution_notes(
+    class_names: Sequence[str],
+    images_per_class: Sequence[int],
     solutions: Sequence[lasso.Solution],
-    gaps: np.ndarray,
+    gaps: Sequence[float],
     labels: str,
     mu: float,
 ) -> list[str]:
-    """Which classes got no features, and which solutions are not what was asked for: a sentence a kind."""
-    absent, silent, off, loose = [], [], [], []
-    for name, count, solution, gap in zip(classes, e, solutions, gaps, strict=True):
+    """Which classes got no features, and which solutions are not what was asked for: one sentence for each kind.
+
+    Args:
+        class_names: Names of the classes.
+        images_per_class: Images that were fitted to each class.
+        solutions: The solution of each class.
+        gaps: Relative duality gap of each.
+        labels: ``predicted`` or ``true`` classes.
+        mu: Bound on the l1 norm.
+
+    Returns:
+        Up to four sentences.
+    """
+    absent, empty, inexact, unbound = [], [], [], []
+    for name, count, solution, gap in zip(class_names, images_per_class, solutions, gaps, strict=True):
         if count == 0:
             absent.append(name)
         elif not solution.weights.any():
-            silent.append(name)
+            empty.append(name)
         elif not gap <= lasso.TOLERANCE:
-            off.append(f"{name} ({gap:.1e})")
+            inexact.append(f"{name} ({gap:.1e})")
         elif not solution.complete:
-            loose.append(f"{name} ({np.abs(solution.weights).sum():.3g})")
-    verb = "are never predicted" if labels == "predicted" else "have no pictures"
+            unbound.append(f"{name} ({np.abs(solution.weights).sum():.3g})")
+    verb = "are never predicted" if labels == "predicted" else "have no images"
     kinds = (
         (absent, f"classes that {verb} get no features: {{}}"),
-        (silent, "classes for which no feature speaks get none: {}"),
-        (off, "solutions that are off, by this share of their objective at 0 at most: {}"),
-        (loose, f"mu = {mu:g} does not bind where a smaller ||w||_1 is all that is of use: {{}}"),
+        (empty, "classes for which every weight is 0: {}"),
+        (inexact, "the duality gap, relative to the objective at w = 0, is too large for: {}"),
+        (unbound, f"mu = {mu:g} does not bind, the least squares solution has a smaller ||w||_1, for: {{}}"),
     )
-    return [sentence.format(listed(names)) for names, sentence in kinds if names]
+    return [sentence.format(join_names(names)) for names, sentence in kinds if names]

@@ -1,42 +1,64 @@
-"""Where a feature fires: the pictures with the strongest response, cut out at the receptive field, and their average.
+"""What a feature looks like: crops of the images in which it is strongest, and their average.
 
-Source: the average visualizations of Oramas et al., ICLR 2019, section 3.1: crops of the pictures where a feature fires
-most, aligned on the position of its largest activation, and averaged.
+Reference: the average visualizations of Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019,
+section 3.1: crops of the images in which a feature is strongest, aligned on the position of its largest activation, and
+averaged.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
 from vebi.activations.layers import Feature
-from vebi.activations.recorder import Recorder
+from vebi.activations.recorder import ActivationRecorder
 from vebi.activations.table import DescriptorTable
-from vebi.backprop.receptive_field import Field, receptive_fields
-from vebi.data.collections import Images, evenly
+from vebi.backprop.receptive_field import ReceptiveField, receptive_fields
+from vebi.data.collections import ImageCollection, evenly_spaced
 from vebi.data.loader import batches
-from vebi.models.classifier import Classifier, evaluating
+from vebi.models.classifier import Classifier, eval_mode
+from vebi.progress import Progress
 
-TOP = 100
-SHOWN = 10
+TOP = 100  # images per feature
+SHOWN = 10  # crops that are kept
 THUMB = 16  # crops are compared at this many pixels a side, as an eye would
-PAPER = 236  # the grey of what lies outside a picture
-FEW = 0.5  # where less than half of the crops have a picture, the average fades into the paper
+PADDING = 236  # the grey of what lies outside an image
+FEW = 0.5  # where less than half of the crops are inside their image, the average fades into the padding
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Exemplar:
-    """What one feature looks like: the average of the crops of ``count`` pictures and the strongest few of them.
+    """What one feature looks like, from the up to 100 images in whose descriptor it is strongest.
 
-    Crops are h x w, the receptive field of the feature in pixels of the network's input, at most the whole input.
-    ``image_ids`` name the pictures of ``crops``, strongest first. ``consistency`` says how alike all ``count`` crops
-    are, see ``consistency``; None for fewer than two. ``predicted`` counts the classes that the network takes all
-    these pictures for, the most frequent first.
+    Each of these images is cropped at the receptive field of the position where the feature is most active: these
+    pixels made it so. A crop is h x w pixels of the network's input, at most the whole input; what lies outside the
+    image is grey.
+
+    Attributes:
+        feature: The feature.
+        count: Number of images; 0 for a feature that is active in none.
+        image_ids: Ids of the images of ``crops``, strongest first.
+        consistency: How alike all crops are, at most 1: the mean cosine between two of them, after the mean of crops
+            from images of all kinds at the same positions is subtracted. 1 where all are the same up to contrast, about
+            0 where they are no more alike than crops from anywhere. None for fewer than two.
+        predicted: Class name -> number of the images that the network predicts as this class, the most frequent first.
+        average: The mean of all crops, h x w x 3.
+        crops: The strongest k <= 10 crops, k x h x w x 3.
+
+    Reference:
+        Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3.1.
+
+    Example:
+        >>> exemplar = interpretation.exemplar(interpretation.features[0])
+        >>> len(exemplar.image_ids) == len(exemplar.crops) <= exemplar.count <= 100
+        True
+        >>> exemplar.average.shape == exemplar.crops.shape[1:]
+        True
     """
 
     feature: Feature
@@ -50,39 +72,50 @@ class Exemplar:
 
 def find_exemplars(
     classifier: Classifier,
-    images: Images,
+    images: ImageCollection,
     table: DescriptorTable,
     columns: Sequence[int],
     *,
     batch_size: int = 32,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Exemplar]:
-    """An exemplar for each of the table's ``columns``; pictures are ranked by the feature's descriptor.
+    """The exemplar of each feature in some columns of a table.
 
-    Only the pictures that are needed pass through the network again.
+    Only the images that are needed pass through the network, once each.
+
+    Args:
+        classifier: The model, with class names.
+        images: The images of the table.
+        table: Their descriptors, by which images are ranked.
+        columns: The columns of the features.
+        batch_size: Images per forward pass.
+        progress: Called with (images done, all that are needed).
+
+    Returns:
+        An exemplar for each column.
     """
     features = [table.features[c] for c in columns]
-    names = list(dict.fromkeys(f.layer for f in features))
+    names = list(dict.fromkeys(feature.layer for feature in features))
     if not names:
         return []
+    assert classifier.class_names is not None  # a fit names the classes
     fields = receptive_fields(classifier, names)
-    others = _spread_out(classifier, images, batch_size)
-    builders = [_Builder(feature, fields[feature.layer]) for feature in features]
-    channels = {name: [f.channel for f in features if f.layer == name] for name in names}
-    slots = [channels[f.layer].index(f.channel) for f in features]
+    references = _reference_images(classifier, images, batch_size)
+    builders = [_ExemplarBuilder(feature, fields[feature.layer]) for feature in features]
     ranks = _ranks(table, columns)
     order = sorted(ranks)
     predicted = dict(zip(table.column("indices").tolist(), table.column("predictions").tolist(), strict=True))
     done = 0
-    with evaluating(classifier.module), torch.no_grad():
+    with eval_mode(classifier.model), torch.no_grad():
         for batch in batches(images, order, classifier.preprocess.prepare, batch_size, strict=True):
-            with Recorder(classifier.module, names, lambda name, _, a: _peaks(a[:, channels[name]])) as recorder:
-                classifier.scores(batch.inputs.clone().to(classifier.device))
+            peaks = _peaks(classifier, batch.inputs, features)
             for n, index in enumerate(batch.indices):
-                picture = classifier.preprocess.picture(batch.inputs[n])
+                image = classifier.preprocess.to_rgb_uint8(batch.inputs[n])
                 for k, rank in ranks[index]:
-                    peak = tuple(recorder.kept[features[k].layer][n, slots[k]].tolist())
-                    builders[k].add(picture, peak, rank, images.ids[index], others[rank % len(others)])
+                    reference = references[rank % len(references)]
+                    builders[k].add(
+                        image, (int(peaks[n, k, 0]), int(peaks[n, k, 1])), rank, images.ids[index], reference
+                    )
                     builders[k].predicted[classifier.class_names[predicted[index]]] += 1
             done += len(batch.indices)
             if progress:
@@ -91,7 +124,7 @@ def find_exemplars(
 
 
 def _ranks(table: DescriptorTable, columns: Sequence[int]) -> dict[int, list[tuple[int, int]]]:
-    """picture index -> [(which feature, rank of the picture for it)], for the pictures where a feature fires most."""
+    """Image index -> [(which column, rank of the image for it)], for the images in which a feature is strongest."""
     values, indices = table.columns(columns), table.column("indices")
     ranks: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for k in range(len(columns)):
@@ -101,87 +134,133 @@ def _ranks(table: DescriptorTable, columns: Sequence[int]) -> dict[int, list[tup
     return ranks
 
 
-def _peaks(activation: Tensor) -> Int[Tensor, "n k 2"]:
-    """Position (y, x) of the largest activation of every channel; a layer without positions fires at (0, 0)."""
+def _peaks(
+    classifier: Classifier, inputs: Float[Tensor, "n c h w"], features: Sequence[Feature]
+) -> Int[Tensor, "n k 2"]:
+    """The position (y, x) of the largest activation of each feature for each image."""
+    channels: dict[str, list[int]] = defaultdict(list)
+    for feature in features:
+        channels[feature.layer].append(feature.channel)
+
+    def positions(name: str, _kind: str, activation: Tensor) -> Tensor:
+        return _peak_positions(activation[:, channels[name]])
+
+    with ActivationRecorder(classifier.model, list(channels), positions) as recorder:
+        classifier.logits(inputs.clone().to(classifier.device))  # a network may change its input in place
+    peaks = [recorder.records[f.layer][:, channels[f.layer].index(f.channel)] for f in features]
+    return torch.stack(peaks, dim=1)
+
+
+def _peak_positions(activation: Tensor) -> Int[Tensor, "n k 2"]:
+    """Position (y, x) of the largest activation of each channel; (0, 0) for a layer without positions."""
     if activation.ndim == 2:
         activation = activation[:, :, None, None]
     flat = activation.flatten(2).argmax(dim=2)
     return torch.stack([flat // activation.shape[3], flat % activation.shape[3]], dim=2).cpu()
 
 
-def _spread_out(classifier: Classifier, images: Images, batch_size: int) -> list[UInt8[np.ndarray, "h w 3"]]:
-    """Pictures from all over the data in a mixed order, for comparison with those that a feature likes."""
-    indices = np.random.default_rng(0).permutation(evenly(range(len(images)), TOP)).tolist()
-    found = batches(images, indices, classifier.preprocess.prepare, batch_size)
-    pictures = [classifier.preprocess.picture(x) for batch in found if batch.indices for x in batch.inputs]
-    return pictures or [classifier.preprocess.picture(classifier.blank()[0])]
+def _reference_images(
+    classifier: Classifier, images: ImageCollection, batch_size: int
+) -> list[UInt8[np.ndarray, "h w 3"]]:
+    """Images from all over the data in a mixed order, to compare those with in which a feature is strongest."""
+    indices = np.random.default_rng(0).permutation(evenly_spaced(range(len(images)), TOP)).tolist()
+    loaded = batches(images, indices, classifier.preprocess.prepare, batch_size)
+    references = [classifier.preprocess.to_rgb_uint8(x) for batch in loaded if batch.indices for x in batch.inputs]
+    return references or [classifier.preprocess.to_rgb_uint8(classifier.zero_input()[0])]
 
 
-class _Builder:
-    """Adds up the crops of one feature, counting at each pixel how many crops had a picture there."""
+class _ExemplarBuilder:
+    """Sums the crops of one feature, and counts at each pixel how many of them are inside their image."""
 
-    def __init__(self, feature: Feature, receptive: Field):
+    def __init__(self, feature: Feature, receptive: ReceptiveField) -> None:
         self.feature = feature
         self.field = receptive
         self.sum = np.zeros((*receptive.size, 3), np.uint16)  # room for 257 crops
-        self.seen = np.zeros((*receptive.size, 1), np.uint8)
+        self.inside = np.zeros((*receptive.size, 1), np.uint8)
         self.count = 0
         self.crops = np.zeros((SHOWN, *receptive.size, 3), np.uint8)
         self.names: dict[int, str] = {}
         self.predicted: Counter[str] = Counter()
         self.thumbs: list[np.ndarray] = []
-        self.others: list[np.ndarray] = []
+        self.references: list[np.ndarray] = []
 
-    def add(self, picture: np.ndarray, position: tuple[int, int], rank: int, image_id: str, other: np.ndarray) -> None:
-        """``other`` is a picture from anywhere in the data, which is cut at the same place for comparison."""
+    def add(
+        self,
+        image: UInt8[np.ndarray, "h w 3"],
+        position: tuple[int, int],
+        rank: int,
+        image_id: str,
+        reference: UInt8[np.ndarray, "h w 3"],
+    ) -> None:
+        """Adds a crop, and that of a reference image at the same position."""
         corner, size = self.field.corner(position), self.field.size
-        crop, inside = cut(picture, corner, size)
+        crop, inside = padded_crop(image, corner, size)
         self.sum += crop * inside
-        self.seen += inside
+        self.inside += inside
         self.count += 1
         self.thumbs.append(_thumb(crop))
-        self.others.append(_thumb(cut(other, corner, size)[0]))
+        self.references.append(_thumb(padded_crop(reference, corner, size)[0]))
         if rank < SHOWN:
             self.crops[rank] = crop
             self.names[rank] = image_id
 
     def finish(self) -> Exemplar:
-        seen = np.minimum(1, self.seen / (FEW * max(self.count, 1)))
-        average = seen * self.sum / np.maximum(self.seen, 1) + (1 - seen) * PAPER
-        names = tuple(self.names[rank] for rank in range(len(self.names)))
-        alike = consistency(np.stack(self.thumbs), np.stack(self.others)) if self.count > 1 else None
-        classes = dict(self.predicted.most_common())
-        average = average.round().astype(np.uint8)
-        return Exemplar(self.feature, self.count, names, alike, classes, average, self.crops[: len(names)])
+        opacity = np.minimum(1, self.inside / (FEW * max(self.count, 1)))
+        average = opacity * self.sum / np.maximum(self.inside, 1) + (1 - opacity) * PADDING
+        return Exemplar(
+            feature=self.feature,
+            count=self.count,
+            image_ids=tuple(self.names[rank] for rank in range(len(self.names))),
+            consistency=consistency(np.stack(self.thumbs), np.stack(self.references)) if self.count > 1 else None,
+            predicted=dict(self.predicted.most_common()),
+            average=average.round().astype(np.uint8),
+            crops=self.crops[: len(self.names)],
+        )
 
 
-def consistency(crops: UInt8[np.ndarray, "n h w 3"], others: UInt8[np.ndarray, "n h w 3"]) -> float:
-    """How alike n >= 2 crops are, beside n others that were cut at the same places from pictures of all kinds.
+def consistency(crops: UInt8[np.ndarray, "n h w 3"], references: UInt8[np.ndarray, "n h w 3"]) -> float:
+    """How alike crops are, compared with crops from images of all kinds.
 
-    The mean cosine between two crops after the mean of the others is taken away from both: 1 where all crops are the
-    same up to contrast, about 0 where they have no more in common than cuts from anywhere.
+    Args:
+        crops: n >= 2 crops.
+        references: n crops at the same positions, from images of all kinds.
+
+    Returns:
+        The mean cosine between two crops after the mean of the references is subtracted from both: 1 where all crops
+        are the same up to contrast, about 0 where they are no more alike than crops from anywhere.
     """
-    distinct = (crops - others.mean(axis=0)).reshape(len(crops), -1)
+    distinct = (crops - references.mean(axis=0)).reshape(len(crops), -1)
     lengths = np.linalg.norm(distinct, axis=1, keepdims=True)
     directions = distinct / np.where(lengths > 0, lengths, 1)
     pairs = len(crops) * (len(crops) - 1)
     return float((np.square(directions.sum(axis=0)).sum() - np.square(directions).sum()) / pairs)
 
 
-def _thumb(crop: np.ndarray) -> np.ndarray:
+def _thumb(crop: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "small_h small_w 3"]:
     height, width = (min(THUMB, side) for side in crop.shape[:2])
     return np.asarray(Image.fromarray(crop).resize((width, height), Image.Resampling.BOX))
 
 
-def cut(picture: np.ndarray, corner: tuple[int, int], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """A crop h x w x 3 at ``corner`` (y, x), paper grey outside the picture, and where it is inside (h x w x 1)."""
-    crop = np.full((*size, 3), PAPER, np.uint8)
+def padded_crop(
+    image: UInt8[np.ndarray, "image_h image_w 3"], corner: tuple[int, int], size: tuple[int, int]
+) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w 1"]]:
+    """A crop of an image, grey where it lies outside the image.
+
+    Args:
+        image: The pixels.
+        corner: Its top left pixel (y, x), which may lie outside the image.
+        size: (h, w).
+
+    Returns:
+        The crop, and where it is inside the image.
+    """
+    crop = np.full((*size, 3), PADDING, np.uint8)
     inside = np.zeros((*size, 1), bool)
     spans = []
-    for start, length, limit in zip(corner, size, picture.shape, strict=False):
+    for start, length, limit in zip(corner, size, image.shape[:2], strict=True):
         first, last = max(start, 0), min(start + length, limit)
         spans.append((slice(first, max(first, last)), slice(first - start, max(first, last) - start)))
-    (rows, into_rows), (cols, into_cols) = spans
-    crop[into_rows, into_cols] = picture[rows, cols]
-    inside[into_rows, into_cols] = True
+    (rows, crop_rows), (cols, crop_cols) = spans
+    crop[crop_rows, crop_cols] = image[rows, cols]
+    inside[crop_rows, crop_cols] = True
     return crop, inside

@@ -1,40 +1,33 @@
-"""Images -> table -> interpretation: the fit."""
+"""The fit: images -> table of descriptors -> interpretation."""
 
 import os
 import tempfile
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from vebi import lasso, provenance
+from vebi import lasso
 from vebi.activations.descriptors import Descriptor
-from vebi.activations.layers import choose_layers
-from vebi.activations.table import SHARD, DescriptorTable, tabulate
-from vebi.data.collections import Images
-from vebi.data.loader import check_batch_size, skipped_note
-from vebi.data.sources import open_images
-from vebi.errors import InputError, ModelError, UsageError, VebiWarning, listed
-from vebi.interpretation.diagnostics import _agreement, _certify, _doubt, _notes
-from vebi.interpretation.exemplars import find_exemplars
-from vebi.interpretation.mu_path import mu_path
-from vebi.interpretation.partition import FOLDS, Split
-from vebi.interpretation.result import Interpretation, load, run_folder, write
-from vebi.interpretation.stability import stability
-from vebi.models.classifier import Classifier, evaluating
-from vebi.progress import StageProgress, of_stage
+from vebi.activations.layers import Layer, choose_layers
+from vebi.activations.table import SHARD, tabulate
+from vebi.data.collections import ImageCollection
+from vebi.data.loader import check_batch_size
+from vebi.errors import UsageError, VebiWarning
+from vebi.interpretation.labelled_images import open_labelled, with_class_names
+from vebi.interpretation.result import Interpretation, load
+from vebi.interpretation.run_folder import open_run
+from vebi.interpretation.settings import AUTO, ENERGIES, LABELS, DataSource, FitSettings, ModelSource
+from vebi.interpretation.table_fit import Selection, fit_table, select_nonzero
+from vebi.models.classifier import Classifier
+from vebi.progress import StageProgress, stage
 
-AUTO = "auto"
-LABELS = {"predicted": "predictions", "true": "labels"}
+__all__ = ["LABELS", "SHARD", "Selection", "interpret", "open_labelled", "select_nonzero", "with_class_names"]
 
 
 def interpret(
     classifier: Classifier,
-    data: Any,
+    images: Any,
     *,
     mu: float | str = 10.0,
     signed: bool = False,
@@ -48,180 +41,116 @@ def interpret(
     out: str | Path | None = None,
     progress: StageProgress | None = None,
 ) -> Interpretation:
-    """Finds the features that matter for every class (Oramas, Wang and Tuytelaars, ICLR 2019, section 3.1).
+    """Finds the few features that tell each class apart.
 
-    ``data``: the pictures that trained the model, as a class-per-folder tree, a list of paths or a sized, indexable
-    data set of (image, label). ``mu`` bounds the l1 norm of a class's weights: a larger one selects more features;
-    ``auto`` is the smallest within one standard error of the best explained variance on held-out fifths of the data.
-    ``signed`` allows negative weights. ``labels``: ``predicted`` or ``true`` classes. ``layers``: names or globs of the
-    layers to tap, by default every activation function. ``energy`` and ``unit_norm``: see ``Descriptor``.
-    ``stability``: also select again on 50 half samples (Meinshausen and Buehlmann 2010).
-    ``out``: a run folder that keeps the table and resumes a pass that was stopped. ``progress`` is called with
-    (stage, done, all). Raises UsageError for impossible options, InputError for data or models that cannot be used.
+    A feature is a channel of a layer. Each image becomes a descriptor: one number for each feature, which says how
+    active the channel is. For each class, the labels (1 for the images of the class, 0 for the others) are regressed on
+    the descriptors under a bound on the l1 norm of the weights: the mu-Lasso. Few weights are not 0; their features are
+    those that the class selects.
+
+    Args:
+        classifier: The model.
+        images: The images that trained it: a folder with one folder per class, a list of paths, or a sized, indexable
+            data set of (image, label).
+        mu: Bound on the l1 norm of the weights of each class, above 0: a larger one selects more features. ``"auto"``:
+            the smallest within one standard error of the best R² in 5-fold cross-validation.
+        signed: Whether negative weights are allowed.
+        labels: The class of an image: ``"predicted"`` by the network, or its ``"true"`` class.
+        layers: Names or globs of the layers to use; by default every activation function.
+        energy: ``"squared"`` sums the squared activations of a channel, ``"l2"`` takes their l2 norm.
+        unit_norm: Whether the descriptor of an image is scaled to l2 norm 1.
+        stability: Whether to run stability selection, which fits 50 subsamples of half the images.
+        batch_size: Images per forward pass.
+        strict: Whether an image that cannot be decoded is an error, instead of skipped with a warning.
+        out: A run folder, which keeps the table and resumes a fit that was stopped.
+        progress: Called with (stage, done, total).
+
+    Returns:
+        The interpretation, bound to the classifier.
+
+    Raises:
+        UsageError: An option has a value that is not allowed.
+        InputError: The images or the model cannot be used.
+
+    Reference:
+        Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3.1, equation 1.
+        Meinshausen and Buehlmann, "Stability selection", JRSS B 72, 2010.
+
+    Example:
+        >>> interpretation = vebi.interpret(classifier, "images", mu=1.5)
+        >>> interpretation.class_names
+        ('blue', 'green', 'red')
+        >>> feature, weight = interpretation.select_features("red")[0]
+        >>> feature in interpretation.features, 0 < weight <= 1.5
+        (True, True)
     """
-    if isinstance(mu, str) and mu != AUTO:
+    _check_options(mu, labels, energy, batch_size)
+    classifier, collection = open_labelled(classifier, images)
+    assert classifier.class_names is not None  # open_labelled names the classes
+    recorded_layers = choose_layers(classifier, layers)
+    settings = FitSettings(
+        model=ModelSource(classifier.spec, classifier.weights, classifier.sha256()),
+        class_names=tuple(classifier.class_names),
+        preprocess=classifier.preprocess,
+        data=DataSource(len(collection), collection.fingerprint(), _folder_of(images)),
+        layers=tuple((layer.name, layer.channels) for layer in recorded_layers),
+        mu=mu if isinstance(mu, str) else lasso.check_mu(mu),
+        signed=bool(signed),
+        labels=labels,
+        descriptor=Descriptor(energy, bool(unit_norm)),
+        stability=bool(stability),
+        batch_size=batch_size,
+        shard_size=SHARD,
+        strict=bool(strict),
+    )
+    interpretation = _fit(classifier, collection, recorded_layers, settings, out, progress)
+    for note in interpretation.diagnostics.notes:
+        warnings.warn(note, VebiWarning, stacklevel=2)
+    return interpretation
+
+
+def _check_options(mu: float | str, labels: str, energy: str, batch_size: int) -> None:
+    if not isinstance(mu, str):
+        lasso.check_mu(mu)
+    elif mu != AUTO:
         raise UsageError(f"mu is {mu!r}: give a number above 0, or {AUTO!r}")
-    if mu != AUTO:
-        mu = lasso.check_mu(mu)
     if labels not in LABELS:
         raise UsageError(f"labels is {labels!r}: choose predicted or true")
-    if energy not in ("squared", "l2"):
+    if energy not in ENERGIES:
         raise UsageError(f"energy is {energy!r}: choose squared or l2")
     check_batch_size(batch_size)
-    images = open_images(data, classifier.class_names)
-    if classifier.class_names is None:
-        classifier = named(classifier, images)
-        images = open_images(data, classifier.class_names)
-    chosen = choose_layers(classifier, layers)
-    settings = {
-        "model": {"spec": classifier.spec, "weights": classifier.weights, "sha256": classifier.hash()},
-        "classes": list(classifier.class_names),
-        "preprocess": run_folder.describe_preprocess(classifier.preprocess),
-        "data": {"images": len(images), "sha256": images.fingerprint(), "place": _place(data)},
-        "layers": [[layer.name, layer.channels] for layer in chosen],
-        "mu": mu,
-        "signed": signed,
-        "labels": labels,
-        "energy": energy,
-        "unit_norm": unit_norm,
-        "stability": stability,
-        "batch_size": batch_size,
-        "shard_size": SHARD,
-        "strict": strict,
-    }
 
+
+def _folder_of(images: Any) -> str | None:
+    """Where the images are, for a report to take its examples from."""
+    return str(Path(images).resolve()) if isinstance(images, str | os.PathLike) else None
+
+
+def _fit(
+    classifier: Classifier,
+    images: ImageCollection,
+    layers: Sequence[Layer],
+    settings: FitSettings,
+    out: str | Path | None,
+    progress: StageProgress | None,
+) -> Interpretation:
+    """Runs or resumes the fit in its folder, or in a temporary one."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(out or scratch)
-        if run_folder.claim(folder, settings):
-            found = load(folder, classifier)
-            _warn(found.provenance["notes"])
-            return found
+        if open_run(folder, settings):
+            return load(folder, classifier)
         table = tabulate(
             classifier,
             images,
-            chosen,
+            layers,
             folder / "table",
-            Descriptor(energy, unit_norm),
-            batch_size=batch_size,
-            shard_size=SHARD,
-            strict=strict,
-            progress=of_stage(progress, "descriptors"),
+            settings.descriptor,
+            batch_size=settings.batch_size,
+            shard_size=settings.shard_size,
+            strict=settings.strict,
+            progress=stage(progress, "descriptors"),
         )
-        found = _from_table(classifier, images, table, settings, progress)
+        interpretation = fit_table(classifier, images, table, settings, progress)
         if out is not None:
-            write(found, folder)
-        _warn(found.provenance["notes"])
-        return found
-
-
-def _place(data: Any) -> str | None:
-    """Where the pictures are, for a report to take its examples from."""
-    return str(Path(data).resolve()) if isinstance(data, str | os.PathLike) else None
-
-
-def named(classifier: Classifier, images: Images) -> Classifier:
-    """A classifier without class names with those of the data's folders, else numbers."""
-    with evaluating(classifier.module), torch.no_grad():
-        count = classifier.scores(classifier.blank()).shape[1]
-    if not images.class_names:
-        return replace(classifier, class_names=tuple(str(i) for i in range(count)))
-    if len(images.class_names) != count:
-        raise ModelError(
-            f"the model has {count} unnamed classes, the data {len(images.class_names)} folders: "
-            f"give the class names in the model's order"
-        )
-    if all(map(str.isdecimal, images.class_names)) and list(images.class_names) != sorted(images.class_names, key=int):
-        raise InputError(
-            f"the model does not name its classes, and the folders {listed(images.class_names)} can be sorted as "
-            f"numbers or as text: give the class names in the model's order"
-        )
-    warnings.warn(
-        f"the model does not name its classes; they are taken from the folders in sorted order: "
-        f"{listed(images.class_names)}",
-        VebiWarning,
-        stacklevel=3,
-    )
-    return replace(classifier, class_names=images.class_names)
-
-
-def _from_table(
-    classifier: Classifier, images: Images, table: DescriptorTable, settings: dict, progress: StageProgress | None
-) -> Interpretation:
-    classes, signed, label = classifier.class_names, settings["signed"], LABELS[settings["labels"]]
-    skipped = table.skipped()
-    sums = table.sums(len(classes), label)
-    if not sums.e.any():
-        lost = len(skipped) == len(images)
-        reason = f"no picture could be decoded, first: {skipped[0][1]}" if lost else "no picture has a true class"
-        raise InputError(f"there is nothing to fit: {reason}; check the data")
-    split = Split(table, sums, label, signed=signed)
-    given = None if settings["mu"] == AUTO else settings["mu"]
-    path = mu_path(split, given, of_stage(progress, "path"))
-    if given is None and not path.validated:
-        reason = "five pictures" if sums.rows < FOLDS else "pictures of two classes"
-        raise InputError(f"mu cannot be chosen from these {sums.rows} pictures, {reason} are needed: give a number")
-    mu = given or path.recommended
-    solutions = lasso.solve_all(sums.gram, sums.b, sums.e, mu, signed=signed, progress=of_stage(progress, "solutions"))
-    chosen = selected(table, solutions)
-    columns, weights = chosen["columns"], chosen["weights"]
-    certificates = _certify(table, sums, solutions, mu, label, signed)
-    chosen["gaps"] = np.array([certificate.gap for certificate in certificates])
-    truth, predictions = table.column("labels"), table.column("predictions")
-    truth, predictions = truth[truth >= 0], predictions[truth >= 0]
-    notes = (
-        skipped_note(skipped, len(images))
-        + _doubt(truth, predictions)
-        + _notes(classes, sums.e, solutions, chosen["gaps"], settings["labels"], mu)
-        + ([] if given or not path.open else [f"mu = {path.best:g} is the largest that was tried, and the best"])
-    )
-    again = of_stage(progress, "stability")
-    return Interpretation(
-        classes=classes,
-        **chosen,
-        mu=mu,
-        layers=tuple((name, channels) for name, channels in settings["layers"]),
-        descriptor=Descriptor(settings["energy"], settings["unit_norm"]),
-        path=path,
-        stability=stability(split, mu, columns, weights, again) if settings["stability"] else None,
-        exemplars=tuple(
-            find_exemplars(
-                classifier,
-                images,
-                table,
-                columns,
-                batch_size=settings["batch_size"],
-                progress=of_stage(progress, "exemplars"),
-            )
-        ),
-        provenance={
-            "settings": settings,
-            "created": provenance.now(),
-            "versions": provenance.versions(),
-            "images_per_class": {name: int(n) for name, n in zip(classes, sums.e, strict=True)},
-            "complete": [solution.complete for solution in solutions],
-            "violations": [certificate.violation for certificate in certificates],
-            "skipped": dict(skipped),
-            "notes": notes,
-            "agreement": _agreement(table, columns, weights),
-            "accuracy": float((truth == predictions).mean()) if len(truth) else None,
-        },
-        classifier=classifier,
-    )
-
-
-def selected(table: DescriptorTable, solutions: Sequence[lasso.Solution]) -> dict[str, Any]:
-    """What solutions, one a class, make of an interpretation: ``features`` and ``columns`` that any class selects, with
-    ``weights`` (classes x features) and ``gaps``."""
-    weights = np.stack([solution.weights for solution in solutions])
-    columns = np.flatnonzero(np.abs(weights).sum(axis=0) > 0)
-    return {
-        "features": tuple(table.features[c] for c in columns),
-        "columns": tuple(int(c) for c in columns),
-        "weights": weights[:, columns],
-        "gaps": np.array([solution.gap for solution in solutions]),
-    }
-
-
-def _warn(notes: list[str]) -> None:
-    for note in notes:
-        warnings.warn(note, VebiWarning, stacklevel=3)
+            interpretation.save(folder)
+        return interpretation

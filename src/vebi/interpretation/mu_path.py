@@ -1,204 +1,268 @@
-"""What is selected along mu, and what it is worth on pictures that were held out."""
+"""What is selected along mu, and how well it holds on held-out images."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
-from vebi.interpretation.partition import FOLDS, Split, goes_on
-from vebi.lasso.cross_validation import explained_variance, known, mean, within_one_error
-from vebi.lasso.gram import Sums, merge
-from vebi.lasso.path import Knot, between, trace
+from vebi.interpretation.partition import FOLDS, PartitionedTable, is_truncated
+from vebi.lasso.cross_validation import finite_folds, mean_and_se, one_standard_error_index, r2
+from vebi.lasso.gram import GramSums, merge
+from vebi.lasso.path import Knot, interpolate_path, lasso_path
 from vebi.progress import Progress
 
-#: Bounds mu that are looked at: ten a decade, over three decades at most.
+#: Bounds mu that are tried: ten per decade, over three decades at most.
 PER_DECADE, DECADES = 10, 3
-#: ... and to so many times the bound at which the path of the median class ends: little happens there.
+#: ... and up to so many times the bound at which the path of the median class ends: little happens there.
 BEYOND = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MuPath:
-    """What is selected along ``mus`` (m bounds), and what it is worth on pictures that were held out.
+    """What each class selects along a grid of bounds mu, and how well it holds on held-out images.
 
-    ``candidates`` are the bounds from which one can be chosen; others are there because one was asked for.
-    ``explained`` folds x m x classes: the explained variance of a class's labels, NaN where the fold has no picture of
-    it or no other; ``agreement`` folds x m: the share of pictures for which the largest x'w is that of the predicted
-    class. Of the whole table, one row a class and feature that it selects anywhere: ``owners`` the class, ``columns``
-    the feature's place in a descriptor, ``enters`` the ||w||_1 at which it first enters, ``weights`` rows x m, zero
-    for a feature that comes and goes between two bounds.
-    ``ends`` the ||w||_1 at which the path of a class ends, infinity where it goes on.
+    Scores are those of a 5-fold cross-validation, in which the held-out images have no part in the fit. All else is
+    selected from all images.
+
+    Attributes:
+        mus: The m bounds of the grid, ascending.
+        candidates: For each bound whether ``mu="auto"`` can choose it; another one is there because it was asked for.
+        r2: folds x m x classes: R² of the labels of a class on held-out images, at most 1; NaN where the fold has no
+            image of the class, or no other.
+        fidelity: folds x m: share of the held-out images whose predicted class is the one with the largest x'w.
+        class_index: Class of each row. There is a row for each class and feature that the class selects at some mu, in
+            the order in which they enter the path.
+        columns: Column of the feature of each row in the descriptor.
+        entry_mu: The ||w||_1 at which the feature of each row first enters.
+        weights: rows x m: its weight at each bound; all 0 for a feature that enters and leaves between two of them.
+        end_mu: The ||w||_1 at which the path of each class ends, in the least squares solution; infinity where it was
+            not followed so far.
+
+    Reference:
+        Osborne, Presnell and Turlach, "A new approach to variable selection in least squares problems", IMA Journal of
+        Numerical Analysis 20, 2000 (the path). Breiman et al., "Classification and Regression Trees", 1984 (the rule
+        of one standard error).
+
+    Example:
+        >>> path = interpretation.mu_path
+        >>> path.r2.shape == (5, len(path.mus), 3)
+        True
+        >>> bool(path.one_se_mu <= path.best)
+        True
     """
 
     mus: Float[np.ndarray, " m"]
     candidates: Bool[np.ndarray, " m"] = field(repr=False)
-    explained: Float[np.ndarray, "folds m classes"] = field(repr=False)
-    agreement: Float[np.ndarray, "folds m"] = field(repr=False)
-    owners: Int[np.ndarray, " rows"] = field(repr=False)
+    r2: Float[np.ndarray, "folds m classes"] = field(repr=False)
+    fidelity: Float[np.ndarray, "folds m"] = field(repr=False)
+    class_index: Int[np.ndarray, " rows"] = field(repr=False)
     columns: Int[np.ndarray, " rows"] = field(repr=False)
-    enters: Float[np.ndarray, " rows"] = field(repr=False)
+    entry_mu: Float[np.ndarray, " rows"] = field(repr=False)
     weights: Float[np.ndarray, "rows m"] = field(repr=False)
-    ends: Float[np.ndarray, " classes"] = field(repr=False)
+    end_mu: Float[np.ndarray, " classes"] = field(repr=False)
 
     @property
     def validated(self) -> bool:
-        """Whether there were pictures enough to hold some out."""
-        return len(known(self.scores)) > 0
+        """Whether there were enough images for a cross-validation."""
+        return len(finite_folds(self.scores)) > 0
 
     @property
     def scores(self) -> Float[np.ndarray, "folds m"]:
-        """The explained variance of every fold, its mean over the classes that have one."""
-        there = np.isfinite(self.explained)
-        count = there.sum(axis=2)
-        return np.where(count > 0, np.where(there, self.explained, 0).sum(axis=2) / np.maximum(count, 1), np.nan)
+        """R² of each fold at each bound, the mean over the classes that have one."""
+        finite = np.isfinite(self.r2)
+        count = finite.sum(axis=2)
+        return np.where(count > 0, np.where(finite, self.r2, 0).sum(axis=2) / np.maximum(count, 1), np.nan)
 
     @property
     def best(self) -> float:
-        """The candidate of the best held-out explained variance."""
-        return float(self.mus[self.candidates][int(mean(self.scores)[0][self.candidates].argmax())])
+        """The candidate with the best R² on held-out images, the mean over the folds."""
+        return float(self.mus[self.candidates][int(mean_and_se(self.scores)[0][self.candidates].argmax())])
 
     @property
-    def recommended(self) -> float:
-        """The smallest candidate within one standard error of the best held-out explained variance."""
-        return float(self.mus[self.candidates][within_one_error(self.scores[:, self.candidates])])
+    def one_se_mu(self) -> float:
+        """The smallest candidate whose R² is within one standard error of the best: what ``mu="auto"`` chooses."""
+        return float(self.mus[self.candidates][one_standard_error_index(self.scores[:, self.candidates])])
 
     @property
-    def open(self) -> bool:
-        """Whether the best candidate is the last although some path goes on: a larger one might be better."""
-        return self.best == self.mus[self.candidates][-1] and bool(np.isinf(self.ends).any())
+    def best_at_edge(self) -> bool:
+        """Whether the best candidate is the largest and some path goes on: a larger mu might be better."""
+        return bool(self.best == self.mus[self.candidates][-1] and np.isinf(self.end_mu).any())
 
     def nearest(self, mu: float) -> int:
-        """The place of the bound nearest to ``mu``, which is that bound itself where it can bind."""
+        """The index of the bound nearest to ``mu``, which is that bound itself where it can bind."""
         return int(np.abs(np.log(self.mus / mu)).argmin())
 
-    def span(self, owner: int, column: int) -> tuple[float, float] | None:
-        """The lowest and the highest of the bounds at which a class selects a feature; None where it never does."""
-        here = np.flatnonzero(self.weights[(self.owners == owner) & (self.columns == column)].any(axis=0))
-        return (float(self.mus[here[0]]), float(self.mus[here[-1]])) if len(here) else None
+    def span(self, class_index: int, column: int) -> tuple[float, float] | None:
+        """The lowest and the highest of the bounds at which a class selects a feature.
+
+        Args:
+            class_index: Index of the class.
+            column: Column of the feature in the descriptor.
+
+        Returns:
+            Both bounds, or None where the class selects the feature at none.
+        """
+        rows = (self.class_index == class_index) & (self.columns == column)
+        selected = np.flatnonzero(self.weights[rows].any(axis=0))
+        return (float(self.mus[selected[0]]), float(self.mus[selected[-1]])) if len(selected) else None
 
     def counts(self) -> Int[np.ndarray, "m classes"]:
-        """Features that a class selects."""
-        found = np.zeros((len(self.mus), len(self.ends)), np.int64)
-        for owner, weights in zip(self.owners, self.weights, strict=True):
-            found[:, owner] += weights != 0
-        return found
+        """The number of features that each class selects at each bound."""
+        counts = np.zeros((len(self.mus), len(self.end_mu)), np.int64)
+        for class_index, weights in zip(self.class_index, self.weights, strict=True):
+            counts[:, class_index] += weights != 0
+        return counts
 
 
-def mu_path(split: Split, mu: float | None = None, progress: Progress | None = None) -> MuPath:
-    """The path of a table; ``mu`` is a bound that it reaches. ``progress`` is called with (steps done, steps)."""
-    mus, candidates = bounds(split.beginnings, mu)
-    explained = np.full((FOLDS, len(mus), split.classes), np.nan)
+def compute_mu_path(table: PartitionedTable, mu: float | None = None, progress: Progress | None = None) -> MuPath:
+    """The path of a table, with the scores of a 5-fold cross-validation.
+
+    Args:
+        table: The table, in parts.
+        mu: A bound that is to be among those of the grid, where it can bind.
+        progress: Called with (steps done, steps).
+
+    Returns:
+        The path; its scores are NaN where there are too few images for five folds.
+    """
+    mus, candidates = mu_grid(table.truncated_paths, mu)
+    scores = np.full((FOLDS, len(mus), table.classes), np.nan)
     weights: list[list[sparse.csr_array]] = [[] for _ in range(FOLDS)]
     done = 0
-    for group, parts in split.groups() if split.parts >= FOLDS else ():
+    for block, parts in table.blocks() if table.parts >= FOLDS else ():
         for fold in range(FOLDS):
             held_out = merge(parts[fold::FOLDS])
-            learnt = merge([part for k, part in enumerate(parts) if k % FOLDS != fold])
-            for i, j in enumerate(group.classes):
-                w = _along(learnt, i, mus, group.screened.get((fold, j)), split.signed)
-                explained[fold, :, j] = explained_variance(w, held_out, i)
-                weights[fold].append(_spread(w, group.columns, split.features))
-            done += len(group.classes)
+            fitted = merge([part for k, part in enumerate(parts) if k % FOLDS != fold])
+            for i, j in enumerate(block.classes):
+                w = _weights_along_mu(fitted, i, mus, block.screened.get((fold, j)), table.signed)
+                scores[fold, :, j] = r2(w, held_out, i)
+                weights[fold].append(_expand_columns(w, block.columns, table.features))
+            done += len(block.classes)
             if progress:
-                progress(done, FOLDS * split.classes)
+                progress(done, FOLDS * table.classes)
     return MuPath(
         mus=mus,
         candidates=candidates,
-        explained=explained,
-        agreement=_agreement(split, weights, len(mus)),
-        **_whole(split, mus),
-        ends=np.array([np.inf if goes_on(path) else path[-1].norm for path in split.beginnings]),
+        r2=scores,
+        fidelity=_fidelity(table, weights, len(mus)),
+        **_selection_on_all_rows(table, mus),
+        end_mu=np.array([np.inf if is_truncated(path) else path[-1].norm for path in table.truncated_paths]),
     )
 
 
-def _along(
-    sums: Sums, i: int, mus: np.ndarray, some: Int[np.ndarray, " k"] | None, signed: bool
+def _weights_along_mu(
+    sums: GramSums, i: int, mus: np.ndarray, columns: Int[np.ndarray, " k"] | None, signed: bool
 ) -> Float[np.ndarray, "m p"]:
-    """The solutions of a class at ``mus``, over ``some`` columns or all."""
+    """The solutions of a class at ``mus``, over some columns or all."""
     gram, b = sums.gram, sums.b[:, i]
-    if some is None:
-        return between(trace(gram, b, mus[-1], signed=signed), mus, len(b))
+    if columns is None:
+        return interpolate_path(lasso_path(gram, b, mus[-1], signed=signed), mus, len(b))
+    path = lasso_path(gram[np.ix_(columns, columns)], b[columns], mus[-1], signed=signed)
     w = np.zeros((len(mus), len(b)))
-    w[:, some] = between(trace(gram[np.ix_(some, some)], b[some], mus[-1], signed=signed), mus, len(some))
+    w[:, columns] = interpolate_path(path, mus, len(columns))
     return w
 
 
-def bounds(
+def mu_grid(
     paths: Sequence[Sequence[Knot]], mu: float | None = None
 ) -> tuple[Float[np.ndarray, " m"], Bool[np.ndarray, " m"]]:
-    """Bounds to look at, two digits each, and which of them are candidates: those from where the median class selects
-    its second feature, three decades at most, to where the paths have ended, or a class has more features than anybody
-    looks at. Where ``mu`` can bind it is among the bounds, and they reach it."""
+    """The bounds of the grid, two digits each, and which of them are candidates.
+
+    Candidates reach from where the median class selects its second feature, over three decades at most, to where the
+    paths have ended, or a class has more features than anybody looks at.
+
+    Args:
+        paths: The path of each class, see ``PartitionedTable.truncated_paths``.
+        mu: A bound that is to be in the grid, and within its range, where it can bind.
+
+    Returns:
+        The bounds, ascending, and for each whether it is a candidate.
+    """
     firsts = [min(norms) for path in paths if (norms := [knot.norm for knot in path if knot.norm > 0])]
     if not firsts:
         return np.array([mu or 1.0]), np.array([True])
-    ends = np.array([np.inf if goes_on(path) else path[-1].norm for path in paths if path[-1].norm > 0])
-    reached = min((path[-1].norm for path in paths if goes_on(path) and path[-1].norm > 0), default=np.inf)
-    top = min(reached, float(ends.max()), BEYOND * float(np.median(ends)))
+    end_mu = np.array([np.inf if is_truncated(path) else path[-1].norm for path in paths if path[-1].norm > 0])
+    reached = min((path[-1].norm for path in paths if is_truncated(path) and path[-1].norm > 0), default=np.inf)
+    top = min(reached, float(end_mu.max()), BEYOND * float(np.median(end_mu)))
     low = min(top, max(float(np.median(firsts)), top / 10**DECADES))
     first = last = math.floor(PER_DECADE * math.log10(low))
-    while _bound(last) < top:
+    while _rounded_mu(last) < top:
         last += 1
-    candidates = {_bound(k) for k in range(first, last + 1)}
-    own = {mu} if mu is not None and mu <= ends.max() else set()
-    while own and _bound(first) > mu:
-        first -= 1
-    while own and _bound(last) < mu:
-        last += 1
-    mus = np.array(sorted({_bound(k) for k in range(first, last + 1)} | own))
+    candidates = {_rounded_mu(k) for k in range(first, last + 1)}
+    bounds = set(candidates)
+    if mu is not None and mu <= end_mu.max():
+        while _rounded_mu(first) > mu:
+            first -= 1
+        while _rounded_mu(last) < mu:
+            last += 1
+        bounds = {_rounded_mu(k) for k in range(first, last + 1)} | {mu}
+    mus = np.array(sorted(bounds))
     return mus, np.isin(mus, list(candidates))
 
 
-def _bound(k: int) -> float:
+def _rounded_mu(k: int) -> float:
     return float(f"{10 ** (k / PER_DECADE):.2g}")
 
 
-def _spread(w: np.ndarray, columns: np.ndarray, features: int) -> sparse.csr_array:
-    """Rows over some columns as rows over all."""
-    rows, places = np.nonzero(w)
-    return sparse.csr_array((w[rows, places], (rows, columns[places])), shape=(len(w), features))
+def _expand_columns(w: np.ndarray, columns: np.ndarray, features: int) -> sparse.csr_array:
+    """Weights over some columns as weights over all, rows x features."""
+    rows, indices = np.nonzero(w)
+    return sparse.csr_array((w[rows, indices], (rows, columns[indices])), shape=(len(w), features))
 
 
-def _agreement(split: Split, weights: Sequence[Sequence[sparse.csr_array]], count: int) -> np.ndarray:
-    """folds x m: the share of the pictures held out whose largest x'w is that of the predicted class."""
-    if split.parts < FOLDS:
+def _fidelity(
+    table: PartitionedTable, weights: Sequence[Sequence[sparse.csr_array]], count: int
+) -> Float[np.ndarray, "folds m"]:
+    """The share of the held-out images whose predicted class is the one with the largest x'w."""
+    if table.parts < FOLDS:
         return np.full((FOLDS, count), np.nan)
     same, total, start = np.zeros((FOLDS, count)), np.zeros((FOLDS, 1)), 0
-    stacked = [sparse.vstack(of_fold) for of_fold in weights]  # class by class, and mu by mu within it
-    for shard in split.table:
+    stacked = [sparse.vstack(blocks) for blocks in weights]  # class by class, and mu by mu within it
+    for shard in table.table:
         stop = start + len(shard["predictions"])
-        fold_of = split.of[start:stop] % FOLDS
+        fold_of_row = table.part_of_row[start:stop] % FOLDS
         for fold, w in enumerate(stacked):
-            here = fold_of == fold
-            guessed = (w @ shard["descriptors"][here].T).reshape(split.classes, count, -1).argmax(axis=0)
-            same[fold] += (guessed == shard["predictions"][here]).sum(axis=1)
-            total[fold] += here.sum()
+            rows = fold_of_row == fold
+            largest = (w @ shard["descriptors"][rows].T).reshape(table.classes, count, -1).argmax(axis=0)
+            same[fold] += (largest == shard["predictions"][rows]).sum(axis=1)
+            total[fold] += rows.sum()
         start = stop
     return same / total
 
 
-def _whole(split: Split, mus: np.ndarray) -> dict[str, np.ndarray]:
-    """What the whole table selects along ``mus``: a row a class and feature, in the order in which they enter."""
-    owners, columns, enters, weights = [], [], [], []
-    for j, beginning in enumerate(split.beginnings):
-        further = goes_on(beginning) and beginning[-1].norm < mus[-1]
-        path = split.trace(j, mus[-1]) if further else beginning
-        first: dict[int, float] = {}
-        for before, knot in zip(path, path[1:], strict=False):
+class _Rows(TypedDict):
+    """The fields of a ``MuPath`` that have a row for each class and feature."""
+
+    class_index: Int[np.ndarray, " rows"]
+    columns: Int[np.ndarray, " rows"]
+    entry_mu: Float[np.ndarray, " rows"]
+    weights: Float[np.ndarray, "rows m"]
+
+
+def _selection_on_all_rows(table: PartitionedTable, mus: np.ndarray) -> _Rows:
+    """What each class selects along ``mus`` from all images: its features in the order in which they enter."""
+    class_index, columns, entry_mu, weights = [], [], [], []
+    for j, truncated in enumerate(table.truncated_paths):
+        longer = is_truncated(truncated) and truncated[-1].norm < mus[-1]
+        path = table.path_of_class(j, mus[-1]) if longer else truncated
+        entries: dict[int, float] = {}
+        for before, knot in itertools.pairwise(path):
             for column in knot.columns.tolist():
-                first.setdefault(column, before.norm)
-        w = between(path, mus, split.features)
-        for column, norm in first.items():
-            owners.append(j)
+                entries.setdefault(column, before.norm)
+        w = interpolate_path(path, mus, table.features)
+        for column, norm in entries.items():
+            class_index.append(j)
             columns.append(column)
-            enters.append(norm)
+            entry_mu.append(norm)
             weights.append(w[:, column])
-    return {
-        "owners": np.array(owners, np.int64),
-        "columns": np.array(columns, np.int64),
-        "enters": np.array(enters, np.float64),
-        "weights": np.array(weights, np.float64).reshape(-1, len(mus)),
-    }
+    return _Rows(
+        class_index=np.array(class_index, np.int64),
+        columns=np.array(columns, np.int64),
+        entry_mu=np.array(entry_mu, np.float64),
+        weights=np.array(weights, np.float64).reshape(-1, len(mus)),
+    )

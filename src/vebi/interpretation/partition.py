@@ -1,4 +1,8 @@
-"""A table dealt into parts, and the features that are considered where there are too many for all of them."""
+"""A table in parts, and the columns that are considered where there are too many features for all of them.
+
+Every part has its share of each class. Five groups of parts are the folds of the cross-validation; random halves of the
+parts are the subsamples of stability selection.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,9 +12,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vebi.activations.table import DescriptorTable
-from vebi.lasso.cross_validation import deal
-from vebi.lasso.gram import Sums
-from vebi.lasso.path import Knot, trace
+from vebi.lasso.cross_validation import stratified_parts
+from vebi.lasso.gram import GramSums
+from vebi.lasso.path import Knot, lasso_path
 
 PARTS, FOLDS = 20, 5
 #: A path is followed over so many knots at most, beyond which a class has more features than anybody looks at.
@@ -19,79 +23,109 @@ KNOTS = 200
 CONSIDERED, NEAREST = 2048, 256
 
 
-@dataclass(frozen=True)
-class Group:
-    """Classes and the ``columns`` that are considered for them; of the fold and class in ``screened`` only those at the
-    places given there, which were found without the labels of the fold."""
+@dataclass(frozen=True, eq=False)
+class ClassBlock:
+    """Classes that are solved over the same columns of the table.
+
+    Attributes:
+        classes: Indices of the classes.
+        columns: The columns that are considered for them, in ascending order.
+        screened: (fold, class) -> the indices into ``columns`` that are considered for the class when the fold is held
+            out; they were chosen without the labels of the fold. Empty where all columns are considered.
+    """
 
     classes: list[int]
     columns: Int[np.ndarray, " k"] = field(repr=False)
     screened: dict[tuple[int, int], Int[np.ndarray, " s"]] = field(repr=False)
 
 
-class Split:
-    """A table and its ``sums`` over ``labels`` (``predictions`` or ``labels``), dealt into parts."""
+class PartitionedTable:
+    """A table and its sums, divided into parts with an equal share of each class.
 
-    def __init__(self, table: DescriptorTable, sums: Sums, labels: str, *, signed: bool = False):
+    Args:
+        table: The descriptors.
+        sums: Their sums over all rows.
+        labels: The column that is fitted, ``predictions`` or ``labels``.
+        signed: Whether negative weights are allowed.
+
+    Attributes:
+        classes: Number of classes.
+        features: Number of columns.
+        parts: Number of parts.
+        part_of_row: The part of each row of the table.
+    """
+
+    def __init__(self, table: DescriptorTable, sums: GramSums, labels: str, *, signed: bool = False):
         self.table, self.sums, self.labels, self.signed = table, sums, labels, signed
-        self.classes, self.features = len(sums.e), len(sums.gram)
-        given = table.column(labels)
-        self.of = deal(given, min(PARTS, len(given)))
-        self.parts = int(self.of.max(initial=-1)) + 1
-        self._held: tuple[Group | None, list[Sums]] = (None, [])
+        self.classes, self.features = len(sums.label_energy), len(sums.gram)
+        label_of_row = table.column(labels)
+        self.part_of_row = stratified_parts(label_of_row, min(PARTS, len(label_of_row)))
+        self.parts = int(self.part_of_row.max(initial=-1)) + 1
+        self._latest: tuple[ClassBlock | None, list[GramSums]] = (None, [])
 
-    def trace(self, j: int, mu: float = np.inf, most: int | None = None) -> list[Knot]:
-        """The path of a class over the whole table."""
-        return trace(self.sums.gram, self.sums.b[:, j], mu, signed=self.signed, most=most)
-
-    @cached_property
-    def beginnings(self) -> list[list[Knot]]:
-        """The path of every class as far as ``KNOTS``."""
-        return [self.trace(j, most=KNOTS) for j in range(self.classes)]
-
-    def groups(self) -> Iterator[tuple[Group, list[Sums]]]:
-        """Groups of classes, each with the sums of every part over its columns."""
-        for group in self._groups:
-            if self._held[0] is not group:
-                self._held = (None, [])  # before the next ones are made: they are large
-                parts = self.table.part_sums(self.of, group.columns, group.classes, self.labels)
-                self._held = (group, parts)
-            yield group, self._held[1]
+    def path_of_class(self, j: int, mu: float = np.inf, most: int | None = None) -> list[Knot]:
+        """The path of class ``j`` over all rows, up to ``mu`` and ``most`` knots."""
+        return lasso_path(self.sums.gram, self.sums.b[:, j], mu, signed=self.signed, most=most)
 
     @cached_property
-    def _groups(self) -> list[Group]:
+    def truncated_paths(self) -> list[list[Knot]]:
+        """The path of each class over all rows, its first ``KNOTS`` knots at most."""
+        return [self.path_of_class(j, most=KNOTS) for j in range(self.classes)]
+
+    def blocks(self) -> Iterator[tuple[ClassBlock, list[GramSums]]]:
+        """Yields each block of classes, with the sums of each part over its classes and columns."""
+        for block in self._blocks:
+            if self._latest[0] is not block:
+                self._latest = (None, [])  # before the next ones are computed: they are large
+                parts = self.table.part_sums(self.part_of_row, block.columns, block.classes, self.labels)
+                self._latest = (block, parts)
+            yield block, self._latest[1]
+
+    @cached_property
+    def _blocks(self) -> list[ClassBlock]:
         if self.features <= CONSIDERED:
-            return [Group(list(range(self.classes)), np.arange(self.features), {})]
-        whole, of_folds = self.sums.b.T, self.table.label_sums(self.of % FOLDS, FOLDS, self.classes, self.labels)
-        found: list[tuple[list[int], set[int], dict[tuple[int, int], set[int]]]] = []
+            return [ClassBlock(list(range(self.classes)), np.arange(self.features), {})]
+        folds = self.table.label_sums(self.part_of_row % FOLDS, FOLDS, self.classes, self.labels)
+        blocks: list[_Screening] = []
         for j in range(self.classes):
-            # the path that a fold's rest would have with the G of all: what was held out must not have a say in what is
-            # considered, and only labels could
-            own = {(f, j): self._nearest((whole[j] - of_folds[f, j]) * FOLDS / (FOLDS - 1)) for f in range(FOLDS)}
-            columns = self._nearest(whole[j]).union(*own.values())
-            if not found or len(found[-1][1] | columns) > CONSIDERED:
-                found.append(([], set(), {}))
-            found[-1][0].append(j)
-            found[-1][1].update(columns)
-            found[-1][2].update(own)
-        return [
-            Group(
-                classes,
-                (held := np.array(sorted(columns))),
-                {k: np.searchsorted(held, sorted(v)) for k, v in own.items()},
-            )
-            for classes, columns, own in found
-        ]
+            all_rows = self.sums.b.T[j]
+            # the path that the rows outside a fold would have with the G of all rows: what is held out must not have a
+            # say in what is considered, and only its labels could
+            screened = {(f, j): self._nearest((all_rows - folds[f, j]) * FOLDS / (FOLDS - 1)) for f in range(FOLDS)}
+            columns = self._nearest(all_rows).union(*screened.values())
+            if not blocks or len(blocks[-1].columns | columns) > CONSIDERED:
+                blocks.append(_Screening())
+            blocks[-1].add(j, columns, screened)
+        return [block.finish() for block in blocks]
 
     def _nearest(self, b: Float[np.ndarray, " p"]) -> set[int]:
         """The columns that a path with these sums selects anywhere, and those that are nearest to it where it ends."""
-        path = trace(self.sums.gram, b, signed=self.signed, most=KNOTS)
+        path = lasso_path(self.sums.gram, b, signed=self.signed, most=KNOTS)
         selected = {int(column) for knot in path for column in knot.columns}
-        left = b - path[-1].weights @ self.sums.gram[path[-1].columns]
-        order = np.argsort(-(np.abs(left) if self.signed else left), kind="stable")
+        residual = b - path[-1].weights @ self.sums.gram[path[-1].columns]
+        order = np.argsort(-(np.abs(residual) if self.signed else residual), kind="stable")
         return selected | set(order[: max(NEAREST, 2 * len(selected))].tolist())
 
 
-def goes_on(path: Sequence[Knot]) -> bool:
-    """Whether a beginning is not the whole path."""
-    return len(path) == KNOTS and path[-1].penalty > 0
+class _Screening:
+    """A block to which classes are added while their columns fit into it."""
+
+    def __init__(self) -> None:
+        self.classes: list[int] = []
+        self.columns: set[int] = set()
+        self.screened: dict[tuple[int, int], set[int]] = {}
+
+    def add(self, j: int, columns: set[int], screened: dict[tuple[int, int], set[int]]) -> None:
+        self.classes.append(j)
+        self.columns |= columns
+        self.screened |= screened
+
+    def finish(self) -> ClassBlock:
+        columns = np.array(sorted(self.columns))
+        indices = {key: np.searchsorted(columns, sorted(subset)) for key, subset in self.screened.items()}
+        return ClassBlock(self.classes, columns, indices)
+
+
+def is_truncated(path: Sequence[Knot]) -> bool:
+    """Whether a path of ``truncated_paths`` ends before the least squares solution."""
+    return len(path) == KNOTS and path[-1].lam > 0

@@ -1,7 +1,7 @@
-"""A run folder: whose it is, and how small files get into it whole. Data, never code.
+"""A run folder: which fit it belongs to, and the model of that fit. Data, never code.
 
-``run.json`` the settings, written first; ``table/`` the shards of descriptors; ``interpretation.json`` and
-``interpretation.safetensors`` the result; ``features/`` a picture of every feature.
+``run.json`` holds the settings and is written first; ``table/`` the shards of descriptors; ``interpretation.json`` and
+``interpretation.safetensors`` the result; ``features/`` a contact sheet of each feature.
 """
 
 import json
@@ -9,142 +9,169 @@ import os
 from pathlib import Path
 from typing import Any
 
-from vebi.errors import RunError, UsageError
-from vebi.files import PARTIAL, make_folder, write_json
+from vebi.errors import RunError
+from vebi.files import PARTIAL, prepare_output_folder, write_json
+from vebi.interpretation.earlier_format import EARLIER_FORMAT, upgrade_settings
+from vebi.interpretation.settings import FitSettings
 from vebi.models.classifier import Classifier
 from vebi.models.load import load_classifier
-from vebi.models.preprocess import Preprocess
 
-FORMAT = "vebi-run-3"
+FORMAT = "vebi-run-4"
+#: The formats that are read.
+FORMATS = (FORMAT, EARLIER_FORMAT)
 SETTINGS = "run.json"
 RESULT = "interpretation.json"
-#: What does not change a result, and may therefore differ when a run goes on.
-_FREE = {("model", "weights"), ("model", "spec"), ("data", "place")}
+#: What does not change a result, and may therefore differ when a run is resumed.
+_FREE = {("model", "weights"), ("model", "spec"), ("data", "folder")}
 
 
-def claim(folder: Path, settings: dict[str, Any]) -> bool:
-    """Makes the folder this run's own; True where its result is there already.
+def open_run(folder: Path, settings: FitSettings) -> bool:
+    """Begins a run in a folder, or resumes it.
 
-    Raises RunError where the folder holds a run with other settings, or files that are no run.
+    Args:
+        folder: A new or an empty folder, or one with a run of the same settings.
+        settings: The settings of the fit.
+
+    Returns:
+        Whether the result is there already.
+
+    Raises:
+        RunError: The folder holds a run with other settings, a damaged one, or files that are no run.
     """
     path = folder / SETTINGS
     if path.exists():
-        differing = _difference(read_settings(folder), settings)
+        difference = _first_difference(read_settings(folder).to_dict(), settings.to_dict())
         computed = (folder / RESULT).exists() or any(folder.glob("table/shard-*"))
-        if differing and not computed:  # a run that failed before it began, as on pictures that could not be read
-            write_json(path, {"format": FORMAT, "settings": settings})
-        elif differing:
-            name, held, given = differing
+        if difference and not computed:  # a run that failed before it began, as on images that could not be read
+            write_json(path, {"format": FORMAT, "settings": settings.to_dict()})
+        elif difference:
+            name, recorded, requested = difference
             raise RunError(
-                f"{folder} holds a run with {name} {held}, not {given}: "
-                f"choose another folder, or the same settings to go on"
+                f"{folder} holds a run with {name} {recorded}, not {requested}: "
+                f"choose another folder, or the same settings to resume it"
             )
         return (folder / RESULT).exists()
-    make_folder(folder)
+    prepare_output_folder(folder)
     if any(file.name != path.name + PARTIAL for file in folder.iterdir()):
         raise RunError(f"{folder} holds other files and no run: choose an empty or a new folder")
-    write_json(path, {"format": FORMAT, "settings": settings})
+    write_json(path, {"format": FORMAT, "settings": settings.to_dict()})
     return False
 
 
 def find_classifier(
-    folder: str | os.PathLike, spec: str | None = None, weights: str | Path | None = None, device: str = "cpu"
+    folder: str | os.PathLike[str], spec: str | None = None, weights: str | Path | None = None, device: str = "cpu"
 ) -> Classifier:
-    """The model of a run, with the preparation of pictures it was fitted with.
+    """The model of a run, with the preprocessing it was fitted with.
 
-    A model that is built in is found by its name, weights by the path they had; a user's own file only where ``spec``
-    names it: a run never says which code to execute. Raises RunError where ``spec`` is needed or the weights are
-    another's.
+    A model that is built in is loaded by its name, weights by the path they had; a Python file of the user's only where
+    ``spec`` names it: a run never says which code to execute.
+
+    Args:
+        folder: The run folder.
+        spec: The model, as for ``load_classifier``; needed where the run's is a Python file.
+        weights: Its weights, where they are not where they were.
+        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
+
+    Returns:
+        The classifier, whose weights have the hash that the run recorded.
+
+    Raises:
+        RunError: ``spec`` is needed, the run is damaged, or the weights are not those of the run.
+        ModelError: The model cannot be loaded.
     """
     settings = read_settings(Path(folder))
-    try:
-        held, held_weights, sha256 = (settings["model"][key] for key in ("spec", "weights", "sha256"))
-        prepare = settings["preprocess"]
-        prepare = Preprocess(**{**prepare, "mean": tuple(prepare["mean"]), "std": tuple(prepare["std"])})
-        classes = [str(name) for name in settings["classes"]]
-        if not (isinstance(held, str | None) and isinstance(held_weights, str | None) and isinstance(sha256, str)):
-            raise TypeError("the model is described by other things than text")
-    except (KeyError, TypeError, ValueError, UsageError) as error:
-        raise RunError(f"the run in {folder} is damaged ({type(error).__name__}: {error}): fit it again") from None
     if spec is None:
-        if (held or "").partition(":")[0] not in ("vebi", "torchvision", "timm"):
+        spec = settings.model.spec or ""
+        if spec.partition(":")[0] not in ("vebi", "torchvision", "timm"):
             raise RunError(
-                f"the model of {folder} is {held or 'one made in Python'}, and a run never names code to execute: "
+                f"the model of {folder} is {spec or 'one made in Python'}, and a run never names code to execute: "
                 f"give it with --model FILE.py:FUNCTION"
             )
-        spec = held
     if weights is None and not spec.endswith(".safetensors"):
-        weights = held_weights
-    classifier = load_classifier(spec, weights, **describe_preprocess(prepare), class_names=classes, device=device)
+        weights = settings.model.weights
+    preprocess = settings.preprocess.to_dict()
+    classifier = load_classifier(spec, weights, **preprocess, class_names=settings.class_names, device=device)
     check_model(settings, classifier)
     return classifier
 
 
-def check_model(settings: dict[str, Any], classifier: Classifier) -> None:
-    """Raises RunError where a run was made with another model or another preparation of pictures."""
-    held, given = settings["model"]["sha256"], classifier.hash()
-    if held != given:
+def check_model(settings: FitSettings, classifier: Classifier) -> None:
+    """Checks that a classifier is the model of a run.
+
+    Args:
+        settings: The settings of the run.
+        classifier: The model to compare with them.
+
+    Raises:
+        RunError: Its weights, its class names or its preprocessing are not those of the run.
+    """
+    recorded, actual = settings.model.sha256, classifier.sha256()
+    if recorded != actual:
         raise RunError(
-            f"the run was made with other weights ({held[:12]}) than those of the model given ({given[:12]}): "
+            f"the run was made with other weights ({recorded[:12]}) than those of the model given ({actual[:12]}): "
             f"give the model of the run"
         )
-    if classifier.class_names is not None and list(classifier.class_names) != settings["classes"]:
+    if classifier.class_names is not None and tuple(classifier.class_names) != settings.class_names:
         raise RunError(
-            f"the run was made with the classes {_short(settings['classes'])}, the model given names them "
-            f"{_short(classifier.class_names)}: give the run's names in its order"
+            f"the run was made with the classes {_shortened(settings.class_names)}, the model given names them "
+            f"{_shortened(classifier.class_names)}: give the class names of the run in its order"
         )
-    if settings["preprocess"] != describe_preprocess(classifier.preprocess):
+    if settings.preprocess.to_dict() != classifier.preprocess.to_dict():
         raise RunError(
-            f"the run was made with the preparation {settings['preprocess']}, "
-            f"the model given has {describe_preprocess(classifier.preprocess)}: give the same size, mean and std"
+            f"the run was made with the preprocessing {settings.preprocess}, the model given has "
+            f"{classifier.preprocess}: give the same size, mean and std"
         )
 
 
-def describe_preprocess(preprocess: Preprocess) -> dict[str, Any]:
-    return {
-        "size": preprocess.size,
-        "resize": preprocess.resize,
-        "interpolation": preprocess.interpolation,
-        "mean": list(preprocess.mean),
-        "std": list(preprocess.std),
-    }
-
-
-def _difference(held: Any, given: Any, path: tuple[str, ...] = ()) -> tuple[str, Any, Any] | None:
-    """The first setting in which two differ: its name and both values."""
+def _first_difference(recorded: Any, requested: Any, path: tuple[str, ...] = ()) -> tuple[str, str, str] | None:
+    """The first setting in which two dictionaries differ: its name and both values."""
     if path in _FREE:
         return None
-    if isinstance(held, dict) and isinstance(given, dict):
-        for key in {**held, **given}:
-            found = _difference(held.get(key), given.get(key), (*path, key))
-            if found:
-                return found
+    if isinstance(recorded, dict) and isinstance(requested, dict):
+        for key in {**recorded, **requested}:
+            difference = _first_difference(recorded.get(key), requested.get(key), (*path, key))
+            if difference:
+                return difference
         return None
-    return None if held == given else ("-".join(path), _short(held), _short(given))
+    return None if recorded == requested else ("-".join(path), _shortened(recorded), _shortened(requested))
 
 
-def _short(value: Any) -> str:
+def _shortened(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def require(folder: Path) -> None:
+def check_is_run(folder: Path) -> None:
     """Raises RunError where a folder is no run."""
     if not (folder / SETTINGS).exists():
         raise RunError(f"{folder} is no run folder: give the folder that `vebi fit` wrote")
 
 
-def read_settings(folder: Path) -> dict[str, Any]:
-    """The settings of a run. Raises RunError where the folder holds none, or a damaged one."""
-    require(folder)
-    path = folder / SETTINGS
-    settings = read_json(path).get("settings")
-    if not isinstance(settings, dict):
-        raise RunError(f"{path} is damaged, it holds no settings: delete {folder} and fit again")
-    return settings
+def read_settings(folder: Path) -> FitSettings:
+    """The settings of a run.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        The settings, also of a run that an earlier version wrote.
+
+    Raises:
+        RunError: The folder holds none, or damaged ones.
+    """
+    check_is_run(folder)
+    content = read_json(folder / SETTINGS)
+    try:
+        settings = content["settings"]
+        return FitSettings.from_dict(upgrade_settings(settings) if content["format"] == EARLIER_FORMAT else settings)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise RunError(
+            f"{folder / SETTINGS} is damaged ({type(error).__name__}: {error}): delete {folder} and fit again"
+        ) from None
 
 
 def read_json(path: Path) -> dict[str, Any]:
+    """The content of a JSON file of a run. Raises RunError where it is damaged, missing or of another format."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
@@ -152,6 +179,6 @@ def read_json(path: Path) -> dict[str, Any]:
         raise RunError(
             f"{path} is damaged or missing ({error}): delete {useless} and run the same `vebi fit` again"
         ) from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") not in FORMATS:
         raise RunError(f"{path} is not of the format {FORMAT}: fit again with this version of vebi")
     return content

@@ -1,18 +1,17 @@
-"""The mu-Lasso: the few features that tell a class apart. Pure functions of arrays, without knowledge of images."""
+"""The mu-Lasso: the few features that tell a class apart. Pure functions of arrays, without knowledge of images.
 
-from vebi.lasso.certificate import TOLERANCE, Certificate, certify, check_mu, judge
-from vebi.lasso.path import Knot, follow
-from vebi.lasso.solution import Solution, solve, solve_all
+Reference:
+    Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, eq. 1.
+"""
 
-__all__ = [
-    "TOLERANCE",
-    "Certificate",
-    "Knot",
-    "Solution",
-    "certify",
-    "check_mu",
-    "follow",
-    "judge",
-    "solve",
-    "solve_all",
-]
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "certificate": ["TOLERANCE", "Certificate", "certificate_from_gradient", "certify", "check_mu"],
+        "gram": ["GramSums", "accumulate", "merge"],
+        "path": ["Knot", "iter_knots", "lasso_path"],
+        "solution": ["Solution", "solve", "solve_all"],
+    },
+)

@@ -1,56 +1,105 @@
-"""How well solutions hold on rows that they have not seen."""
+"""How good solutions are on rows that were held out: parts, R², and the one-standard-error rule."""
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from vebi.lasso.gram import Sums
+from vebi.lasso.gram import GramSums
 
 
-def deal(labels: Int[np.ndarray, " n"], parts: int, seed: int = 0) -> Int[np.ndarray, " n"]:
-    """The part of every row: parts are equally large, and so is the share of every label in them, up to one row."""
-    order = np.lexsort((np.random.default_rng(seed).random(len(labels)), labels))
-    found = np.empty(len(labels), np.int64)
-    found[order] = np.arange(len(labels)) % parts
-    return found
+def stratified_parts(labels: Int[np.ndarray, " n"], parts: int, seed: int = 0) -> Int[np.ndarray, " n"]:
+    """A random part for every row: all of the same size, with the same share of every label, up to one row.
 
+    Args:
+        labels: Class of every row.
+        parts: Number of parts, at least 1.
+        seed: Of the random order of the rows of one label.
 
-def explained_variance(weights: Float[np.ndarray, "m p"], held_out: Sums, j: int) -> Float[np.ndarray, " m"]:
-    """1 - ||Xw - l||^2 / ||l - mean(l)||^2 for class j, one number for every w; NaN where all rows have the same label.
-
-    Labels are 0 or 1. At w = 0 it is below 0: the mu-Lasso has no constant term.
+    Returns:
+        The part of every row, 0 to parts - 1.
     """
-    e, rows = float(held_out.e[j]), held_out.rows
-    spread = e - e * e / rows if rows else 0.0
-    if spread <= 0:
+    order = np.lexsort((np.random.default_rng(seed).random(len(labels)), labels))
+    part_of_row = np.empty(len(labels), np.int64)
+    part_of_row[order] = np.arange(len(labels)) % parts
+    return part_of_row
+
+
+def r2(weights: Float[np.ndarray, "m p"], held_out: GramSums, j: int) -> Float[np.ndarray, " m"]:
+    """R² = 1 - ||Xw - l||^2 / ||l - mean(l)||^2 of the labels of a class, for every w.
+
+    At w = 0 it is below 0: the mu-Lasso has no constant term.
+
+    Args:
+        weights: One w per row, m x p.
+        held_out: Sums over rows that w was not fitted to, with labels 0 or 1.
+        j: The class.
+
+    Returns:
+        m numbers, at most 1; NaN where all rows have the same label.
+    """
+    e, rows = float(held_out.label_energy[j]), held_out.rows
+    total = e - e * e / rows if rows else 0.0
+    if total <= 0:
         return np.full(len(weights), np.nan)
-    kept = np.flatnonzero(weights.any(axis=0))
-    w = weights[:, kept]
-    off = e - 2 * w @ held_out.b[kept, j] + ((w @ held_out.gram[np.ix_(kept, kept)]) * w).sum(axis=1)
-    return 1 - off / spread
+    selected = np.flatnonzero(weights.any(axis=0))
+    w = weights[:, selected]
+    gram, b = held_out.gram[np.ix_(selected, selected)], held_out.b[selected, j]
+    residual: Float[np.ndarray, " m"] = e - 2 * w @ b + ((w @ gram) * w).sum(axis=1)
+    return 1 - residual / total
 
 
-def known(scores: Float[np.ndarray, "folds m"]) -> Float[np.ndarray, "known m"]:
-    """The folds that have scores: not those in which there was nothing to explain."""
-    return scores[np.isfinite(scores).all(axis=1)]
+def finite_folds(scores: Float[np.ndarray, "folds m"]) -> Float[np.ndarray, "finite m"]:
+    """The folds whose scores are all finite: not those whose rows all have the same label.
+
+    Args:
+        scores: One row per fold, NaN where there is no score.
+
+    Returns:
+        The rows without NaN.
+    """
+    finite: Float[np.ndarray, "finite m"] = scores[np.isfinite(scores).all(axis=1)]
+    return finite
 
 
-def mean(scores: Float[np.ndarray, "folds m"]) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
-    """The mean over the known folds and its standard error; 0 where there is none."""
-    scores = known(scores)
+def mean_and_se(scores: Float[np.ndarray, "folds m"]) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+    """The mean over the finite folds, and its standard error.
+
+    Args:
+        scores: One row per fold, NaN where there is no score.
+
+    Returns:
+        m means and m standard errors; 0 where no fold is finite.
+    """
+    scores = finite_folds(scores)
     if not len(scores):
         return np.zeros(scores.shape[1]), np.zeros(scores.shape[1])
     return scores.mean(axis=0), standard_error(scores)
 
 
-def within_one_error(scores: Float[np.ndarray, "folds m"]) -> int:
-    """The first of m models whose mean score is within one standard error of the best one's (Breiman et al.,
-    "Classification and Regression Trees", 1984)."""
-    center, error = mean(scores)
-    best = int(center.argmax())
-    return int(np.argmax(center >= center[best] - error[best]))
+def one_standard_error_index(scores: Float[np.ndarray, "folds m"]) -> int:
+    """The first model whose mean score is within one standard error of the best one's.
+
+    Args:
+        scores: One row per fold, one column per model, the simplest model first; NaN where there is no score.
+
+    Returns:
+        The index of its column.
+
+    Reference:
+        Breiman, Friedman, Olshen and Stone, "Classification and Regression Trees", 1984: the one-standard-error rule.
+    """
+    mean, error = mean_and_se(scores)
+    best = int(mean.argmax())
+    return int(np.argmax(mean >= mean[best] - error[best]))
 
 
 def standard_error(scores: Float[np.ndarray, "folds m"]) -> Float[np.ndarray, " m"]:
-    """Of the mean over folds; 0 where there is a single one."""
+    """The standard error of the mean over folds.
+
+    Args:
+        scores: One row per fold, all finite.
+
+    Returns:
+        m numbers; 0 where there is a single fold.
+    """
     count = len(scores)
     return scores.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.zeros(scores.shape[1])

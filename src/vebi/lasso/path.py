@@ -1,9 +1,14 @@
-"""The exact regularisation path of the mu-Lasso, followed knot by knot from w = 0.
+"""The exact regularisation path of the mu-Lasso, knot by knot from w = 0.
 
 For ``minimise 1/2 w'Gw - b'w`` under ``||w||_1 <= mu`` (and w >= 0 unless signed) the solutions for all mu lie on one
 piecewise linear path. With c = b - Gw, lambda = max |c| (max c where w >= 0) and the active columns A of signs s, c_A =
 lambda s along a segment, and w_A moves along G_AA^-1 s: until a column reaches lambda and enters, or a weight reaches
-0 and its column leaves (homotopy: Osborne, Presnell and Turlach 2000; Efron et al., "Least angle regression", 2004).
+0 and its column leaves.
+
+Reference:
+    Homotopy: Osborne, Presnell and Turlach, "A new approach to variable selection in least squares problems", IMA
+    Journal of Numerical Analysis 20, 2000; Efron, Hastie, Johnstone and Tibshirani, "Least angle regression", Annals of
+    Statistics 32, 2004.
 """
 
 from collections import deque
@@ -13,122 +18,73 @@ from itertools import islice
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.linalg.lapack import dpotrs, dtrtrs  # the bare routines: their wrappers take longer than small systems
 
-#: A column whose part outside the span of the active ones is smaller than this share of it says nothing new.
-DEPENDENT = 1e-15
+from vebi.lasso.active_set import ActiveSet
+
 #: A column that lambda comes nearer to more slowly than this is not reached: it moves along with the active ones.
-CLOSE = 1e-12
+MIN_APPROACH = 1e-12
 #: What is left of lambda below this share of where it began is rounding, in which columns enter and leave without end
 #: where there are fewer samples than features: the path has ended.
-ENDED = 1e-12
+END_OF_PATH = 1e-12
 #: A path with more knots than this many per feature goes in circles among columns that depend on each other.
-CIRCLES = 50
+KNOTS_PER_FEATURE = 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Knot:
-    """A point of the path: the active ``columns`` in the order in which they entered, their ``weights``, the
-    multiplier ``penalty`` (lambda) of the l1 norm, and ``norm`` = ||w||_1."""
+    """A point of the path at which a column has entered or left.
+
+    Attributes:
+        columns: The k active columns, in the order in which they entered.
+        weights: Their weights.
+        lam: The multiplier lambda of the l1 norm.
+        norm: ||w||_1.
+
+    Example:
+        >>> knot = vebi.lasso.lasso_path(np.eye(2), np.array([3.0, 2.0]))[1]
+        >>> knot.columns.tolist(), knot.weights.tolist(), knot.lam, knot.norm
+        ([0], [1.0], 2.0, 1.0)
+    """
 
     columns: Int[np.ndarray, " k"]
     weights: Float[np.ndarray, " k"]
-    penalty: float
+    lam: float
     norm: float
 
 
-class _Factor:
-    """Cholesky factor of G_AA, lower triangular, kept in one growing array while columns come and go."""
-
-    def __init__(self):
-        self._held = np.zeros((16, 16))
-        self.size = 0
-
-    def _lower(self) -> np.ndarray:
-        return self._held[: self.size, : self.size]
-
-    def append(self, cross: np.ndarray, square: float) -> bool:
-        """Takes a column with products ``cross`` with the others and ``square`` with itself; False where it depends on
-        them and is not taken."""
-        row = dtrtrs(self._lower(), cross, lower=1)[0] if self.size else cross
-        rest = square - row @ row
-        if not rest > DEPENDENT * square:
-            return False
-        if self.size == len(self._held):
-            larger = np.zeros((2 * self.size,) * 2)
-            larger[: self.size, : self.size] = self._held
-            self._held = larger
-        self._held[self.size, : self.size] = row
-        self._held[self.size, self.size] = np.sqrt(rest)
-        self.size += 1
-        return True
-
-    def remove(self, place: int) -> None:
-        """Forgets a column: the rows below it move up, and rotations make them triangular again."""
-        low = np.delete(self._lower(), place, axis=0)
-        for k in range(place, self.size - 1):
-            a, b = low[k, k], low[k, k + 1]
-            length = np.hypot(a, b)
-            rotation = np.array([[a, -b], [b, a]]) / length
-            low[k:, k : k + 2] = low[k:, k : k + 2] @ rotation
-        self.size -= 1
-        self._held[: self.size, : self.size] = np.tril(low[:, : self.size])
-
-    def solve(self, right: np.ndarray) -> np.ndarray:
-        return dpotrs(self._lower(), right, lower=1)[0]
-
-
-class _Active:
-    """The active columns in the order in which they entered, with signs, weights, their rows of G and the factor."""
-
-    def __init__(self, gram: np.ndarray):
-        self._gram, self._held, self._factor = gram, np.zeros((16, len(gram))), _Factor()
-        self.columns: list[int] = []
-        self.signs, self.weights = np.zeros(0), np.zeros(0)
-
-    def add(self, column: int, sign: float) -> bool:
-        """False where the column depends on the others and is not taken."""
-        row, k = self._gram[column], len(self.columns)
-        if not self._factor.append(row[self.columns], float(row[column])):
-            return False
-        if k == len(self._held):
-            self._held = np.concatenate([self._held, np.zeros_like(self._held)])
-        self._held[k] = row
-        self.columns.append(column)
-        self.signs, self.weights = np.append(self.signs, sign), np.append(self.weights, 0.0)
-        return True
-
-    def remove(self, place: int) -> int:
-        """The column that was there."""
-        self._factor.remove(place)
-        self._held[place : len(self.columns) - 1] = self._held[place + 1 : len(self.columns)]
-        self.signs, self.weights = np.delete(self.signs, place), np.delete(self.weights, place)
-        return self.columns.pop(place)
-
-    def direction(self) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " p"]]:
-        """How fast weights grow and c falls while lambda falls by 1."""
-        grow = self._factor.solve(self.signs)
-        return grow, grow @ self._held[: len(self.columns)]
-
-
-def follow(
+def iter_knots(
     gram: Float[np.ndarray, "p p"], b: Float[np.ndarray, " p"], mu: float = np.inf, *, signed: bool = False
 ) -> Iterator[Knot]:
-    """The knots of the path from w = 0 on; the last one is where ||w||_1 = ``mu``, or the end of the path.
+    """The knots of the path, from w = 0 to ||w||_1 = mu or the end of the path.
 
-    Of ``gram`` only the rows of columns that become active are read. A column that depends on the active ones says
-    nothing new and waits until one of them has left.
+    A column that depends on the active ones waits until one of them has left.
+
+    Args:
+        gram: G = X'X, p x p, float64; only the rows of columns that become active are read.
+        b: X'l, p, float64.
+        mu: Bound on ||w||_1.
+        signed: Whether weights may be below 0.
+
+    Yields:
+        The knots in the order of rising ||w||_1 and falling lambda.
+
+    Reference:
+        Osborne, Presnell and Turlach 2000; Efron et al. 2004, section 3.1 (see the module).
+
+    Example:
+        >>> [knot.norm for knot in vebi.lasso.iter_knots(np.eye(2), np.array([3.0, 2.0]))]
+        [0.0, 1.0, 5.0]
     """
-    c, active, norm = np.array(b, np.float64), _Active(gram), 0.0
+    c, active, norm = np.array(b, np.float64), ActiveSet(gram), 0.0
     entering = int(np.argmax(np.abs(c) if signed else c)) if len(c) else 0
-    penalty = float(max(0.0, abs(c[entering]) if signed else c[entering])) if len(c) else 0.0
-    free, waiting, ended = np.ones(len(c), bool), [], ENDED * penalty
+    lam = float(max(0.0, abs(c[entering]) if signed else c[entering])) if len(c) else 0.0
+    free, waiting, end = np.ones(len(c), bool), [], END_OF_PATH * lam
 
     def knot() -> Knot:
-        return Knot(np.array(active.columns, np.int64), active.weights.copy(), penalty, norm)
+        return Knot(np.array(active.columns, np.int64), active.weights.copy(), lam, norm)
 
     yield knot()
-    while penalty > 0 and norm < mu:
+    while lam > 0 and norm < mu:
         if entering >= 0:
             free[entering] = False
             if not active.add(entering, 1.0 if c[entering] > 0 else -1.0):
@@ -137,45 +93,47 @@ def follow(
             return
         grow, fall = active.direction()
         rate = float(active.signs @ grow)
-        into, entering = _reaching(c, fall, penalty, free, signed)
-        out, leaving = _vanishing(active, grow)
-        step = min(into, out, penalty, (mu - norm) / rate)
+        to_entry, entering = _next_entering(c, fall, lam, free, signed)
+        to_exit, leaving = _next_leaving(active, grow)
+        step = min(to_entry, to_exit, lam, (mu - norm) / rate)
         active.weights += step * grow
         c -= step * fall
-        penalty, norm = penalty - step, norm + step * rate
-        if penalty <= ended:
-            penalty = 0.0
-        if step < into:
+        lam, norm = lam - step, norm + step * rate
+        if lam <= end:
+            lam = 0.0
+        if step < to_entry:
             entering = -1
-        if step == out:
+        if step == to_exit:
             active.weights[leaving] = 0.0
         yield knot()
-        if step == out and norm < mu:
+        if step == to_exit and norm < mu:
             # what depended on the one that left may not depend on the others
             free[[active.remove(leaving), *waiting]] = True
             waiting, entering = [], -1
 
 
-def _reaching(c: np.ndarray, fall: np.ndarray, penalty: float, free: np.ndarray, signed: bool) -> tuple[float, int]:
+def _next_entering(
+    c: Float[np.ndarray, " p"], fall: Float[np.ndarray, " p"], lam: float, free: np.ndarray, signed: bool
+) -> tuple[float, int]:
     """How far lambda can fall until a free column reaches it, and which; infinity and -1 where none does."""
     steps = np.full(len(c), np.inf)
     for sign in (1.0, -1.0) if signed else (1.0,):
         approach = 1 - sign * fall  # lambda comes nearer to it at this speed
-        near = free & (approach > CLOSE)
-        steps[near] = np.minimum(steps[near], np.maximum(penalty - sign * c[near], 0) / approach[near])
+        near = free & (approach > MIN_APPROACH)
+        steps[near] = np.minimum(steps[near], np.maximum(lam - sign * c[near], 0) / approach[near])
     best = int(np.argmin(steps))
     return (float(steps[best]), best) if np.isfinite(steps[best]) else (np.inf, -1)
 
 
-def _vanishing(active: _Active, grow: np.ndarray) -> tuple[float, int]:
-    """How far lambda can fall until a weight reaches 0, and whose."""
+def _next_leaving(active: ActiveSet, grow: Float[np.ndarray, " k"]) -> tuple[float, int]:
+    """How far lambda can fall until a weight reaches 0, and its index among the active ones."""
     shrinking = active.signs * grow < 0
     steps = np.where(shrinking, -active.weights / np.where(shrinking, grow, 1), np.inf)
-    place = int(np.argmin(steps))
-    return float(max(0.0, steps[place])), place
+    index = int(np.argmin(steps))
+    return float(max(0.0, steps[index])), index
 
 
-def trace(
+def lasso_path(
     gram: Float[np.ndarray, "p p"],
     b: Float[np.ndarray, " p"],
     mu: float = np.inf,
@@ -183,31 +141,68 @@ def trace(
     signed: bool = False,
     most: int | None = None,
 ) -> list[Knot]:
-    """The knots of ``follow``, the first ``most`` of them where there are more."""
-    return list(islice(follow(gram, b, mu, signed=signed), most or _circles(b)))
+    """The knots of ``iter_knots`` as a list.
+
+    Args:
+        gram: G = X'X, p x p, float64.
+        b: X'l, p, float64.
+        mu: Bound on ||w||_1.
+        signed: Whether weights may be below 0.
+        most: Number of knots after which it stops; None for no limit that a path reaches.
+
+    Returns:
+        At least one knot, w = 0.
+
+    Reference:
+        Osborne, Presnell and Turlach 2000; Efron et al. 2004, section 3.1 (see the module).
+
+    Example:
+        >>> [knot.lam for knot in vebi.lasso.lasso_path(np.eye(2), np.array([3.0, 2.0]), most=2)]
+        [3.0, 2.0]
+    """
+    return list(islice(iter_knots(gram, b, mu, signed=signed), most or _knot_limit(b)))
 
 
-def reach(
+def last_knot(
     gram: Float[np.ndarray, "p p"], b: Float[np.ndarray, " p"], mu: float, *, signed: bool = False
 ) -> tuple[int, Knot]:
-    """The last knot of ``follow`` alone, and how many there were before it."""
-    last = deque(enumerate(islice(follow(gram, b, mu, signed=signed), _circles(b))), maxlen=1)
+    """The last knot of ``iter_knots`` alone, in the memory of one.
+
+    Args:
+        gram: G = X'X, p x p, float64.
+        b: X'l, p, float64.
+        mu: Bound on ||w||_1.
+        signed: Whether weights may be below 0.
+
+    Returns:
+        How many knots there were before it, and the knot.
+    """
+    last = deque(enumerate(islice(iter_knots(gram, b, mu, signed=signed), _knot_limit(b))), maxlen=1)
     return last.pop()
 
 
-def _circles(b: np.ndarray) -> int:
-    return CIRCLES * (len(b) + 1)
+def _knot_limit(b: np.ndarray) -> int:
+    return KNOTS_PER_FEATURE * (len(b) + 1)
 
 
-def between(knots: Sequence[Knot], mus: Float[np.ndarray, " m"], features: int) -> Float[np.ndarray, "m p"]:
-    """The solutions for the bounds ``mus``, on the segments between ``knots``; beyond the last one its own."""
-    found, norms = np.zeros((len(mus), features)), np.array([knot.norm for knot in knots])
-    for row, mu, k in zip(found, mus, np.searchsorted(norms, mus), strict=True):
+def interpolate_path(knots: Sequence[Knot], mus: Float[np.ndarray, " m"], features: int) -> Float[np.ndarray, "m p"]:
+    """The solutions for several bounds, on the segments between knots.
+
+    Args:
+        knots: A path, or its beginning.
+        mus: m bounds on ||w||_1; beyond the last knot its solution is taken.
+        features: p.
+
+    Returns:
+        One w per bound, m x p.
+    """
+    weights, norms = np.zeros((len(mus), features)), np.array([knot.norm for knot in knots])
+    for w, mu, k in zip(weights, mus, np.searchsorted(norms, mus), strict=True):
         if k == 0 or k == len(knots):
             end = knots[min(k, len(knots) - 1)]
-            row[end.columns] = end.weights
+            w[end.columns] = end.weights
             continue
         share = (mu - norms[k - 1]) / (norms[k] - norms[k - 1])
         for knot, part in ((knots[k - 1], 1 - share), (knots[k], share)):
-            row[knot.columns] += part * knot.weights
-    return found
+            w[knot.columns] += part * knot.weights
+    return weights

@@ -1,12 +1,15 @@
-"""What to do where rounding has kept a path from its solution: go on from its end as an active set method does.
+"""Where rounding has kept a path from its solution: further from its end, as an active set method.
 
-(Nocedal and Wright, "Numerical Optimization", 2006, algorithm 16.3.) Every step solves for the active columns afresh
-from G and b, so that nothing that the path has carried along is believed.
+Every step solves for the active columns afresh from G and b, so that nothing that the path has carried along is used.
+
+Reference:
+    Nocedal and Wright, "Numerical Optimization", 2nd edition, 2006, algorithm 16.3.
 """
 
 import numpy as np
 from jaxtyping import Float
 
+#: Steps at most.
 STEPS = 100
 
 
@@ -18,34 +21,57 @@ def polish(
     *,
     signed: bool = False,
 ) -> Float[np.ndarray, " p"]:
-    """A feasible w, moved to the solution on its columns; then one leaves whose weight would change its sign, or the
-    one enters that gains most, until none does or ``STEPS`` are done."""
-    kept = np.flatnonzero(w)
-    signs, weights = np.sign(w[kept]), w[kept]
+    """A feasible w, improved by at most ``STEPS`` steps of an active set method.
+
+    A step moves the weights to the solution on the active columns. Where a weight would change its sign on the way, its
+    column leaves; else the column enters that gains most, until none gains more than the active ones.
+
+    Args:
+        w: Weights, p, with ||w||_1 <= mu, and w >= 0 unless ``signed``.
+        gram: G = X'X, p x p; only the rows of active columns are read.
+        b: X'l, p.
+        mu: Bound on ||w||_1.
+        signed: Whether weights may be below 0.
+
+    Returns:
+        Weights, p, within the bounds up to rounding.
+
+    Reference:
+        Nocedal and Wright 2006, algorithm 16.3.
+    """
+    active = np.flatnonzero(w)
+    signs, weights = np.sign(w[active]), w[active]
     for _ in range(STEPS):
-        rows = gram[kept]
-        free, along = np.linalg.lstsq(rows[:, kept], np.stack([b[kept], signs], axis=1))[0].T
-        rate = float(signs @ along)
-        penalty = max(0.0, float(signs @ free) - mu) / rate if rate > 0 else 0.0
-        goal = free - penalty * along
-        if not np.isfinite(goal).all():
+        rows = gram[active]
+        target, lam = _solution_on(rows[:, active], b[active], signs, mu)
+        if not np.isfinite(target).all():
             break
-        turning = goal * signs < 0
-        share = np.where(turning, weights / np.where(turning, weights - goal, 1), 1.0)
+        turning = target * signs < 0
+        share = np.where(turning, weights / np.where(turning, weights - target, 1), 1.0)
         step = float(share.min(initial=1))
-        weights = weights + step * (goal - weights)
+        weights = weights + step * (target - weights)
         if step < 1:
-            left = np.arange(len(kept)) != np.argmin(share)
-            kept, signs, weights = kept[left], signs[left], weights[left]
+            staying = np.arange(len(active)) != np.argmin(share)
+            active, signs, weights = active[staying], signs[staying], weights[staying]
             continue
         c = b - weights @ rows
         gain = np.abs(c) if signed else c.copy()
-        gain[kept] = -np.inf
+        gain[active] = -np.inf
         best = int(np.argmax(gain))
-        if not gain[best] > penalty:
+        if not gain[best] > lam:
             break
-        kept, weights = np.append(kept, best), np.append(weights, 0.0)
+        active, weights = np.append(active, best), np.append(weights, 0.0)
         signs = np.append(signs, np.sign(c[best]))
-    found = np.zeros(len(w))
-    found[kept] = weights
-    return found
+    polished = np.zeros(len(w))
+    polished[active] = weights
+    return polished
+
+
+def _solution_on(
+    gram: Float[np.ndarray, "k k"], b: Float[np.ndarray, " k"], signs: Float[np.ndarray, " k"], mu: float
+) -> tuple[Float[np.ndarray, " k"], float]:
+    """The weights of given signs that solve G w = b - lambda signs with ||w||_1 <= mu, and lambda."""
+    unbounded, direction = np.linalg.lstsq(gram, np.stack([b, signs], axis=1))[0].T
+    rate = float(signs @ direction)
+    lam = max(0.0, float(signs @ unbounded) - mu) / rate if rate > 0 else 0.0
+    return unbounded - lam * direction, lam

@@ -1,8 +1,12 @@
-"""Whether a feature would be selected again, and which others could stand in for it.
+"""Stability selection: how often a feature is selected from random subsamples, and which features are correlated.
 
-Meinshausen and Buehlmann, "Stability selection", JRSS B 72, 2010: the share of random half samples in which a feature
-is selected. Halves come in pairs that complement each other (Shah and Samworth, JRSS B 75, 2013), and are made of parts
-of the table, so that the sums of a part serve all of them.
+Subsamples of half the rows come in pairs that complement each other, and are made of parts of the table, so that the
+sums of a part serve all of them.
+
+Reference:
+    Meinshausen and Buehlmann, "Stability selection", JRSS B 72, 2010: subsamples of half the rows, selection
+    probabilities. Shah and Samworth, "Variable selection with error control: another look at stability selection",
+    JRSS B 75, 2013: complementary pairs.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,49 +14,85 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from vebi.lasso.gram import Sums, merge
+from vebi.lasso.gram import GramSums, merge
 from vebi.lasso.solution import solve_all
 
-HALVES = 50
-#: Columns with a higher correlation tell the same.
+#: Subsamples drawn.
+N_SUBSAMPLES = 50
+#: Columns with a correlation above this are correlated features.
 CORRELATED = 0.95
 #: A column whose variance is a smaller share of its mean square is constant.
 CONSTANT = 1e-10
 
 
-def halves(parts: int, count: int = HALVES, seed: int = 0) -> Bool[np.ndarray, "count parts"]:
-    """Which parts make up every half sample."""
+def subsample_masks(parts: int, count: int = N_SUBSAMPLES, seed: int = 0) -> Bool[np.ndarray, "count parts"]:
+    """Which parts make up every subsample.
+
+    Args:
+        parts: Number of parts of the table.
+        count: Number of subsamples.
+        seed: Of the random choice.
+
+    Returns:
+        Count x parts, half of each row True; rows 2k and 2k + 1 complement each other.
+
+    Reference:
+        Shah and Samworth 2013, section 2.
+    """
     rng = np.random.default_rng(seed)
     first = np.stack([rng.permutation(parts) < parts // 2 for _ in range((count + 1) // 2)])
     return np.stack([first, ~first], axis=1).reshape(-1, parts)[:count]
 
 
-def select_again(
-    parts: Sequence[Sums],
+def subsample_selections(
+    parts: Sequence[GramSums],
     mu: float,
     *,
     signed: bool = False,
-    count: int = HALVES,
+    count: int = N_SUBSAMPLES,
     progress: Callable[[int, int], None] | None = None,
 ) -> Bool[np.ndarray, "count classes p"]:
-    """Whether a class selects a feature, on every half of a table that is given in parts."""
-    found = []
-    for k, half in enumerate(halves(len(parts), count)):
-        sums = merge([part for part, taken in zip(parts, half, strict=True) if taken])
-        solutions = solve_all(sums.gram, sums.b, sums.e, mu, signed=signed)
-        found.append(np.stack([solution.weights != 0 for solution in solutions]))
+    """Whether a class selects a feature from a subsample; the mean over subsamples is its selection probability.
+
+    Args:
+        parts: The sums of every part of the table.
+        mu: Bound on ||w||_1, above 0.
+        signed: Whether weights may be below 0.
+        count: Number of subsamples.
+        progress: Called with (subsamples done, subsamples).
+
+    Returns:
+        Count x classes x features, True where the weight is not 0.
+
+    Reference:
+        Meinshausen and Buehlmann 2010, section 2; Shah and Samworth 2013.
+    """
+    selections = []
+    for k, mask in enumerate(subsample_masks(len(parts), count)):
+        sums = merge([part for part, drawn in zip(parts, mask, strict=True) if drawn])
+        solutions = solve_all(sums.gram, sums.b, sums.label_energy, mu, signed=signed)
+        selections.append(np.stack([solution.weights != 0 for solution in solutions]))
         if progress:
             progress(k + 1, count)
-    return np.stack(found)
+    return np.stack(selections)
 
 
-def correlations(sums: Sums, columns: Sequence[int]) -> Float[np.ndarray, "k p"]:
-    """Pearson's correlation of some columns with all; 0 where one of the two is constant."""
+def correlations(sums: GramSums, columns: Sequence[int]) -> Float[np.ndarray, "k p"]:
+    """Pearson's correlation of some columns with all.
+
+    Args:
+        sums: The sums of the table, with p features.
+        columns: k indices of columns.
+
+    Returns:
+        k x p, in [-1, 1] up to rounding; 0 where one of the two columns is constant.
+    """
     rows = max(sums.rows, 1)
-    mean, square = sums.x / rows, np.diagonal(sums.gram) / rows
+    mean, square = sums.column_sums / rows, np.diagonal(sums.gram) / rows
     variance = square - mean**2
-    alive = variance > CONSTANT * square
-    spread = np.sqrt(np.where(alive, variance, 1))
-    some = list(columns)
-    joint = sums.gram[some] / rows - mean[some, None] * mean
-    return joint / (spread[some, None] * spread) * (alive[some, None] & alive)
+    varying = variance > CONSTANT * square
+    std = np.sqrt(np.where(varying, variance, 1))
+    k = list(columns)
+    covariance = sums.gram[k] / rows - mean[k, None] * mean
+    correlation: Float[np.ndarray, "k p"] = covariance / (std[k, None] * std) * (varying[k, None] & varying)
+    return correlation

@@ -1,1 +1,16 @@
-"""Methods to compare with, one a file; every one is an ``Explainer`` (see ``explainer``)."""
+"""Methods that explain a class score by the pixels, each an ``Explainer``: (images, targets) -> heatmaps."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submodules=["adapters"],
+    submod_attrs={
+        "base": ["Explainer"],
+        "cam": ["GradCam", "GradCamPlusPlus", "LayerCam"],
+        "features": ["FeatureEvidence", "UpsampledActivations"],
+        "gradient": ["Gradient", "InputXGradient"],
+        "guided_cam": ["GuidedCam"],
+        "modified_backprop": ["Deconvnet", "GuidedBackprop"],
+    },
+)

@@ -10,38 +10,64 @@ from torch import Tensor
 
 from vebi.backprop import heatmaps
 from vebi.methods.base import Explainer
-from vebi.methods.cam import enlarge
+from vebi.methods.cam import upsample
 
+#: Attributions of every channel -> one map per image.
 Reduction = Callable[[Float[Tensor, "n c h w"]], Float[Tensor, "n h w"]]
 
 
-def captum(attribution: Any, *, reduction: Reduction = heatmaps.added, **options: Any) -> Explainer:
-    """A method of captum, made for the model's module: ``captum(IntegratedGradients(classifier.module), n_steps=20)``.
+def captum(attribution: Any, *, reduction: Reduction = heatmaps.channel_sum, **options: Any) -> Explainer:
+    """Wraps a method of captum.
 
-    ``reduction`` makes one map of the colours (or of a layer's channels): ``heatmaps.added``, ``heatmaps.strongest`` or
-    ``heatmaps.from_gradient``; maps of a layer are enlarged bilinearly. ``options`` go to ``attribute``. The
-    network runs in the mode that it is in.
+    The network runs in the mode that it is in. Maps of a layer are upsampled bilinearly.
+
+    Args:
+        attribution: A method of ``captum.attr`` that is bound to ``classifier.model``.
+        reduction: What makes one map of the channels: ``channel_sum``, ``channel_absmax`` or ``positive_norm`` of
+            ``vebi.backprop.heatmaps``.
+        **options: Go to ``attribution.attribute``.
+
+    Returns:
+        The method as an ``Explainer``.
+
+    Example:
+        Integrated gradients (needs captum)::
+
+            captum(IntegratedGradients(classifier.model), n_steps=20)
     """
 
     def explain(images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
         with torch.inference_mode(False), torch.enable_grad():
-            found = attribution.attribute(images.detach().clone().requires_grad_(), target=targets.clone(), **options)
-        return enlarge(reduction(found.detach()), images, "bilinear")
+            inputs = images.detach().clone().requires_grad_()
+            attributions = attribution.attribute(inputs, target=targets.clone(), **options)
+        return upsample(reduction(attributions.detach()), images, "bilinear")
 
     return explain
 
 
 def grad_cam(cam: Any, **options: Any) -> Explainer:
-    """A method of pytorch-grad-cam, made for the model's module: ``grad_cam(EigenCAM(module, [module.layer4]))``.
+    """Wraps a method of pytorch-grad-cam.
 
-    ``options`` go to its call, as ``eigen_smooth=True``. Its maps are scaled to [0, 1] picture by picture; it sets the
-    network to evaluation mode, and its hooks stay as long as ``cam`` does.
+    Its maps are scaled to [0, 1] image by image. It sets the network to evaluation mode, and its hooks stay as long as
+    ``cam`` does.
+
+    Args:
+        cam: A method of ``pytorch_grad_cam`` that is bound to ``classifier.model``.
+        **options: Go to its call.
+
+    Returns:
+        The method as an ``Explainer``.
+
+    Example:
+        Eigen-CAM of a layer (needs pytorch-grad-cam)::
+
+            grad_cam(EigenCAM(classifier.model, [classifier.model.layer4]), eigen_smooth=True)
     """
 
     def explain(images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
-        wanted = [itemgetter(c) for c in targets.tolist()]  # of one picture's scores the one of its class
+        class_scores = [itemgetter(c) for c in targets.tolist()]  # of the scores of an image that of its class
         with torch.inference_mode(False), torch.enable_grad():
-            found = cam(input_tensor=images.detach().clone(), targets=wanted, **options)
-        return torch.from_numpy(found).to(images.device)
+            maps = cam(input_tensor=images.detach().clone(), targets=class_scores, **options)
+        return torch.from_numpy(maps).to(images.device)
 
     return explain

@@ -9,20 +9,36 @@ from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
 from vebi.backprop.feature_maps import forward_graph
-from vebi.backprop.rules import pull_back
+from vebi.backprop.rules import rule_backward
 from vebi.models.classifier import Classifier
 
 
 @runtime_checkable
 class Explainer(Protocol):
-    """A method that is bound to a model: prepared pictures and one class index each -> one raw map a picture.
+    """A method that is bound to one model: preprocessed images and a class index for each -> one raw map per image.
 
-    Maps have the size of the pictures. The larger a value, the more its pixel speaks for the class; a negative one
-    speaks against it. Values of different pictures need not be comparable. A picture's map never depends on the others
-    of its batch. Pictures, classes and maps lie on the model's device.
+    Any function of this signature is one. The larger a value, the more its pixel speaks for the class; a negative one
+    speaks against it. Values of different images need not be comparable. The map of an image never depends on the
+    others of its batch. Images, classes and maps are on the model's device.
+
+    Example:
+        >>> explainer = vebi.methods.GradCam(classifier)
+        >>> isinstance(explainer, vebi.Explainer)
+        True
+        >>> explainer(torch.zeros(2, 3, 32, 32), torch.tensor([0, 2])).shape
+        torch.Size([2, 32, 32])
     """
 
-    def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]: ...
+    def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
+        """Explains the class scores of images.
+
+        Args:
+            images: Preprocessed, n x c x h x w.
+            targets: For each image the index of the class to explain, n.
+
+        Returns:
+            Heatmaps at the resolution of the images, n x h x w.
+        """
 
 
 def score_gradient(
@@ -33,12 +49,34 @@ def score_gradient(
     rule: str = "gradient",
     stride_fix: str | None = None,
 ) -> Float[Tensor, "n c h w"]:
-    """The class scores, before any softmax, led back to the pixels under a backward rule (see ``backward``)."""
+    """Backpropagates class scores, before any softmax, to the pixels under a rule.
+
+    Args:
+        classifier: The network.
+        images: Preprocessed, n x c x h x w.
+        targets: Class indices, n.
+        rule: Backprop rule, see ``vebi.backprop.rules``; by default the plain derivative.
+        stride_fix: See ``vebi.backprop.stride_fix``.
+
+    Returns:
+        The gradient with respect to the images, n x c x h x w.
+
+    Raises:
+        UsageError: A rule or stride fix that does not exist.
+    """
     with forward_graph(classifier, images) as (inputs, _, scores):
-        seed = one_of_each(scores, targets)
-        return pull_back([get_gradient_edge(scores)], [seed], inputs, rule=rule, stride_fix=stride_fix)
+        seed = one_hot(scores, targets)
+        return rule_backward([get_gradient_edge(scores)], [seed], inputs, rule=rule, stride_fix=stride_fix)
 
 
-def one_of_each(scores: Float[Tensor, "n classes"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n classes"]:
-    """1 at the class of every picture, 0 elsewhere: where the way back from one score a picture starts."""
+def one_hot(scores: Float[Tensor, "n classes"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n classes"]:
+    """1 at the target of each image, 0 elsewhere: where backpropagation from one score per image starts.
+
+    Args:
+        scores: The class scores, for their shape, type and device.
+        targets: Class indices, n.
+
+    Returns:
+        As large as the scores.
+    """
     return F.one_hot(targets.to(scores.device, torch.int64), scores.shape[1]).to(scores)

@@ -1,4 +1,4 @@
-"""Upsampled activations of the selected features, "Upsam. Act." (Oramas et al., BNAIC 2019, table 1)."""
+"""Methods that are fitted: maps of the selected features, backpropagated (vebi's own) or upsampled."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,72 +10,109 @@ from torch import Tensor
 
 from vebi.activations.layers import Feature
 from vebi.backprop import heatmaps
-from vebi.backprop.feature_maps import back_from, forward_graph
-from vebi.explanation.contributions import contributors, tapped
-from vebi.explanation.explain import Settings
+from vebi.backprop.feature_maps import backprop_features, forward_graph
+from vebi.explanation.contributions import descriptor_layers, top_contributions
+from vebi.explanation.explain import ExplainOptions
 from vebi.interpretation.result import Interpretation
-from vebi.methods.cam import check_interpolation, enlarge
+from vebi.methods.cam import check_interpolation, upsample
+
+
+@dataclass(frozen=True)
+class FeatureEvidence:
+    """vebi's own method: the heatmaps of the features that contribute to the target, combined to one map per image.
+
+    The maps of ``explain`` and ``Explanation.combined_map``, without what else an explanation holds. In [0, 1]; zeros
+    where no feature contributes.
+
+    Attributes:
+        interpretation: What the model has learned, bound to the model.
+        options: How images are explained.
+        reduction: ``"max"``, elementwise maximum, or ``"mean"``, mean weighted by the contributions.
+
+    Reference:
+        Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3.2.
+
+    Example:
+        >>> maps = vebi.methods.FeatureEvidence(interpretation)(torch.zeros(2, 3, 32, 32), torch.tensor([0, 2]))
+        >>> maps.shape
+        torch.Size([2, 32, 32])
+    """
+
+    interpretation: Interpretation = field(repr=False)
+    options: ExplainOptions = field(default_factory=ExplainOptions)
+    reduction: str = "max"
+
+    def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
+        """The maps of the images for their targets, see ``Explainer``; in [0, 1]."""
+        rule, stride_fix = self.options.rule, self.options.stride_fix
+        classifier = self.interpretation.require_classifier()
+        with forward_graph(classifier, images, descriptor_layers(self.interpretation)) as (inputs, recorder, _):
+            top = top_contributions(self.interpretation, recorder, targets.tolist(), self.options.max_features)
+            features = [[feature for feature, _ in contributions] for contributions in top]
+            maps = backprop_features(recorder, inputs, features, rule=rule, stride_fix=stride_fix)
+        return _combine(maps, top, inputs, self.reduction)
 
 
 @dataclass(frozen=True)
 class UpsampledActivations:
-    """The activation maps of the features that vebi would lead back to the pixels, enlarged instead and combined alike.
+    """Upsampled activations ("Upsam. Act."): the activation maps of the features that vebi would take to the pixels.
 
-    A feature of a layer without positions is the same everywhere, so it adds nothing.
+    They are upsampled instead, and combined alike. A feature of a layer without positions is the same everywhere, so it
+    adds nothing.
+
+    Attributes:
+        interpretation: What the model has learned, bound to the model.
+        max_features: Features per image, at most.
+        interpolation: How a map is upsampled: ``"nearest"``, ``"bilinear"`` or ``"bicubic"``.
+        reduction: ``"max"``, elementwise maximum, or ``"mean"``, mean weighted by the contributions.
+
+    Raises:
+        UsageError: Another interpolation.
+
+    Reference:
+        Oramas et al., BNAIC 2019, table 1.
+
+    Example:
+        >>> method = vebi.methods.UpsampledActivations(interpretation)
+        >>> method
+        UpsampledActivations(max_features=3, interpolation='bilinear', reduction='max')
+        >>> method(torch.zeros(2, 3, 32, 32), torch.tensor([0, 2])).shape
+        torch.Size([2, 32, 32])
     """
 
     interpretation: Interpretation = field(repr=False)
-    features: int = 3
+    max_features: int = 3
     interpolation: str = "bilinear"
     reduction: str = "max"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_interpolation(self.interpolation)
 
     def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
+        """The maps of the images for their targets, see ``Explainer``; in [0, 1]."""
         classifier = self.interpretation.require_classifier()
-        with forward_graph(classifier, images, tapped(self.interpretation)) as (inputs, recorder, _):
-            chosen = contributors(self.interpretation, recorder, targets.tolist(), self.features)
+        with forward_graph(classifier, images, descriptor_layers(self.interpretation)) as (inputs, recorder, _):
+            top = top_contributions(self.interpretation, recorder, targets.tolist(), self.max_features)
         maps = [
-            [self._map(recorder.kept[f.layer][n], f.channel, inputs) for f, _ in chosen[n]] for n in range(len(inputs))
+            [self._map(recorder.records[f.layer][n], f.channel, inputs) for f, _ in top[n]] for n in range(len(inputs))
         ]
-        return combine_all(maps, chosen, inputs, self.reduction)
+        return _combine(maps, top, inputs, self.reduction)
 
-    def _map(self, activation: Tensor, channel: int, inputs: Tensor):
+    def _map(self, activation: Tensor, channel: int, inputs: Tensor) -> Float[np.ndarray, "h w"]:
+        """One channel of an image's activations at the resolution of the inputs."""
         plane = activation[channel] if activation.ndim == 3 else activation[channel, None, None]
-        return enlarge(plane[None], inputs[:1], self.interpolation)[0].cpu().numpy()
+        return upsample(plane[None], inputs[:1], self.interpolation)[0].cpu().numpy()
 
 
-@dataclass(frozen=True)
-class CombinedMaps:
-    """An ``Explainer``: the evidence for the targets as one map a picture, in [0, 1]; zeros where there is none.
-
-    The maps of ``explain_batch`` and ``Explanation.combined``, without what else an explanation holds.
-    """
-
-    interpretation: Interpretation = field(repr=False)
-    settings: Settings = Settings()
-    reduction: str = "max"
-
-    def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
-        rule, fix = self.settings.rule, self.settings.stride_fix
-        classifier = self.interpretation.require_classifier()
-        with forward_graph(classifier, images, tapped(self.interpretation)) as (inputs, recorder, _):
-            chosen = contributors(self.interpretation, recorder, targets.tolist(), self.settings.features)
-            features = [[feature for feature, _ in evidence] for evidence in chosen]
-            maps = back_from(recorder, inputs, features, rule=rule, stride_fix=fix)
-        return combine_all(maps, chosen, inputs, self.reduction)
-
-
-def combine_all(
+def _combine(
     maps: Sequence[Sequence[Float[np.ndarray, "h w"]]],
-    chosen: Sequence[Sequence[tuple[Feature, float]]],
+    top: Sequence[Sequence[tuple[Feature, float]]],
     inputs: Float[Tensor, "n c h w"],
-    reduction: str = "max",
+    reduction: str,
 ) -> Float[Tensor, "n h w"]:
-    """For every picture its features' maps combined to one (``heatmaps.combine``), zeros where it has none."""
-    found = np.zeros((len(inputs), *inputs.shape[2:]), np.float32)
-    for n, (some, evidence) in enumerate(zip(maps, chosen, strict=True)):
-        if evidence:
-            found[n] = heatmaps.combine(np.stack(some), np.array([c for _, c in evidence]), reduction)
-    return torch.from_numpy(found).to(inputs.device)
+    """For each image the maps of its features combined to one (``heatmaps.combine``), zeros where it has none."""
+    combined = np.zeros((len(inputs), *inputs.shape[2:]), np.float32)
+    for n, (image_maps, contributions) in enumerate(zip(maps, top, strict=True)):
+        if contributions:
+            combined[n] = heatmaps.combine(np.stack(image_maps), np.array([c for _, c in contributions]), reduction)
+    return torch.from_numpy(combined).to(inputs.device)

@@ -1,1 +1,15 @@
-"""How well heatmaps meet ground truth: one metric a file, each with its range and direction."""
+"""Metrics that score heatmaps against masks: (maps, masks) -> one score per image. Pure functions of tensors."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "base": ["Metric"],
+        "iou": ["auc_iou", "best_iou", "iou_curve"],
+        "pointing": ["grid_pointing", "pointing_game"],
+        "precision": ["average_precision"],
+        "registry": ["METRICS"],
+        "relevance": ["relevance_mass", "relevance_rank"],
+    },
+)

@@ -1,4 +1,4 @@
-"""What a metric is that holds heatmaps against masks, and the input that all of them refuse."""
+"""What a metric is that scores heatmaps against masks, and the input that all of them refuse."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +12,24 @@ from vebi.errors import UsageError
 
 @dataclass(frozen=True)
 class Metric:
-    """A function of maps (n h w) and masks (n h w) to one score an image (n), and how to read the score.
+    """A metric of heatmaps with masks as ground truth, and how to read its scores.
 
-    Scores lie in [low, high]. A ``scale_free`` metric takes non-negative maps of any scale, since to multiply a map by
-    a positive number changes nothing; any other one takes maps in [0, 1], since it looks at the values themselves.
+    Attributes:
+        name: Its key in results.
+        title: What a reader calls it.
+        function: Maps and masks, both n x h x w -> one score per image, n.
+        low: The lowest score that is possible.
+        high: The highest one.
+        higher_is_better: Whether a higher score is better.
+        scale_free: True where maps are non-negative of any scale, since multiplying a map by a positive number changes
+            nothing; False where maps lie in [0, 1], since the metric looks at the values themselves.
+
+    Example:
+        >>> metric = vebi.metrics.METRICS[0]
+        >>> metric.name, metric.low, metric.high, metric.higher_is_better
+        ('auc_iou', 0.0, 1.0, True)
+        >>> metric.function(torch.eye(2)[None], torch.ones(1, 2, 2, dtype=torch.bool))
+        tensor([0.5050])
     """
 
     name: str
@@ -27,8 +41,15 @@ class Metric:
     scale_free: bool
 
 
-def check_maps(maps: Float[Tensor, "n h w"]) -> None:
-    """Raises UsageError for values that are not finite or negative: evidence against a class is no evidence for it."""
+def validate_maps(maps: Float[Tensor, "n h w"]) -> None:
+    """Refuses maps with negative values: evidence against a class is no evidence for it.
+
+    Args:
+        maps: n x h x w.
+
+    Raises:
+        UsageError: Values that are negative or not finite.
+    """
     broken = ~maps.isfinite().flatten(1).all(dim=1)
     if broken.any():
         raise UsageError(f"the map of image {_first(broken)} holds values that are not finite: leave such images out")
@@ -39,25 +60,40 @@ def check_maps(maps: Float[Tensor, "n h w"]) -> None:
         )
 
 
-def check(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "m y x"]) -> None:
-    """Raises UsageError for maps and masks of different shapes, for maps that ``check_maps`` refuses and for an empty
-    mask, with which no map can overlap."""
+def validate(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "m y x"]) -> None:
+    """Refuses maps and masks that cannot be scored.
+
+    Args:
+        maps: n x h x w.
+        masks: n x h x w, each with at least one pixel: no map can overlap with an empty one.
+
+    Raises:
+        UsageError: Maps and masks of different shapes, maps that ``validate_maps`` refuses, or an empty mask.
+    """
     if maps.shape != masks.shape:
         raise UsageError(
             f"maps of shape {tuple(maps.shape)} come with masks of shape {tuple(masks.shape)}: "
             f"give every map a mask of its size"
         )
-    check_maps(maps)
+    validate_maps(maps)
     empty = ~masks.flatten(1).any(dim=1)
     if empty.any():
         raise UsageError(f"the mask of image {_first(empty)} is empty: leave such images out")
 
 
-def to_highest(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
-    """Non-negative maps divided by their highest value, in float32: a sum of them cannot overflow. Zeros stay zeros."""
+def scale_to_max(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
+    """Divides each map by its highest value, so that a sum of values cannot overflow.
+
+    Args:
+        maps: Non-negative, n x h x w.
+
+    Returns:
+        The same shape, float32, in [0, 1]; a map of zeros stays zero.
+    """
     highest = maps.amax(dim=(1, 2), keepdim=True)
     return (maps / torch.where(highest > 0, highest, 1)).float()
 
 
-def _first(there: Bool[Tensor, " n"]) -> int:
-    return int(there.nonzero()[0])
+def _first(flags: Bool[Tensor, " n"]) -> int:
+    """The index of the first True."""
+    return int(flags.nonzero()[0])

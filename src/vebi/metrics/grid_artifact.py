@@ -1,7 +1,7 @@
 """How much of a heatmap is grid: energy at the frequencies of a network's strides. The measures are vebi's own."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from vebi.errors import UsageError
 
@@ -10,60 +10,104 @@ ROUNDING = 1e-12
 
 
 def grid_energy(maps: Float[np.ndarray, "n h w"], stride: int) -> Float[np.ndarray, " n"]:
-    """The share of every map's energy at the non-zero multiples of 1/stride, in [0, 1]; lower is better.
+    """Computes the share of every map's energy at the non-zero multiples of 1/stride. Lower is better.
 
     A stride-s convolution that visits some pixels more often than others prints a pattern of period s: lines in the
-    spectrum at (k/s, l/s), k and l not both 0. The map is cut to a multiple of the stride, so that these frequencies
-    are bins of the Fourier transform, and windowed (Hann), so that its border does not leak into them; of every bin
-    the eight around it count too, into which window and object spread a line. The mean, (0, 0) with its neighbours, is
-    no part of the energy. Read it beside ``white_noise``, the share of a map without any order. A map that is
-    the same everywhere has 0.
-    Raises UsageError for a stride below 2 or maps that are smaller than four strides.
+    spectrum at (k/s, l/s), k and l not both 0. The map is cropped to a multiple of the stride, so that these
+    frequencies are bins of the Fourier transform, and windowed (Hann), so that its border does not leak into them; of
+    every bin the eight around it count too, over which window and object smear a line. The mean, (0, 0) with its
+    neighbours, is no part of the energy. Read it beside ``white_noise``, the share of a map without any order.
+
+    Args:
+        maps: Heatmaps of any scale, n x h x w.
+        stride: Period of the grid in pixels, at least 2.
+
+    Returns:
+        Shares in [0, 1], n; 0 for a map that is the same everywhere.
+
+    Raises:
+        UsageError: A stride below 2, or maps that are smaller than four strides.
     """
-    lines, mean = _bins(*maps.shape[1:], stride)
+    _, height, width = maps.shape
+    lines, mean = _bins(height, width, stride)
     height, width = lines.shape
     power, floor = _power(maps[:, :height, :width].astype(np.float64))
     total = power[:, ~mean].sum(axis=1)
-    there = total > floor
-    return np.where(there, power[:, lines].sum(axis=1) / np.where(there, total, 1), 0.0)
+    varies = total > floor
+    return np.where(varies, power[:, lines].sum(axis=1) / np.where(varies, total, 1), 0.0)
 
 
 def white_noise(height: int, width: int, stride: int) -> float:
-    """The share of the bins that ``grid_energy`` takes for grid, in [0, 1]: what white noise has.
+    """The share of the bins that ``grid_energy`` counts as grid, which is what white noise has.
 
-    It grows with the square of the stride: at large strides much of it is ordinary detail. Raises UsageError likewise.
+    It grows with the square of the stride: at large strides much of it is ordinary detail.
+
+    Args:
+        height: Of the maps.
+        width: Of the maps.
+        stride: Period of the grid in pixels.
+
+    Returns:
+        A share in [0, 1].
+
+    Raises:
+        UsageError: See ``grid_energy``.
     """
     lines, mean = _bins(height, width, stride)
     return float(lines.sum() / (~mean).sum())
 
 
 def low_pass(maps: Float[np.ndarray, "n h w"], stride: int) -> Float[np.ndarray, "n h w"]:
-    """What a map holds below half the lowest grid frequency, 1 / (2 stride): its content without any grid."""
-    _cut(*maps.shape[1:], stride)
+    """What maps hold below half the lowest grid frequency, 1 / (2 stride): their content without any grid.
+
+    Args:
+        maps: Heatmaps, n x h x w.
+        stride: Period of the grid in pixels.
+
+    Returns:
+        The same shape, float64.
+
+    Raises:
+        UsageError: See ``grid_energy``.
+    """
+    _, height, width = maps.shape
+    _cropped_size(height, width, stride)
     maps = maps.astype(np.float64)
     frequencies = [np.abs(np.fft.fftfreq(side)) for side in maps.shape[1:]]
-    kept = np.maximum(*np.meshgrid(*frequencies, indexing="ij")) < 0.5 / stride
-    return np.fft.ifft2(np.fft.fft2(maps) * kept).real
+    low = np.maximum(*np.meshgrid(*frequencies, indexing="ij")) < 0.5 / stride
+    return np.fft.ifft2(np.fft.fft2(maps) * low).real
 
 
 def low_pass_correlation(
     one: Float[np.ndarray, "n h w"], other: Float[np.ndarray, "n h w"], stride: int
 ) -> Float[np.ndarray, " n"]:
-    """Pearson correlation of what two maps hold below the grid, in [-1, 1]; 0 where one of them is constant."""
-    a, b = (low_pass(maps, stride).reshape(len(maps), -1) for maps in (one, other))
-    a, b = (_unit(x) for x in (a, b))
-    return (a * b).sum(axis=1)
+    """Pearson correlation of what two maps hold below the grid frequencies.
+
+    Args:
+        one: Heatmaps, n x h x w.
+        other: As many, to compare with.
+        stride: Period of the grid in pixels.
+
+    Returns:
+        Correlations in [-1, 1], n; 0 where one of the two is constant.
+
+    Raises:
+        UsageError: See ``grid_energy``.
+    """
+    a, b = (_unit(low_pass(maps, stride).reshape(len(maps), -1)) for maps in (one, other))
+    correlation: np.ndarray = (a * b).sum(axis=1)
+    return correlation
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
+def _unit(rows: Float[np.ndarray, "n p"]) -> Float[np.ndarray, "n p"]:
     """Rows without their means, scaled to length 1; zeros where nothing but rounding is left."""
     varying = rows - rows.mean(axis=1, keepdims=True)
     length = np.linalg.norm(varying, axis=1, keepdims=True)
-    there = length > ROUNDING * np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.where(there, varying / np.where(there, length, 1), 0.0)
+    varies = length > ROUNDING * np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.where(varies, varying / np.where(varies, length, 1), 0.0)
 
 
-def _cut(height: int, width: int, stride: int) -> tuple[int, int]:
+def _cropped_size(height: int, width: int, stride: int) -> tuple[int, int]:
     """The largest multiples of the stride that fit into the maps."""
     if stride < 2 or min(height, width) < 4 * stride:
         raise UsageError(
@@ -73,9 +117,9 @@ def _cut(height: int, width: int, stride: int) -> tuple[int, int]:
     return height // stride * stride, width // stride * stride
 
 
-def _bins(height: int, width: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which bins of the cut map's spectrum are grid, and which belong to the mean."""
-    height, width = _cut(height, width, stride)
+def _bins(height: int, width: int, stride: int) -> tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+    """Which bins of the cropped map's spectrum are grid, and which belong to the mean."""
+    height, width = _cropped_size(height, width, stride)
     lines, mean = np.zeros((height, width), bool), np.zeros((height, width), bool)
     for k in range(stride):
         for line in range(stride):
@@ -84,13 +128,14 @@ def _bins(height: int, width: int, stride: int) -> tuple[np.ndarray, np.ndarray]
     return lines, mean
 
 
-def _power(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _power(maps: Float[np.ndarray, "n h w"]) -> tuple[Float[np.ndarray, "n h w"], Float[np.ndarray, " n"]]:
     """The windowed power spectra without the mean, and the energy that rounding alone leaves of every map."""
     window = np.outer(*(np.hanning(side + 2)[1:-1] for side in maps.shape[1:]))
     weighted = (maps * window).sum(axis=(1, 2), keepdims=True) / window.sum()
-    whole = (maps * window) ** 2
-    return np.abs(np.fft.fft2((maps - weighted) * window)) ** 2, ROUNDING**2 * whole.sum(axis=(1, 2)) * window.size
+    energy = (maps * window) ** 2
+    return np.abs(np.fft.fft2((maps - weighted) * window)) ** 2, ROUNDING**2 * energy.sum(axis=(1, 2)) * window.size
 
 
-def _near(place: int, side: int) -> list[int]:
-    return [(place + step) % side for step in (-1, 0, 1)]
+def _near(index: int, side: int) -> list[int]:
+    """A bin and its two neighbours, around the edge."""
+    return [(index + step) % side for step in (-1, 0, 1)]

@@ -5,21 +5,38 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vebi.errors import UsageError
-from vebi.metrics.base import check
+from vebi.metrics.base import validate
 
-#: Thresholds, evenly spread on [0, 1].
+#: Thresholds, evenly spaced on [0, 1].
 STEPS = 101
 
 
 def iou_curve(
     maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"], thresholds: Float[Tensor, " t"]
 ) -> Float[Tensor, "n t"]:
-    """IoU of {map >= t} with the mask for every threshold t, given in rising order; maps in [0, 1].
+    """Computes the IoU of {map >= t} with the mask for every threshold t.
 
-    Raises UsageError for maps outside [0, 1], for an empty mask, with which no map can overlap, and for maps and masks
-    of different shapes.
+    Args:
+        maps: Heatmaps in [0, 1], n x h x w.
+        masks: Ground truth, n x h x w, none of them empty.
+        thresholds: t of them, in rising order.
+
+    Returns:
+        IoU in [0, 1], n x t.
+
+    Raises:
+        UsageError: Maps outside of [0, 1] or not finite, an empty mask, or maps and masks of different shapes.
+
+    Reference:
+        Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 4.3.
+
+    Example:
+        >>> maps = torch.tensor([[[1.0, 0.5], [0.0, 0.0]]])
+        >>> masks = torch.tensor([[[True, True], [False, False]]])
+        >>> vebi.metrics.iou_curve(maps, masks, torch.tensor([0.0, 0.5, 1.0]))
+        tensor([[0.5000, 1.0000, 0.5000]])
     """
-    check(maps, masks)
+    validate(maps, masks)
     if (maps > 1).any():
         raise UsageError(f"heatmaps range from {maps.min():.3g} to {maps.max():.3g}: scale them to [0, 1] first")
     size = masks.sum(dim=(1, 2))
@@ -30,27 +47,61 @@ def iou_curve(
         counts = torch.zeros(len(maps), len(thresholds) + 1, device=maps.device)
         return counts.scatter_add_(1, last, weights.flatten(1).float()).flip(1).cumsum(1).flip(1)[:, 1:]
 
-    common = at_least(masks)
-    return common / (at_least(torch.ones_like(masks)) + size[:, None] - common)
+    intersection = at_least(masks)
+    return intersection / (at_least(torch.ones_like(masks)) + size[:, None] - intersection)
 
 
 def auc_iou(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"], steps: int = STEPS) -> Float[Tensor, " n"]:
-    """Area under the IoU curve of every map: the mean over ``steps`` thresholds evenly spread on [0, 1]. In [0, 1].
+    """Computes the area under the IoU curve of every map. Higher is better.
 
-    Higher is better. Maps in [0, 1]; raises UsageError as ``iou_curve`` does.
+    Args:
+        maps: Heatmaps in [0, 1], n x h x w.
+        masks: Ground truth, n x h x w, none of them empty.
+        steps: How many thresholds, evenly spaced on [0, 1], the mean is taken over.
+
+    Returns:
+        Mean IoU in [0, 1], n.
+
+    Raises:
+        UsageError: See ``iou_curve``.
+
+    Reference:
+        Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 4.3.
+
+    Example:
+        >>> maps = torch.tensor([[[1.0, 0.5], [0.0, 0.0]]])
+        >>> masks = torch.tensor([[[True, True], [False, False]]])
+        >>> vebi.metrics.auc_iou(maps, masks, steps=3)
+        tensor([0.6667])
     """
-    return iou_curve(maps, masks, _spread(steps, maps)).mean(dim=1)
+    return iou_curve(maps, masks, _thresholds(steps, maps)).mean(dim=1)
 
 
 def best_iou(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"], steps: int = STEPS) -> Float[Tensor, " n"]:
-    """The largest IoU over the thresholds of ``auc_iou``: how well a map does where somebody picks the threshold for
-    every image with the mask in hand. In [0, 1], higher is better.
+    """Computes the largest IoU over the thresholds of ``auc_iou``. Higher is better.
 
-    Never below the share of the mask, since at threshold 0 the whole picture counts. Maps in [0, 1]; raises UsageError
-    as ``iou_curve`` does.
+    That is how well a map does where the threshold is picked per image, with the mask at hand. Never below the share of
+    the image that the mask covers, since at threshold 0 all of the image counts.
+
+    Args:
+        maps: Heatmaps in [0, 1], n x h x w.
+        masks: Ground truth, n x h x w, none of them empty.
+        steps: How many thresholds, evenly spaced on [0, 1], are tried.
+
+    Returns:
+        Largest IoU in [0, 1], n.
+
+    Raises:
+        UsageError: See ``iou_curve``.
+
+    Example:
+        >>> maps = torch.tensor([[[1.0, 0.5], [0.0, 0.0]]])
+        >>> masks = torch.tensor([[[True, True], [False, False]]])
+        >>> vebi.metrics.best_iou(maps, masks)
+        tensor([1.])
     """
-    return iou_curve(maps, masks, _spread(steps, maps)).amax(dim=1)
+    return iou_curve(maps, masks, _thresholds(steps, maps)).amax(dim=1)
 
 
-def _spread(steps: int, maps: Tensor) -> Tensor:
+def _thresholds(steps: int, maps: Tensor) -> Tensor:
     return torch.linspace(0, 1, steps, dtype=maps.dtype, device=maps.device)

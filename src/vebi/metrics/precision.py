@@ -4,18 +4,34 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vebi.metrics.base import check
+from vebi.metrics.base import validate
 
 
 def average_precision(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"]) -> Float[Tensor, " n"]:
-    """The sum of (R_k - R_k-1) P_k over a map's distinct values, highest first, where P_k and R_k are precision and
-    recall of the pixels at or above the k-th value. In [0, 1], higher is better; maps non-negative, of any scale.
+    """Computes the average precision of a map's pixels as scores for the mask. Higher is better.
 
-    Average precision as ``sklearn.metrics.average_precision_score`` defines it. Tied pixels enter together, so that
-    their order decides nothing: a constant map scores the share of the mask, which is also about what chance scores.
-    Raises UsageError for an empty mask, for values that are negative or not finite and for different shapes.
+    The sum of (R_k - R_k-1) P_k over a map's distinct values, highest first, where P_k and R_k are precision and recall
+    of the pixels at or above the k-th value, as ``sklearn.metrics.average_precision_score`` defines it. Tied pixels
+    enter together, so that their order decides nothing: a constant map scores the share of the mask, which is also
+    about what chance scores.
+
+    Args:
+        maps: Non-negative heatmaps of any scale, n x h x w.
+        masks: Ground truth, n x h x w, none of them empty.
+
+    Returns:
+        Average precision in [0, 1], n.
+
+    Raises:
+        UsageError: An empty mask, values that are negative or not finite, or different shapes.
+
+    Example:
+        >>> maps = torch.tensor([[[4.0, 3.0], [2.0, 1.0]]])
+        >>> masks = torch.tensor([[[True, False], [True, False]]])
+        >>> vebi.metrics.average_precision(maps, masks)  # (1/1 + 2/3) / 2
+        tensor([0.8333])
     """
-    check(maps, masks)
+    validate(maps, masks)
     heat, inside = maps.flatten(1).contiguous(), masks.flatten(1)
     # recall rises by 1 / |mask| with every pixel of the mask: the sum is the mean precision at their values;
     # pixels outside, set below every value, count for none of them

@@ -1,4 +1,4 @@
-"""All metrics that hold heatmaps against masks, in the order of a table's columns."""
+"""All metrics that score heatmaps against masks, in the order of a table's columns."""
 
 from vebi.metrics.base import Metric
 from vebi.metrics.iou import auc_iou, best_iou

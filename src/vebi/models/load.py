@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vebi.errors import InputError, ModelError, UsageError
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
-from vebi.models.sources import _build
-from vebi.models.weights import CHECKPOINT, _check_finite, _load_state, _read_weights
+from vebi.models.sources import build_model
+from vebi.models.weights import CHECKPOINT, check_finite, load_state, read_weights
 
 
 def load_classifier(
@@ -26,92 +27,154 @@ def load_classifier(
     class_names: Sequence[str] | None = None,
     device: str = "cpu",
 ) -> Classifier:
-    """The classifier that ``spec`` names, checked by one forward pass.
+    """The classifier that a spec names, checked by one forward pass.
 
-    ``spec``: ``FILE.py:FUNCTION`` (the function returns an ``nn.Module``; the file is executed, so it must be yours; it
-    can import modules beside it while it is loaded), ``torchvision:NAME``, ``timm:NAME``, ``vebi:flowernet``, or a
-    checkpoint of ``vebi train``.
-    ``weights``: a safetensors file, or a file that ``torch.load(weights_only=True)`` reads. Without it torchvision and
-    timm fetch their own pretrained weights. ``mean``, ``std``, ``size`` and ``class_names`` come from the arguments,
-    else from the checkpoint, else from the network's own attributes or configuration; ``resize`` and
-    ``interpolation`` from the arguments, else from where ``size`` comes from. ``device``: see ``find_device``.
-    Raises ModelError where anything does not fit.
+    ``mean``, ``std``, ``size`` and ``class_names`` come from the arguments, else from the checkpoint, else from the
+    network's own attributes or configuration; ``resize`` and ``interpolation`` from the arguments, else from where
+    ``size`` comes from.
+
+    Args:
+        spec: ``FILE.py:FUNCTION``, ``torchvision:NAME``, ``timm:NAME``, ``vebi:flowernet``, or a checkpoint of
+            ``vebi train``. The function returns an ``nn.Module``; the file is executed, so it must be yours, and can
+            import modules beside it while it is loaded.
+        weights: A safetensors file, or a file that ``torch.load(weights_only=True)`` reads. Without it torchvision and
+            timm fetch their own pretrained weights.
+        mean: The mean of each channel on the scale from 0 to 1.
+        std: The standard deviation of each channel on the same scale, above 0.
+        size: Height and width of the network's input in pixels.
+        resize: The length in pixels that the shorter side of an image is scaled to before the crop.
+        interpolation: ``bilinear``, ``bicubic``, ``lanczos`` or ``nearest``.
+        class_names: One name per class.
+        device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a GPU where there is one.
+
+    Returns:
+        The classifier, in evaluation mode, on ``device``.
+
+    Raises:
+        ModelError: The network or its weights cannot be used, or do not fit.
+        UsageError: The spec names no model, a value is not allowed, or one is needed that nothing says.
+        MissingExtraError: torchvision or timm is not installed.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("network.py").write_text('''
+        ... from torch import nn
+        ...
+        ... def build():
+        ...     return nn.Sequential(nn.Conv2d(3, 2, 5), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        ... ''')
+        >>> network = vebi.load_classifier(
+        ...     "network.py:build", mean=[0.5] * 3, std=[0.25] * 3, size=32, class_names=["cat", "dog"]
+        ... )
+        >>> network.class_names
+        ('cat', 'dog')
     """
-    spec, place = str(spec), find_device(device)
-    state, own = (None, {}) if weights is None else _read_weights(Path(weights))
-    if spec.endswith(".safetensors"):
-        if weights is not None:
-            raise UsageError(f"{spec} is a checkpoint with weights of its own: leave weights={weights} out")
-        weights = spec
-        state, own = _read_weights(Path(spec))
-        if own.get("format") != CHECKPOINT:
-            raise ModelError(f"{spec} holds weights alone: give the network as SPEC and this file as its weights")
-        spec = own.get("model", "")
-        if spec.partition(":")[0] != "vebi":  # a data file must never choose the code that runs
-            raise ModelError(f"{weights} names the network {spec!r}, but a checkpoint may only name one of vebi's own")
-    module, defaults = _build(spec, state)
+    torch_device = find_device(device)
+    name, weights, state, metadata = _resolve_weights(str(spec), weights)
+    module, defaults = build_model(name, state)
     if state is not None:
-        _load_state(module, state, str(weights))
-    _check_finite(module)
-    given = dict(mean=mean, std=std, size=size, resize=resize, interpolation=interpolation, class_names=class_names)
-    preprocess, names = _preparation(spec, [given, own, defaults])
-    classifier = Classifier(
-        module.to(place).eval(), preprocess, names, spec, str(Path(weights).resolve()) if weights else None
-    )
-    _try(classifier)
+        load_state(module, state, str(weights))
+    check_finite(module)
+    arguments = {
+        "mean": mean,
+        "std": std,
+        "size": size,
+        "resize": resize,
+        "interpolation": interpolation,
+        "class_names": class_names,
+    }
+    preprocess, names = _preprocess_and_names(name, _first_values([arguments, metadata, defaults]))
+    path = str(Path(weights).resolve()) if weights else None
+    classifier = Classifier(module.to(torch_device).eval(), preprocess, names, name, path)
+    _check_forward(classifier)
     return classifier
 
 
 def find_device(name: str) -> torch.device:
-    """``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a CUDA (or ROCm) device where there is one, else the processor.
+    """The device of a name.
 
-    Others lack float64, in which descriptors are summed. Raises UsageError for a device that is not there.
+    Others than these lack float64, in which descriptors are summed.
+
+    Args:
+        name: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a CUDA (or ROCm) device where there is one, else the CPU.
+
+    Returns:
+        The device.
+
+    Raises:
+        UsageError: This machine has no such device.
     """
     count = torch.cuda.device_count()
     if name == "auto":
         return torch.device("cuda" if count else "cpu")
-    there = ["cpu"] + ["cuda"] * bool(count) + [f"cuda:{k}" for k in range(count)]
-    if name not in there:
-        raise UsageError(f"the device is {name!r}, but here are {', '.join(there)}: choose one of these or auto")
+    available = ["cpu"] + ["cuda"] * bool(count) + [f"cuda:{k}" for k in range(count)]
+    if name not in available:
+        raise UsageError(
+            f"the device is {name!r}, but this machine has {', '.join(available)}: choose one of these or auto"
+        )
     return torch.device(name)
 
 
-def _preparation(spec: str, sources: list[dict[str, Any]]) -> tuple[Preprocess, tuple[str, ...] | None]:
-    """The preparation of pictures and the class names, each from the first source that knows it."""
-    known = {}
+def _resolve_weights(
+    spec: str, weights: str | Path | None
+) -> tuple[str, str | Path | None, dict[str, Tensor] | None, dict[str, Any]]:
+    """The spec of the network, the path of its weights, its state dict, and the metadata of its checkpoint."""
+    if not spec.endswith(".safetensors"):
+        state, metadata = (None, {}) if weights is None else read_weights(Path(weights))
+        return spec, weights, state, metadata
+    if weights is not None:
+        raise UsageError(f"{spec} is a checkpoint with weights of its own: leave weights={weights} out")
+    state, metadata = read_weights(Path(spec))
+    if metadata.get("format") != CHECKPOINT:
+        raise ModelError(f"{spec} holds weights alone: give the network as SPEC and this file as its weights")
+    model = metadata.get("model", "")
+    if model.partition(":")[0] != "vebi":  # a data file must never choose the code that runs
+        raise ModelError(f"{spec} names the network {model!r}, but a checkpoint may only name one of vebi's own")
+    return model, spec, state, metadata
+
+
+def _first_values(sources: list[dict[str, Any]]) -> dict[str, Any]:
+    """Each value from the first source that has it; ``resize`` and ``interpolation`` belong to a source's ``size``."""
+    arguments = sources[0]
+    values: dict[str, Any] = {}
     for key in ("mean", "std", "size", "class_names"):
-        source = next((s for s in sources if s.get(key) is not None), {})
-        known[key] = source.get(key)
+        source = next((source for source in sources if source.get(key) is not None), {})
+        values[key] = source.get(key)
         if key == "size":
-            known["resize"] = source.get("resize") if sources[0]["resize"] is None else sources[0]["resize"]
-            known["interpolation"] = sources[0]["interpolation"] or source.get("interpolation") or "bilinear"
-    missing = [key for key in ("mean", "std", "size") if known[key] is None]
+            values["resize"] = source.get("resize") if arguments["resize"] is None else arguments["resize"]
+            values["interpolation"] = arguments["interpolation"] or source.get("interpolation") or "bilinear"
+    return values
+
+
+def _preprocess_and_names(spec: str, values: dict[str, Any]) -> tuple[Preprocess, tuple[str, ...] | None]:
+    missing = [key for key in ("mean", "std", "size") if values[key] is None]
     if missing:
         raise UsageError(
             f"{spec} does not say its {', '.join(missing)}: give the values it was trained with, "
             f"as arguments or as attributes of the network"
         )
     try:
-        mean, std = (tuple(map(float, np.atleast_1d(known[key]))) for key in ("mean", "std"))
-        size, resize = int(known["size"]), None if known["resize"] is None else int(known["resize"])
-        names = tuple(map(str, known["class_names"] or ())) or None
+        mean, std = (tuple(map(float, np.atleast_1d(values[key]))) for key in ("mean", "std"))
+        size, resize = int(values["size"]), None if values["resize"] is None else int(values["resize"])
+        names = tuple(map(str, values["class_names"] or ())) or None
     except (TypeError, ValueError):
-        held = ", ".join(f"{key}={value!r}" for key, value in known.items() if key != "class_names")
+        given = ", ".join(f"{key}={value!r}" for key, value in values.items() if key != "class_names")
         raise ModelError(
-            f"{spec} has {held}, but mean and std must be lists of numbers, size and resize whole numbers and class "
+            f"{spec} has {given}, but mean and std must be lists of numbers, size and resize integers and class "
             f"names a list: correct them"
         ) from None
-    return Preprocess(size, mean, std, resize, known["interpolation"]), names
+    return Preprocess(size, mean, std, resize, values["interpolation"]), names
 
 
-def _try(classifier: Classifier) -> None:
+def _check_forward(classifier: Classifier) -> None:
+    """Raises ModelError where a forward pass fails."""
     try:
         with torch.no_grad():
-            classifier.scores(classifier.blank())
+            classifier.logits(classifier.zero_input())
     except InputError:
         raise
     except Exception as error:
-        size, colours = classifier.preprocess.size, len(classifier.preprocess.mean)
+        size, channels = classifier.preprocess.size, len(classifier.preprocess.mean)
         raise ModelError(
-            f"the model fails on an input of shape {(1, colours, size, size)}: {error}: check size and mean"
+            f"the model fails on an input of shape {(1, channels, size, size)}: {error}: check size and mean"
         ) from error

@@ -1,6 +1,7 @@
 """How an image becomes the network's input."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +16,28 @@ INTERPOLATIONS = ("bilinear", "bicubic", "lanczos", "nearest")
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How a picture becomes the network's input.
+    """How an image becomes the network's input.
 
-    The shorter side is scaled to ``resize`` (``size`` where that is None) by ``interpolation``, the middle ``size`` x
-    ``size`` cut out, divided by 255 and normalised by ``mean`` and ``std``, one number a colour; one number alone means
-    grey pictures.
+    The shorter side is scaled to ``resize``, the middle ``size`` x ``size`` cropped, divided by 255 and normalised by
+    ``mean`` and ``std``.
+
+    Attributes:
+        size: Height and width of the input in pixels, at least 1.
+        mean: The mean of each channel on the scale from 0 to 1: three numbers for RGB, one for grey.
+        std: The standard deviation of each channel on the same scale, above 0.
+        resize: The length in pixels that the shorter side is scaled to, at least ``size``; None: ``size``.
+        interpolation: ``bilinear``, ``bicubic``, ``lanczos`` or ``nearest``.
+
+    Raises:
+        UsageError: A value is not allowed.
+
+    Example:
+        >>> preprocess = vebi.Preprocess(size=24, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), resize=32)
+        >>> print(preprocess)
+        24 x 24 px of 32, bilinear, mean 0.5 0.5 0.5, std 0.25 0.25 0.25
+        >>> image, label = vebi.open_images("images").load(0)
+        >>> preprocess.prepare(image).shape
+        torch.Size([3, 24, 24])
     """
 
     size: int
@@ -28,14 +46,14 @@ class Preprocess:
     resize: int | None = None
     interpolation: str = "bilinear"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.interpolation not in INTERPOLATIONS:
             raise UsageError(f"interpolation is {self.interpolation!r}: choose one of {', '.join(INTERPOLATIONS)}")
         if self.size < 1 or (self.resize is not None and self.resize < self.size):
             raise UsageError(
                 f"size is {self.size} and resize {self.resize}: size must be at least 1, resize at least size"
             )
-        finite = all(abs(value) < 1e300 for value in (*self.mean, *self.std))  # a whole number can exceed any float
+        finite = all(abs(value) < 1e300 for value in (*self.mean, *self.std))  # an integer can exceed any float
         if len(self.mean) not in (1, 3) or len(self.mean) != len(self.std) or not finite or min(self.std) <= 0:
             raise UsageError(
                 f"mean is {self.mean} and std {self.std}: give one number (grey) or three (RGB) each, std above 0"
@@ -46,8 +64,40 @@ class Preprocess:
         scaled = f" of {self.resize}" if self.resize not in (None, self.size) else ""
         return f"{self.size} x {self.size} px{scaled}, {self.interpolation}, mean {mean}, std {std}"
 
-    def prepare(self, image: Image.Image | Tensor, name: str = "the picture") -> Float[Tensor, "c h w"]:
-        """The network's input of an RGB image; a float tensor of the right shape is taken as ready."""
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, as JSON takes them."""
+        return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "Preprocess":
+        """The preprocessing that ``to_dict`` wrote.
+
+        Args:
+            fields: The fields by name.
+
+        Returns:
+            An equal preprocessing.
+
+        Raises:
+            KeyError: ``mean`` or ``std`` is missing.
+            TypeError: A field is missing or unknown, or of another type.
+            UsageError: A value is not allowed.
+        """
+        return cls(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
+
+    def prepare(self, image: Image.Image | Tensor, name: str = "the image") -> Float[Tensor, "c h w"]:
+        """The network's input of an image.
+
+        Args:
+            image: An RGB image, or a float tensor C x ``size`` x ``size`` that is the input already.
+            name: What messages call the image.
+
+        Returns:
+            The input in float32, normalised.
+
+        Raises:
+            ImageError: A tensor of another shape, or with NaN or infinity in it.
+        """
         shape = (len(self.mean), self.size, self.size)
         if isinstance(image, Tensor):
             if tuple(image.shape) != shape:
@@ -56,23 +106,44 @@ class Preprocess:
                 raise ImageError(f"{name} is a tensor with NaN or infinity in it, but the network takes finite numbers")
             return image.float()
         pixels = torch.from_numpy(self.pixels(image)).permute(2, 0, 1)
-        return (pixels.float() / 255 - self._column(self.mean)) / self._column(self.std)
+        return (pixels.float() / 255 - self._per_channel(self.mean)) / self._per_channel(self.std)
 
     def pixels(self, image: Image.Image) -> UInt8[np.ndarray, "h w c"]:
-        """The 8-bit pixels that an RGB image comes down to, before they are normalised."""
-        cut = self.cut(image)
-        return np.array(cut.convert("L") if len(self.mean) == 1 else cut).reshape(self.size, self.size, -1)
+        """The 8-bit pixels of an RGB image, scaled and cropped but not normalised.
 
-    def picture(self, prepared: Float[Tensor, "c h w"]) -> UInt8[np.ndarray, "h w 3"]:
-        """What the network saw, as 8-bit RGB."""
-        pixels = prepared.cpu() * self._column(self.std) + self._column(self.mean)
+        Args:
+            image: An RGB image.
+
+        Returns:
+            ``size`` x ``size`` x C values, 0 to 255.
+        """
+        crop = self.center_crop(image)
+        return np.array(crop.convert("L") if len(self.mean) == 1 else crop).reshape(self.size, self.size, -1)
+
+    def to_rgb_uint8(self, prepared: Float[Tensor, "c h w"]) -> UInt8[np.ndarray, "h w 3"]:
+        """An input of the network as 8-bit RGB, the normalisation undone.
+
+        Args:
+            prepared: The input, C x H x W.
+
+        Returns:
+            H x W x 3 values, 0 to 255.
+        """
+        pixels = prepared.cpu() * self._per_channel(self.std) + self._per_channel(self.mean)
         pixels = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).expand(-1, -1, 3)
         return np.ascontiguousarray(pixels)
 
-    def cut(self, image: Image.Image, interpolation: str | None = None) -> Image.Image:
-        """The middle of an image, ``size`` x ``size``, scaled by ``interpolation`` (by default its own).
+    def center_crop(self, image: Image.Image, interpolation: str | None = None) -> Image.Image:
+        """The middle of an image, scaled and cropped to ``size`` x ``size``.
 
-        Scales only what is left after the cut, so that a long, thin picture does not fill the memory.
+        Only the part that is left after the crop is scaled, so that a long, thin image does not fill the memory.
+
+        Args:
+            image: An image in any mode.
+            interpolation: Another interpolation than that of the preprocessing.
+
+        Returns:
+            The crop, in the same mode.
         """
         box = []
         for side in image.size:
@@ -84,5 +155,5 @@ class Preprocess:
         return image.resize((self.size, self.size), sampling, (left, top, right, bottom))
 
     @staticmethod
-    def _column(values: tuple[float, ...]) -> Tensor:
+    def _per_channel(values: tuple[float, ...]) -> Tensor:
         return torch.tensor(values).view(-1, 1, 1)

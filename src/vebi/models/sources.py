@@ -11,15 +11,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vebi.errors import MissingExtra, ModelError, UsageError, VebiError
+from vebi.errors import MissingExtraError, ModelError, UsageError, VebiError
 from vebi.models.flowernet import FlowerNet
-from vebi.models.weights import _PREPARATION
+from vebi.models.weights import MODEL_ATTRIBUTES
 
 
-def _build(spec: str, state: dict[str, Tensor] | None) -> tuple[nn.Module, dict[str, Any]]:
-    """The module that a spec names, and what is known of its preparation and classes.
+def build_model(spec: str, state: dict[str, Tensor] | None) -> tuple[nn.Module, dict[str, Any]]:
+    """The network that a spec names, and what its source says of its preprocessing and classes.
 
     The part before the first colon decides what is built in, so that no such spec can lead to a file.
+
+    Args:
+        spec: As for ``load_classifier``, but no checkpoint.
+        state: The weights that will be loaded, or None for the source's own.
+
+    Returns:
+        The network, and values by name, some of ``MODEL_ATTRIBUTES``.
+
+    Raises:
+        UsageError: The spec names no model.
+        ModelError: The model does not exist, cannot be built or has no weights.
+        MissingExtraError: torchvision or timm is not installed.
     """
     kind, _, name = spec.partition(":")
     if kind == "vebi" and name == "flowernet":
@@ -27,8 +39,8 @@ def _build(spec: str, state: dict[str, Tensor] | None) -> tuple[nn.Module, dict[
             raise ModelError(
                 "vebi:flowernet has no weights of its own: train it with `vebi train` and give its checkpoint"
             )
-        scores = state.get("linear.bias", torch.empty(0))
-        return FlowerNet(max(2, scores.numel())), _attributes(FlowerNet)
+        bias = state.get("linear.bias", torch.empty(0))
+        return FlowerNet(max(2, bias.numel())), model_attributes(FlowerNet)
     if kind == "torchvision":
         return _torchvision(name, pretrained=state is None)
     if kind == "timm":
@@ -38,34 +50,48 @@ def _build(spec: str, state: dict[str, Tensor] | None) -> tuple[nn.Module, dict[
         module = call_function(Path(file), function)
         if not isinstance(module, nn.Module):
             raise ModelError(f"{spec} returned a {type(module).__name__}, but a torch.nn.Module is needed")
-        return module, _attributes(module)
+        return module, model_attributes(module)
     raise UsageError(
         f"{spec!r} names no model: give FILE.py:FUNCTION, torchvision:NAME, timm:NAME or a checkpoint of `vebi train`"
     )
 
 
-def _attributes(source: Any) -> dict[str, Any]:
-    return {k: getattr(source, k, None) for k in _PREPARATION}
+def model_attributes(source: object) -> dict[str, Any]:
+    """What a network says of its preprocessing and classes: ``MODEL_ATTRIBUTES`` by name, None where it has none."""
+    return {name: getattr(source, name, None) for name in MODEL_ATTRIBUTES}
 
 
 def call_function(file: Path, function: str, *arguments: Any) -> Any:
-    """What a function of a user's file returns; the file is executed, and can import modules beside it meanwhile.
+    """What a function of a user's file returns.
 
-    Raises ModelError where file or function do not exist, or stop with an error.
+    The file is executed, and can import modules beside it meanwhile.
+
+    Args:
+        file: A Python file, whose name ends in ``.py``.
+        function: The name of a function in it.
+        *arguments: What the function is called with.
+
+    Returns:
+        What the function returns.
+
+    Raises:
+        ModelError: The file or the function does not exist, or stops with an error.
     """
     if not file.is_file():
         raise ModelError(f"{file} does not exist: give the path of a Python file and a function in it")
     name = f"vebi_model_{file.stem}"
-    source = importlib.util.spec_from_file_location(name, file)
-    namespace = importlib.util.module_from_spec(source)
-    sys.modules[name] = namespace
+    module_spec = importlib.util.spec_from_file_location(name, file)
+    assert module_spec is not None
+    assert module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[name] = module
     try:
         with _neighbours(file.resolve().parent):
-            source.loader.exec_module(namespace)
-            found = getattr(namespace, function, None)
-            if not callable(found):
+            module_spec.loader.exec_module(module)
+            called = getattr(module, function, None)
+            if not callable(called):
                 raise ModelError(f"{file} has no function {function!r}: give FILE.py:FUNCTION")
-            return found(*arguments)
+            return called(*arguments)
     except VebiError:
         raise
     except (Exception, SystemExit) as error:
@@ -74,8 +100,10 @@ def call_function(file: Path, function: str, *arguments: Any) -> Any:
 
 @contextmanager
 def _neighbours(folder: Path) -> Iterator[None]:
-    """Modules of a folder can be imported as by a script in it. They are forgotten afterwards: the neighbours of
-    another file may have the same names."""
+    """Modules of a folder can be imported as by a script in it.
+
+    They are forgotten afterwards: the neighbours of another file may have the same names.
+    """
     before = set(sys.modules)
     sys.path.insert(0, str(folder))
     try:
@@ -90,11 +118,12 @@ def _neighbours(folder: Path) -> Iterator[None]:
 
 
 def _library(package: str, spec: str) -> Any:
+    """The package that a spec needs; it has no types."""
     try:
         return import_module(package)
     except Exception as error:  # a package built for another torch fails in ways of its own
         if isinstance(error, ModuleNotFoundError) and error.name == package:
-            raise MissingExtra(package, "models", spec) from None
+            raise MissingExtraError(package, "models", spec) from None
         raise VebiError(
             f"{package} cannot be imported ({error}): install versions of {package} and torch that belong together"
         ) from None
@@ -111,13 +140,13 @@ def _torchvision(name: str, pretrained: bool) -> tuple[nn.Module, dict[str, Any]
         raise ModelError(
             f"the weights of torchvision:{name} cannot be fetched ({error}): give a weights file"
         ) from None
-    prepare = weights.transforms()
+    transforms = weights.transforms()
     return module, {
-        "mean": prepare.mean,
-        "std": prepare.std,
-        "size": prepare.crop_size[0],
-        "resize": prepare.resize_size[0],
-        "interpolation": prepare.interpolation.value,
+        "mean": transforms.mean,
+        "std": transforms.std,
+        "size": transforms.crop_size[0],
+        "resize": transforms.resize_size[0],
+        "interpolation": transforms.interpolation.value,
         "class_names": weights.meta["categories"] if pretrained else None,
     }
 

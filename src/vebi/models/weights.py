@@ -12,17 +12,29 @@ import torch
 from torch import Tensor, nn
 
 from vebi.errors import ModelError
-from vebi.files import whole
+from vebi.files import atomic_write
 from vebi.models.preprocess import Preprocess
 
+#: The format that the metadata of a checkpoint name.
 CHECKPOINT = "vebi-checkpoint"
+#: What a network, its configuration or its checkpoint may say of its preprocessing and its classes.
+MODEL_ATTRIBUTES = ("mean", "std", "size", "resize", "interpolation", "class_names")
+METADATA_KEYS = ("format", "model", "note", *MODEL_ATTRIBUTES)
 
 
 def save_checkpoint(
     path: Path, module: nn.Module, model: str, preprocess: Preprocess, class_names: Sequence[str], note: dict[str, Any]
 ) -> None:
-    """A safetensors file that ``load_classifier`` takes as a whole; ``model`` is a built-in spec, ``note`` says how the
-    network was trained."""
+    """Writes a safetensors file from which ``load_classifier`` makes the classifier.
+
+    Args:
+        path: The file to write.
+        module: The network.
+        model: The spec of the network, one of vebi's own.
+        preprocess: Its preprocessing.
+        class_names: One name per class.
+        note: How the network was trained, as JSON takes it.
+    """
     metadata = {
         "format": CHECKPOINT,
         "model": model,
@@ -32,35 +44,63 @@ def save_checkpoint(
         "class_names": json.dumps(list(class_names)),
         "note": json.dumps(note),
     }
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         safetensors.torch.save_file(module.state_dict(), partial, metadata)
 
 
 def read_note(path: Path) -> dict[str, Any]:
-    """What a checkpoint says of its training; raises ModelError where it is none."""
-    return _read_weights(path)[1].get("note", {})
+    """The note of a checkpoint, which says how its network was trained.
+
+    Args:
+        path: The checkpoint.
+
+    Returns:
+        The note, empty where there is none.
+
+    Raises:
+        ModelError: The file cannot be read.
+    """
+    note: dict[str, Any] = read_weights(path)[1].get("note", {})
+    return note
 
 
-_PREPARATION = ("mean", "std", "size", "resize", "interpolation", "class_names")
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The state dict and the metadata of a weights file; nothing in it is ever executed.
 
+    Args:
+        path: A safetensors file, or one that ``torch.load(weights_only=True)`` reads.
 
-def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """State dict and metadata of a weights file; nothing in it is ever executed."""
+    Returns:
+        The tensors by name, and what the metadata hold under ``METADATA_KEYS``.
+
+    Raises:
+        ModelError: The file cannot be read, or holds something else.
+    """
     if not path.is_file():
         raise ModelError(f"{path} is no file: give the path of a weights file")
-    if path.suffix == ".safetensors":
-        try:
-            with safetensors.safe_open(path, "pt") as file:
-                metadata = file.metadata() or {}
-            state = safetensors.torch.load_file(path)
-            own = {k: v if k in ("format", "model") else json.loads(v) for k, v in metadata.items() if k in _KEYS}
-        except (safetensors.SafetensorError, OSError, ValueError, RecursionError) as error:
-            raise ModelError(f"{path} is no intact safetensors file ({error}): save the weights again") from None
-        if not isinstance(own.get("note", {}), dict):
-            raise ModelError(f"{path} holds a note that vebi did not write: train the network again")
-        return state, own
+    return _read_safetensors(path) if path.suffix == ".safetensors" else (_read_torch(path), {})
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with safetensors.safe_open(path, "pt") as file:
+            texts = file.metadata() or {}
+        state = safetensors.torch.load_file(path)
+        metadata = {
+            key: text if key in ("format", "model") else json.loads(text)
+            for key, text in texts.items()
+            if key in METADATA_KEYS
+        }
+    except (safetensors.SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is no intact safetensors file ({error}): save the weights again") from None
+    if not isinstance(metadata.get("note", {}), dict):
+        raise ModelError(f"{path} holds a note that vebi did not write: train the network again")
+    return state, metadata
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    try:
+        state: object = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle, zip and torch raise their own kinds
         raise ModelError(
             f"{path} cannot be read without unpickling code or is damaged ({type(error).__name__}): "
@@ -70,13 +110,20 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
         raise ModelError(f"{path} holds no state_dict, but names with a tensor each are needed: save the state_dict")
-    return state, {}
+    return state
 
 
-_KEYS = ("format", "model", "note", *_PREPARATION)
+def load_state(module: nn.Module, state: dict[str, Tensor], path: str) -> None:
+    """Loads a state dict into a module.
 
+    Args:
+        module: The network.
+        state: The tensors by name.
+        path: What messages call the state dict.
 
-def _load_state(module: nn.Module, state: dict[str, Tensor], path: str) -> None:
+    Raises:
+        ModelError: The names or shapes do not fit.
+    """
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
@@ -86,7 +133,8 @@ def _load_state(module: nn.Module, state: dict[str, Tensor], path: str) -> None:
         ) from None
 
 
-def _check_finite(module: nn.Module) -> None:
+def check_finite(module: nn.Module) -> None:
+    """Raises ModelError where a parameter or buffer of ``module`` holds NaN or infinity."""
     for name, value in module.state_dict().items():
         if value.is_floating_point() and not value.isfinite().all():
             raise ModelError(

@@ -1,238 +1,126 @@
-"""A contest of methods on one page."""
+"""A benchmark on one page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-from jaxtyping import Bool, Float, UInt8
-from PIL import Image
-
-from vebi.backprop.heatmaps import for_display, rescale
-from vebi.files import whole
-from vebi.metrics.iou import auc_iou
-from vebi.reports import benchmark_findings, benchmark_text
-from vebi.reports.benchmark_text import CHANCE, GRID, MAIN, OURS, WHOLE, Row
-from vebi.reports.colors import overlay
-from vebi.reports.html import fill, inline
-from vebi.reports.svg_chart import Line, ceiling, line_chart
-
-SIDE = 224  # pixels at most of a picture with its mask and of a map
-
-
-@dataclass(frozen=True)
-class Examples:
-    """``pictures`` as the network saw them, their ``masks``, the class asked for, and by method the positive maps."""
-
-    pictures: UInt8[np.ndarray, "n h w 3"]
-    masks: Bool[np.ndarray, "n h w"]
-    classes: tuple[str, ...]
-    maps: dict[str, Float[np.ndarray, "n h w"]]
+from vebi.files import atomic_write
+from vebi.reports import benchmark_text
+from vebi.reports.benchmark_board import Board, make_board, top_of_scale
+from vebi.reports.benchmark_examples import Examples, make_strips
+from vebi.reports.benchmark_findings import findings
+from vebi.reports.benchmark_glossary import (
+    CHANCE,
+    NOT_COMPARABLE,
+    P_TITLE,
+    RATIO_TITLE,
+    TRANSFORM,
+    WHOLE_IMAGE,
+    method_titles,
+)
+from vebi.reports.benchmark_numbers import format_number
+from vebi.reports.benchmark_result import BenchmarkResult
+from vebi.reports.benchmark_rows import GRID_POINTING, MAIN_METRIC, MethodRow, group_by_dataset
+from vebi.reports.benchmark_tables import make_score_table, make_sensitivity_table
+from vebi.reports.html import render_template
+from vebi.reports.svg_chart import ceiling, line_chart
+from vebi.reports.svg_line import Line
 
 
-def write_contest(found: dict[str, Any], examples: Mapping[str, Examples], out: Path) -> None:
-    """Writes the page of what ``write_result`` holds, with pictures by data set."""
-    with whole(out) as partial:
-        partial.write_text(render(found, examples), encoding="utf-8")
+def write_benchmark_page(result: BenchmarkResult, examples: Mapping[str, Examples], out: Path) -> None:
+    """Writes the page of a benchmark.
+
+    Args:
+        result: What is shown.
+        examples: Images with heatmaps, by data set.
+        out: The HTML file.
+    """
+    with atomic_write(out) as partial:
+        partial.write_text(render_page(result, examples), encoding="utf-8")
 
 
-def render(found: dict[str, Any], examples: Mapping[str, Examples]) -> str:
-    """The page as text."""
-    rows, transformed = (benchmark_text.by_variant(found[form]) for form in ("rows", "transformed_rows"))
-    rerun = benchmark_text.is_rerun(found)
-    covered = {variant: data["whole_picture"] for variant, data in found["settings"]["data"].items()}
-    before = {v: {row["method"]: benchmark_text.figure(row["mean"]) for row in some} for v, some in rows.items()}
-    pointing = {v: some for v, some in rows.items() if any(row[GRID] is not None for row in some)}
-    first = next(iter(rows.values()))
-    return fill(
+def render_page(result: BenchmarkResult, examples: Mapping[str, Examples]) -> str:
+    """The page of a benchmark as text, see ``write_benchmark_page``."""
+    rows, notes = group_by_dataset(result.rows), result.settings.data
+    shown = {dataset: _shown_methods(of_dataset) for dataset, of_dataset in rows.items()}
+    return render_template(
         "benchmark.html.j2",
-        title=benchmark_text.heading(found),
-        measured=benchmark_text.measured(found),
-        material=benchmark_text.material(found),
-        rerun=rerun,
+        title=benchmark_text.heading(result),
+        measured=benchmark_text.measured(result),
+        material=benchmark_text.material(result),
+        published=benchmark_text.has_published(result),
+        folds=benchmark_text.has_folds(result),
         several=len(rows) > 1,
-        not_comparable=benchmark_text.NOT_COMPARABLE,
-        findings=benchmark_findings.findings(found),
-        caption=benchmark_text.caption(found),
-        boards={v: _board(some, MAIN, covered[v], _top(rows)) for v, some in rows.items()},
-        legend_of_curves=[(k + 1, name, Line(k + 1, ()).stroke) for k, name in enumerate(_shown(first).values())],
-        charts=_charts(found["curves"], rows),
-        examples={v: _examples(examples[v], some) for v, some in rows.items() if v in examples},
-        scores={v: _scores(some, covered[v]) for v, some in rows.items()},
-        transform=benchmark_text.TRANSFORM,
-        transformed={
-            v: _board(some, MAIN, covered[v], _top(transformed), before[v]) for v, some in transformed.items()
-        },
-        pointing={v: _board(some, GRID, CHANCE, 100, reference="chance") for v, some in pointing.items()},
-        mosaics=benchmark_text.mosaics(found),
-        sensitivity={v: _choices(found["sensitivity"][v], rows[v]) for v in found["sensitivity"]},
-        other_choices=benchmark_text.other_choices(found),
-        choices=benchmark_text.choices(found),
-        p_title=benchmark_text.P_TITLE,
-        terms=benchmark_text.terms(found),
-        made=benchmark_text.made(found),
+        not_comparable=NOT_COMPARABLE,
+        findings=findings(result),
+        caption=benchmark_text.caption(result),
+        boards=_main_boards(result),
+        legend_of_curves=_legend_of_curves(next(iter(shown.values()))),
+        charts=_charts(result.curves, shown),
+        examples={d: make_strips(examples[d], titles) for d, titles in shown.items() if d in examples},
+        scores={d: make_score_table(of_dataset, notes[d].mask_share) for d, of_dataset in rows.items()},
+        transform=TRANSFORM,
+        transformed=_transformed_boards(result),
+        pointing=_pointing_boards(rows),
+        mosaics=benchmark_text.mosaics(result),
+        sensitivity={d: make_sensitivity_table(varied, rows[d]) for d, varied in result.sensitivity.items()},
+        sensitivity_caption=benchmark_text.sensitivity_caption(result),
+        choices=benchmark_text.choices(result),
+        p_title=P_TITLE,
+        ratio_title=RATIO_TITLE,
+        whole_image=WHOLE_IMAGE,
+        terms=benchmark_text.terms(result),
+        provenance=benchmark_text.provenance(result),
     )
 
 
-def _shown(rows: Sequence[Row]) -> dict[str, str]:
-    """The methods of which there are curves and pictures, those of the paper's table and the user's own -> titles."""
-    title = benchmark_text.names(rows)
-    return {row["method"]: title[row["method"]] for row in rows if row["of_the_seed"] or row["own"]}
+def _shown_methods(rows: Sequence[MethodRow]) -> dict[str, str]:
+    """The methods with curves and example maps, those of the paper's table and the user's own -> titles."""
+    return method_titles([row for row in rows if row.in_paper or row.user_defined])
 
 
-def _top(variants: Mapping[str, Sequence[Row]]) -> int:
-    """Where the scale of a score ends, the same for all data sets."""
-    rows = [row for some in variants.values() for row in some]
-    ends = [row["mean"] + (row["std"] or 0) for row in rows] + [sum(row["published"] or ()) for row in rows]
-    return min(100, ceiling(ends))
+def _main_boards(result: BenchmarkResult) -> dict[str, Board]:
+    datasets = group_by_dataset(result.rows)
+    top = top_of_scale(datasets)
+    return {d: make_board(rows, MAIN_METRIC, result.settings.data[d].mask_share, top) for d, rows in datasets.items()}
 
 
-def _board(
-    rows: Sequence[Row],
-    name: str,
-    level: float,
-    top: int,
-    before: Mapping[str, str] | None = None,
-    reference: str = WHOLE,
-) -> dict[str, Any]:
-    """The methods by one score, the highest first, each with where its dot lies on a scale from 0 to ``top``; ``level``
-    is what the ``reference`` scores."""
-
-    def place(value: float) -> str:
-        return f"{100 * min(max(value, 0), top) / top:.2f}%"
-
-    title = benchmark_text.names(rows)
-    values = {row["method"]: benchmark_text.column(row, name) or 0.0 for row in rows}
-    best = benchmark_text.best(values)
-    lines = []
-    for row in rows:
-        value, std = values[row["method"]], (row["std"] or 0) if name == MAIN else 0
-        known = row["published"] if name == MAIN and before is None else None
-        lines.append(
-            {
-                "title": title[row["method"]],
-                "kind": "ours" if row["method"] == OURS else "paper" if row["of_the_seed"] else "further",
-                "value": value,
-                "text": benchmark_text.spread(value, row["std"] if name == MAIN else None),
-                "best": row["method"] in best,
-                "before": None if before is None else before[row["method"]],
-                "published": benchmark_text.published(row) if known else "",
-                "ratio": benchmark_text.ratio(row, name),
-                "dot": place(value),
-                "whisker": (place(value - std), place(value + std)) if std else None,
-                "known": place(known[0]) if known else None,
-            }
-        )
-    marker = {
-        "title": reference,
-        "kind": "reference",
-        "value": level,
-        "text": benchmark_text.figure(level),
-        "dot": place(level),
-    }
-    empty = {"best": False, "before": "", "published": "", "ratio": "", "whisker": None, "known": None}
-    step = 20 if top > 50 else 10
+def _transformed_boards(result: BenchmarkResult) -> dict[str, Board]:
+    """Boards of the transformed maps, with the scores of the raw maps beside them."""
+    datasets = group_by_dataset(result.transformed_rows)
+    top = top_of_scale(datasets)
+    before: dict[str, dict[str, str]] = {}
+    for row in result.rows:
+        before.setdefault(row.dataset, {})[row.method] = format_number(row.mean)
     return {
-        "rows": sorted([*lines, marker | empty], key=lambda line: -line["value"]),
-        "level": place(level),
-        "ticks": [(place(tick), str(tick)) for tick in range(0, top + 1, step)],
-        "published": any(line["published"] for line in lines),
-        "before": before is not None,
+        d: make_board(rows, MAIN_METRIC, result.settings.data[d].mask_share, top, before[d])
+        for d, rows in datasets.items()
     }
 
 
-def _charts(curves: Mapping[str, Mapping[str, Sequence[float]]], rows: Mapping[str, Sequence[Row]]) -> dict[str, str]:
-    """A chart a data set, all on one scale; a method has the same number in all of them."""
+def _pointing_boards(datasets: Mapping[str, Sequence[MethodRow]]) -> dict[str, Board]:
+    """Boards of grid pointing, of the data sets with mosaics."""
+    return {
+        dataset: make_board(rows, GRID_POINTING, CHANCE, 100, reference="chance")
+        for dataset, rows in datasets.items()
+        if any(row.grid_pointing is not None for row in rows)
+    }
+
+
+def _legend_of_curves(titles: Mapping[str, str]) -> list[tuple[int, str, str]]:
+    """Number, title and stroke of each line."""
+    return [(k, title, Line(k, ()).stroke) for k, title in enumerate(titles.values(), start=1)]
+
+
+def _charts(
+    curves: Mapping[str, Mapping[str, Sequence[float]]], shown: Mapping[str, Mapping[str, str]]
+) -> dict[str, str]:
+    """A chart per data set, all on one scale; a method has the same number in all of them."""
     lines = {
-        variant: [Line(k + 1, curves[variant][method]) for k, method in enumerate(_shown(some))]
-        for variant, some in rows.items()
+        dataset: [Line(k, curves[dataset][method]) for k, method in enumerate(titles, start=1)]
+        for dataset, titles in shown.items()
     }
-    top = ceiling([value for some in lines.values() for line in some for value in line.values], 20)
+    top = ceiling([value for of_dataset in lines.values() for line in of_dataset for value in line.values], 20)
     return {
-        variant: line_chart(some, top, f"IoU by threshold on {variant}: {', '.join(_shown(rows[variant]).values())}")
-        for variant, some in lines.items()
+        dataset: line_chart(of_dataset, top, f"IoU by threshold on {dataset}: {', '.join(shown[dataset].values())}")
+        for dataset, of_dataset in lines.items()
     }
-
-
-def _scores(rows: Sequence[Row], covered: float) -> dict[str, Any]:
-    """Every score of every method; what marking the whole picture has is the same in each."""
-    titles, title = benchmark_text.scores(rows), benchmark_text.names(rows)
-    best = {
-        name: benchmark_text.best({row["method"]: benchmark_text.column(row, name) for row in rows}) for name in titles
-    }
-    groups = [
-        [
-            {
-                "title": title[row["method"]],
-                "ours": row["method"] == OURS,
-                "cells": [
-                    (benchmark_text.figure(benchmark_text.column(row, n)), row["method"] in best[n]) for n in titles
-                ],
-                "p": benchmark_text.chance(row["p"]),
-            }
-            for row in rows
-            if row["of_the_seed"] == paper
-        ]
-        for paper in (True, False)
-    ]
-    reference = [benchmark_text.figure(CHANCE if name == GRID else covered) for name in titles]
-    return {"titles": titles, "groups": groups, "reference": reference}
-
-
-def _choices(varied: Sequence[dict[str, Any]], rows: Sequence[Row]) -> dict[str, Any]:
-    """Rows by choice; a cell is what a method has, empty where the choice does not touch it, and whether it passes
-    vebi."""
-    methods = {method: title for method, title in benchmark_text.names(rows).items() if method in varied[0]["auc_iou"]}
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in varied:
-        above = benchmark_findings.above_ours(row, varied[0])
-        cells = [(benchmark_findings.choice(row, m, above), m in above and m in row["auc_iou"]) for m in methods]
-        groups.setdefault(row["choice"], []).append({"setting": row["setting"], "cells": cells})
-    return {"titles": list(methods.values()), "groups": groups}
-
-
-def _examples(examples: Examples, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """A picture with its mask and the maps over it, each with its own score."""
-    shown = {method: title for method, title in _shown(rows).items() if method in examples.maps}
-    masks = torch.from_numpy(examples.masks)
-    own = {m: (100 * auc_iou(torch.from_numpy(rescale(examples.maps[m])), masks)).tolist() for m in shown}
-    scaled = {method: for_display(examples.maps[method]) for method in shown}
-    return [
-        {
-            "class": name,
-            "picture": inline(outlined(examples.pictures[n], examples.masks[n]), SIDE),
-            "maps": [
-                {
-                    "title": title,
-                    "ours": method == OURS,
-                    "score": benchmark_text.figure(own[method][n]),
-                    "image": inline(overlay(examples.pictures[n], scaled[method][n]), SIDE),
-                }
-                for method, title in shown.items()
-            ],
-        }
-        for n, name in enumerate(examples.classes)
-    ]
-
-
-def outlined(picture: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]) -> UInt8[np.ndarray, "H W 3"]:
-    """The picture with a light line around what the mask marks and a dark one outside, seen on any ground; small
-    pictures are enlarged for that, so that the lines stay thin."""
-    factor = max(1, SIDE // max(mask.shape))
-    height, width = mask.shape
-    large = Image.fromarray(picture).resize((factor * width, factor * height), Image.Resampling.LANCZOS)
-    pixels, inside = np.array(large), mask.repeat(factor, axis=0).repeat(factor, axis=1)
-    light = _grown(inside, 1)
-    pixels[_grown(light, 2) & ~light] = (8, 6, 30)
-    pixels[light & ~inside] = pixels[inside & _grown(~inside, 1)] = 255
-    return pixels
-
-
-def _grown(mask: Bool[np.ndarray, "h w"], steps: int) -> Bool[np.ndarray, "h w"]:
-    """The mask and its neighbours, so many steps far."""
-    for _ in range(steps):
-        padded = np.pad(mask, 1)
-        mask = mask | padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]
-    return mask

@@ -1,49 +1,53 @@
-"""An explanation as one picture: what the network saw, a heatmap for every feature, and all of them combined."""
+"""An explanation as one figure: the image, a heatmap for every feature, and all of them combined."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
 from vebi.explanation.result import Explanation
-from vebi.interpretation.contact_sheet import enlarge
+from vebi.interpretation.contact_sheet import resize_square
 from vebi.interpretation.result import Interpretation
 from vebi.reports.colors import overlay
 
+#: Pixels: the side of a panel, the gap between panels, the side of an average image beside a caption.
 SIDE, GAP, THUMB = 224, 14, 40
 INK, FAINT, EMPTY = (34, 34, 40), (110, 110, 120), (236, 236, 236)
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture of the row with its caption; ``thumb`` is a small picture beside the caption."""
+    """One part of the row with its caption.
 
-    picture: Image.Image
+    Attributes:
+        image: SIDE x SIDE.
+        title: First line of the caption.
+        note: Second line.
+        thumb: An image beside the caption, THUMB x THUMB, or None.
+    """
+
+    image: Image.Image
     title: str
     note: str
     thumb: Image.Image | None = None
 
 
-def figure(explanation: Explanation, interpretation: Interpretation) -> Image.Image:
-    """A row: the picture, the heatmaps with the average picture of their features below, and the combined map."""
+def explanation_figure(explanation: Explanation, interpretation: Interpretation) -> Image.Image:
+    """An explanation as a row of panels: the image, the heatmap of each feature, and the combined map.
+
+    Args:
+        explanation: The explanation.
+        interpretation: What it was made with; the average image of a feature stands below its heatmap.
+    """
     asked = "" if explanation.target == explanation.prediction else f"; why {explanation.target}?"
-    panels = [
-        Panel(
-            enlarge(explanation.picture, SIDE),
-            explanation.prediction,
-            f"predicted, {explanation.probability:.0%}{asked}",
-        )
-    ]
-    maps = explanation.scaled()
+    note = f"predicted, {explanation.probability:.0%}{asked}"
+    panels = [Panel(resize_square(explanation.image, SIDE), explanation.prediction, note)]
+    maps = explanation.display_maps()
     for evidence, heat in zip(explanation.evidence, maps, strict=True):
-        panels.append(
-            Panel(
-                heat_panel(explanation, heat),
-                str(evidence.feature),
-                f"contributes {evidence.contribution:.3f}",
-                enlarge(interpretation.exemplar(evidence.feature).average, THUMB),
-            )
-        )
+        average = resize_square(interpretation.exemplar(evidence.feature).average, THUMB)
+        contribution = f"contributes {evidence.contribution:.3f}"
+        panels.append(Panel(heat_panel(explanation, heat), str(evidence.feature), contribution, average))
     if explanation.evidence:
         panels.append(Panel(heat_panel(explanation, np.max(maps, axis=0)), "combined", "elementwise maximum"))
     else:
@@ -51,20 +55,26 @@ def figure(explanation: Explanation, interpretation: Interpretation) -> Image.Im
     return _row(panels)
 
 
-def heat_panel(explanation: Explanation, scaled: np.ndarray, side: int = SIDE) -> Image.Image:
-    """A map in [0, 1] over the picture it explains."""
-    return enlarge(overlay(explanation.picture, scaled), side)
+def heat_panel(explanation: Explanation, heat: Float[np.ndarray, "h w"], side: int = SIDE) -> Image.Image:
+    """A map over the image that it explains.
+
+    Args:
+        explanation: The explanation of the image.
+        heat: h x w, in [0, 1].
+        side: Pixels of a side of the result.
+    """
+    return resize_square(overlay(explanation.image, heat), side)
 
 
 def _row(panels: list[Panel]) -> Image.Image:
-    page = Image.new("RGB", (len(panels) * (SIDE + GAP) + GAP, SIDE + THUMB + 3 * GAP), "white")
-    draw = ImageDraw.Draw(page)
+    row = Image.new("RGB", (len(panels) * (SIDE + GAP) + GAP, SIDE + THUMB + 3 * GAP), "white")
+    draw = ImageDraw.Draw(row)
     for k, panel in enumerate(panels):
         left, below = GAP + k * (SIDE + GAP), 2 * GAP + SIDE
-        page.paste(panel.picture, (left, GAP))
+        row.paste(panel.image, (left, GAP))
         if panel.thumb is not None:
-            page.paste(panel.thumb, (left, below))
+            row.paste(panel.thumb, (left, below))
             left += THUMB + 8
         draw.text((left, below), panel.title, INK, ImageFont.load_default(16))
         draw.text((left, below + 22), panel.note, FAINT, ImageFont.load_default(13))
-    return page
+    return row

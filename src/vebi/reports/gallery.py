@@ -1,61 +1,115 @@
-"""Explanations of files, written as pictures and raw arrays beside a JSON file that says the same in words."""
+"""Explanations of files, written as figures and raw arrays beside a JSON file that lists them."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vebi import provenance
-from vebi.data.folders import gather
+from vebi.data.folders import expand_paths
 from vebi.errors import RunError
-from vebi.explanation.explain import explanations
+from vebi.explanation.explain import explain_each
 from vebi.explanation.result import Explanation
-from vebi.files import make_folder, write_json
+from vebi.files import prepare_output_folder, write_json
 from vebi.interpretation.result import Interpretation
-from vebi.reports.figure import figure
+from vebi.progress import Progress
+from vebi.reports.figure import explanation_figure
 
 CONTENTS = "explanations.json"
 
 
 def write_gallery(
     interpretation: Interpretation,
-    images: Sequence[Path],
-    out: Path,
+    images: Sequence[str | Path],
+    out: str | Path,
     *,
+    target: str | None = None,
+    max_features: int = 3,
+    rule: str = "guided",
+    stride_fix: str | None = "centred",
+    batch_size: int = 32,
     strict: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-    **options: Any,
+    progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """Explains files and folders of files into ``out``: for each a picture and its raw arrays (``arrays``), and
-    ``explanations.json``, whose explanations are returned.
+    """Explains files and folders of files into a folder: a figure and the raw arrays of each, and a list of all.
 
-    ``options`` are those of ``explanations``. A figure is written as soon as it is made; those of an earlier call are
-    removed. A file that cannot be decoded is skipped with a warning unless ``strict``; where nothing is left that is an
-    ImageError. RunError where ``out`` holds files that are no gallery, or any of the pictures themselves.
+    A figure is written as soon as it is made; those of an earlier call are removed.
+
+    Args:
+        interpretation: What the model has learned, bound to the model.
+        images: Paths of images, or of folders of images.
+        out: The folder; it gets NAME.png, NAME.npz (see ``arrays``) and explanations.json.
+        target: The class to explain, by name; by default the predicted one of each image.
+        max_features: Heatmaps per image, at most.
+        rule: See ``explain``.
+        stride_fix: See ``explain``.
+        batch_size: Images per forward pass.
+        strict: Whether an image that cannot be decoded is an error, instead of skipped with a warning.
+        progress: Called with (images done, images).
+
+    Returns:
+        The explanations as they stand in explanations.json.
+
+    Raises:
+        UsageError: An option that cannot be.
+        InputError: One of the images does not exist.
+        ImageError: None of the images can be decoded; with ``strict``: one of them cannot.
+        RunError: The folder holds files that are no gallery, or some of the images.
+
+    Example:
+        >>> rows = vebi.write_gallery(interpretation, ["images/red/00.png"], "explained")
+        >>> rows[0]["figure"]
+        '00.png'
     """
-    paths = gather(images)
+    out, paths = Path(out), expand_paths(images)
+    options: dict[str, Any] = {
+        "target": target,
+        "max_features": max_features,
+        "rule": rule,
+        "stride_fix": stride_fix,
+        "batch_size": batch_size,
+    }
+    # the options are checked here, before an earlier gallery is cleared; nothing is computed before the first image
+    stream = explain_each(interpretation, paths, strict=strict, progress=progress, **options)
     _clear(out, paths)
     rows: list[dict[str, Any]] = []
-    taken: set[str] = set()
+    names: set[str] = set()
     try:
-        for explanation in explanations(interpretation, paths, strict=strict, progress=progress, **options):
+        for explanation in stream:
             if not rows:
-                _write(out, [], interpretation, options)  # from the first picture on the folder is a gallery
-            name = _free_name(Path(explanation.image_id).stem, taken)
-            figure(explanation, interpretation).save(out / f"{name}.png")
-            np.savez_compressed(out / f"{name}.npz", **arrays(explanation))
-            rows.append(in_words(explanation) | {"figure": f"{name}.png", "arrays": f"{name}.npz"})
+                _write_contents(out, [], interpretation, options)  # from the first image on the folder is a gallery
+            name = _free_name(Path(explanation.image_id).stem, names)
+            names.add(name)
+            rows.append(_write_explanation(out, name, explanation, interpretation))
     finally:  # what was explained before an error or an interruption is kept
         if rows:
-            _write(out, rows, interpretation, options)
+            _write_contents(out, rows, interpretation, options)
     return rows
+
+
+def arrays(explanation: Explanation) -> dict[str, np.ndarray]:
+    """The arrays of an explanation as its .npz file holds them.
+
+    Returns:
+        ``image`` h x w x 3 uint8; ``heatmaps`` k x h x w float32, raw; ``features`` k names; ``contributions`` k
+        float64; ``combined`` h x w, scaled to [0, 1].
+    """
+    height, width = explanation.image.shape[:2]
+    maps = [e.heatmap for e in explanation.evidence]
+    return {
+        "image": explanation.image,
+        "heatmaps": np.stack(maps) if maps else np.zeros((0, height, width), np.float32),
+        "features": np.array([str(e.feature) for e in explanation.evidence], dtype=str),
+        "contributions": np.array([e.contribution for e in explanation.evidence], dtype=np.float64),
+        "combined": explanation.combined_map(),
+    }
 
 
 def _clear(out: Path, paths: list[Path]) -> None:
     """Makes ``out`` a folder without an earlier gallery. RunError where it holds anything else."""
-    make_folder(out)
+    prepare_output_folder(out)
     inside = next((path for path in paths if path.resolve().is_relative_to(out.resolve())), None)
     if inside is not None:
         raise RunError(f"{out} is where the explanations go, but {inside} lies in it: choose another folder")
@@ -63,61 +117,52 @@ def _clear(out: Path, paths: list[Path]) -> None:
         return
     try:
         rows = json.loads((out / CONTENTS).read_text())["explanations"]
-        earlier = [name for row in rows for name in (row["figure"], row.get("arrays", row["figure"]))]
-    except (OSError, ValueError, KeyError, TypeError):
+        # the first galleries had no arrays
+        earlier = {Path(name).name for row in rows for name in (row["figure"], row.get("arrays", row["figure"]))}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise RunError(f"{out} holds other files and no explanations: choose an empty or a new folder") from None
     for name in earlier:
-        (out / Path(name).name).unlink(missing_ok=True)
+        (out / name).unlink(missing_ok=True)
 
 
-def _write(out: Path, rows: list[dict[str, Any]], interpretation: Interpretation, options: dict[str, Any]) -> None:
-    content = {"provenance": _provenance(interpretation, options), "explanations": rows}
-    write_json(out / CONTENTS, content)
+def _free_name(stem: str, names: set[str]) -> str:
+    """A file name, without its suffix, that is not among ``names``."""
+    name, k = stem, 2
+    while name in names:
+        name, k = f"{stem}-{k}", k + 1
+    return name
+
+
+def _write_explanation(
+    out: Path, name: str, explanation: Explanation, interpretation: Interpretation
+) -> dict[str, Any]:
+    """Writes the figure and the arrays; returns the row of the explanation."""
+    explanation_figure(explanation, interpretation).save(out / f"{name}.png")
+    stored = arrays(explanation)
+    np.savez_compressed(
+        out / f"{name}.npz",
+        image=stored["image"],
+        heatmaps=stored["heatmaps"],
+        features=stored["features"],
+        contributions=stored["contributions"],
+        combined=stored["combined"],
+    )
+    return explanation.to_dict() | {"figure": f"{name}.png", "arrays": f"{name}.npz"}
+
+
+def _write_contents(
+    out: Path, rows: list[dict[str, Any]], interpretation: Interpretation, options: dict[str, Any]
+) -> None:
+    write_json(out / CONTENTS, {"provenance": _provenance(interpretation, options), "explanations": rows})
 
 
 def _provenance(interpretation: Interpretation, options: dict[str, Any]) -> dict[str, Any]:
     """What the explanations were made with, the run included."""
-    settings = interpretation.provenance["settings"]
     return {
         "created": provenance.now(),
         "versions": provenance.versions(),
         "options": options,
-        "model_sha256": settings["model"]["sha256"],
-        "data_sha256": settings["data"]["sha256"],
+        "model_sha256": interpretation.settings.model.sha256,
+        "data_sha256": interpretation.settings.data.sha256,
         "mu": interpretation.mu,
     }
-
-
-def arrays(explanation: Explanation) -> dict[str, np.ndarray]:
-    """``picture`` h x w x 3 uint8; ``heatmaps`` k x h x w float32, raw; their ``features`` (text) and
-    ``contributions``; ``combined`` h x w, scaled to [0, 1]."""
-    height, width = explanation.picture.shape[:2]
-    maps = [e.heatmap for e in explanation.evidence]
-    return {
-        "picture": explanation.picture,
-        "heatmaps": np.stack(maps) if maps else np.zeros((0, height, width), np.float32),
-        "features": np.array([str(e.feature) for e in explanation.evidence], dtype=str),
-        "contributions": np.array([e.contribution for e in explanation.evidence], dtype=np.float64),
-        "combined": explanation.combined(),
-    }
-
-
-def in_words(explanation: Explanation) -> dict[str, Any]:
-    """An explanation without its pictures."""
-    return {
-        "image": explanation.image_id,
-        "prediction": explanation.prediction,
-        "probability": explanation.probability,
-        "target": explanation.target,
-        "evidence": [{"feature": str(e.feature), "contribution": e.contribution} for e in explanation.evidence],
-        "uncovered": [str(finding) for finding in explanation.audit if not finding.covered],
-    }
-
-
-def _free_name(stem: str, taken: set[str]) -> str:
-    """A file name, without its suffix, that no other picture of this gallery has."""
-    name, k = stem, 2
-    while name in taken:
-        name, k = f"{stem}-{k}", k + 1
-    taken.add(name)
-    return name

@@ -1,10 +1,10 @@
-"""What every page is made with: one look, pictures inside the file, numbers as words."""
+"""What every page is made with: one style sheet, images inside the file, formats of numbers and names."""
 
 import base64
 import io
 import re
+from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -13,11 +13,34 @@ from PIL import Image
 
 from vebi.reports.colors import RAMP
 
+#: Pixels of the longer side up to which an image is stored without loss.
 LOSSLESS = 64
 
 
-def fill(template: str, **content: Any) -> str:
-    """A template of this package as text; beside its content it is given the look that pages share."""
+@dataclass(frozen=True)
+class InlineImage:
+    """An image inside a page.
+
+    Attributes:
+        src: A data address.
+        width: In pixels.
+        height: In pixels.
+        small: Whether it is stored without loss; the browser then enlarges it by whole pixels.
+    """
+
+    src: str
+    width: int
+    height: int
+    small: bool
+
+
+def render_template(template: str, **content: object) -> str:
+    """A template of this package as text.
+
+    Args:
+        template: Its file name.
+        **content: Its variables; ``ramp`` (the stops of the colour map) and ``style`` (the style sheet) are added.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -27,7 +50,7 @@ def fill(template: str, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "sure": sure, "number": number, "breakable": breakable}
+    environment.filters |= {"percent": percent, "probability": probability, "number": number, "breakable": breakable}
     return environment.get_template(template).render(
         ramp=", ".join(f"rgb({r} {g} {b})" for r, g, b in RAMP),
         style=files("vebi.reports").joinpath("templates", "page.css").read_text(encoding="utf-8"),
@@ -36,29 +59,37 @@ def fill(template: str, **content: Any) -> str:
 
 
 def percent(share: float) -> str:
+    """A share in [0, 1] in percent, with one digit."""
     return f"{100 * share:.1f} %" if share < 0.9995 else "100 %"
 
 
-def sure(probability: float) -> str:
-    return f"{100 * probability:.1f} %" if probability < 0.9995 else "more than 99.9 %"
+def probability(value: float) -> str:
+    """A softmax probability in percent, which is never said to be 100."""
+    return f"{100 * value:.1f} %" if value < 0.9995 else "more than 99.9 %"
 
 
 def number(count: int) -> str:
+    """A count with narrow spaces between the thousands."""
     return f"{count:,}".replace(",", "\u202f")
 
 
 def breakable(name: str) -> Markup:
-    """A layer's name, which may be broken after its dots and its colon and nowhere else."""
+    """The name of a layer, which may be broken after its dots and its colon and nowhere else."""
     return Markup(re.sub(r"([.:])", r"\1<wbr>", str(escape(name))))
 
 
-def inline(pixels: UInt8[np.ndarray, "h w 3"], most: int) -> dict[str, Any]:
-    """A picture for the page, scaled down where it is larger than ``most`` pixels: ``src``, a data address, and its
-    ``width`` and ``height``. Small ones keep every pixel as it is: the browser enlarges them by whole pixels."""
+def inline(pixels: UInt8[np.ndarray, "h w 3"], most: int) -> InlineImage:
+    """An image for a page.
+
+    Args:
+        pixels: h x w x 3.
+        most: The pixels of its longer side at most; a larger image is scaled down.
+    """
     image = Image.fromarray(pixels)
     if max(image.size) > most:
         image.thumbnail((most, most), Image.Resampling.LANCZOS)
+    small = max(image.size) <= LOSSLESS
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", lossless=max(image.size) <= LOSSLESS, quality=90, method=6)
+    image.save(buffer, "WEBP", lossless=small, quality=90, method=6)
     address = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
-    return {"src": address, "width": image.width, "height": image.height, "small": max(image.size) <= LOSSLESS}
+    return InlineImage(address, image.width, image.height, small)

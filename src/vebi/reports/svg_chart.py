@@ -2,87 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 
+import numpy as np
 from markupsafe import Markup, escape
 
-#: Colour, dashes and width by the line's number, told apart without colour vision; the first stands out.
-STROKES = (
-    ("#931f61", "", 4),
-    ("#0072b2", "", 2),
-    ("#1e1e26", "1.5 3.5", 2),
-    ("#d55e00", "", 2),
-    ("#00795a", "", 2),
-    ("#1e1e26", "7 5", 2),
-    ("#9a6a00", "10 4 2 4", 2),
-)
-UNNAMED = ("#b4b4be", "", 1)
-#: How far the numbers on a chart stand from each other, across and up, in percent of it.
-APART = (7, 9)
+from vebi.reports.svg_line import UNIT, Axis, Line, Point
 
-
-@dataclass(frozen=True)
-class Axis:
-    """From ``low`` to ``high``, evenly or by the logarithm; ``ticks`` are values that are marked."""
-
-    low: float
-    high: float
-    ticks: tuple[float, ...]
-    log: bool = False
-
-    def place(self, value: float) -> float:
-        """In percent from the low end."""
-        low, high, value = (math.log(v) if self.log else v for v in (self.low, self.high, value))
-        return 100 * (value - low) / (high - low) if high > low else 50.0
-
-
-UNIT = Axis(0, 1, tuple(k / 5 for k in range(6)))
-
-
-@dataclass(frozen=True)
-class Line:
-    """``values``, NaN where there is no line, and the ``number`` that names it, 0 for one among many without a name.
-    They stand ``at`` places of the axis across, by default at even steps from end to end. ``band``: the ends of an
-    interval around each value.
-    """
-
-    number: int
-    values: Sequence[float]
-    at: Sequence[float] | None = None
-    band: Sequence[tuple[float, float]] = field(default=(), repr=False)
-
-    @property
-    def colour(self) -> str:
-        return _stroke(self.number)[0]
-
-    @property
-    def stroke(self) -> Markup:
-        """Attributes of whatever is drawn for the line."""
-        colour, dashes, width = _stroke(self.number)
-        dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-        return Markup(f'fill="none" stroke="{colour}" stroke-width="{width}"{dashed}')
-
-    def points(self, top: float, across: Axis = UNIT) -> list[tuple[float, float]]:
-        """In percent of a chart up to ``top``, from its upper left corner."""
-        return [(x, 100 - 100 * value / top) for x, value in zip(self._places(across), self.values, strict=True)]
-
-    def outline(self, top: float, across: Axis = UNIT) -> list[tuple[float, float]]:
-        """Of the band, likewise."""
-        low, high = ([(x, ends[k]) for x, ends in zip(self._places(across), self.band, strict=True)] for k in (0, 1))
-        return [(x, 100 - 100 * min(max(value, 0), top) / top) for x, value in (*high, *reversed(low))]
-
-    def _places(self, across: Axis) -> list[float]:
-        if self.at is not None:
-            return [across.place(value) for value in self.at]
-        return [100 * k / (len(self.values) - 1) for k in range(len(self.values))]
-
-
-def _stroke(number: int) -> tuple[str, str, int]:
-    """The first is the first line's alone; beyond the last the others come again."""
-    if number == 0:
-        return UNNAMED
-    return STROKES[0] if number == 1 else STROKES[1 + (number - 2) % (len(STROKES) - 1)]
+#: Distance that the numbers on a chart keep from each other, across and up, in percent of it.
+DISTANCE = (7, 9)
 
 
 def ceiling(values: Sequence[float], step: int = 10) -> int:
@@ -90,71 +18,126 @@ def ceiling(values: Sequence[float], step: int = 10) -> int:
     return max(step, -int(-max(values, default=0) // step) * step)
 
 
+def step(top: float) -> int:
+    """Between the numbers up the side, of which there are six at most: 1, 2 or 5 times a power of ten."""
+    return next(int(digit * 10**k) for k in range(10) for digit in (1, 2, 5) if top <= 5 * digit * 10**k)
+
+
 def line_chart(
-    lines: Sequence[Line], top: float, described: str, across: Axis = UNIT, marks: Sequence[tuple[float, str]] = ()
+    lines: Sequence[Line], top: float, label: str, axis: Axis = UNIT, marks: Sequence[tuple[float, str]] = ()
 ) -> Markup:
-    """A chart from 0 to ``top`` up, each line with its number where it runs freest; ``marks`` (value, label) stand
-    upright at values of the axis ``across``.
+    """A chart from 0 to ``top`` up, each numbered line with its number where there is most room around it.
 
     The curves alone are stretched to the size that the page gives the chart; letters and numbers are placed in percent.
-    A line without a value is left out.
+
+    Args:
+        lines: A line without any value is left out. All have the same number of values.
+        top: Upper end of the scale, above 0.
+        label: What the chart shows, for those who cannot see it.
+        axis: Across.
+        marks: (value of the axis, label) of upright lines.
     """
     lines = [line for line in lines if any(map(math.isfinite, line.values))]
-    parts = [f'<svg class="chart" role="img" aria-label="{escape(described)}">']
+    curves = [line.points(top, axis) for line in lines]
+    return Markup("\n").join(
+        [
+            Markup('<svg class="chart" role="img" aria-label="{}">').format(label),
+            *_scale(top),
+            *_ticks(axis),
+            *_marks(axis, marks),
+            Markup('<svg viewBox="0 0 100 100" preserveAspectRatio="none" width="100%" height="100%">'),
+            *_bands(lines, top, axis),
+            *_polylines(lines, curves),
+            Markup("</svg>"),
+            *_numbers(lines, curves),
+            Markup("</svg>"),
+        ]
+    )
+
+
+def _scale(top: float) -> list[Markup]:
+    """Grid lines and numbers up the side."""
+    parts = []
     for value in range(0, int(top) + 1, step(top)):
         y = 100 - 100 * value / top
-        parts.append(f'<line class="grid" x1="0" x2="100%" y1="{y:.2f}%" y2="{y:.2f}%"/>')
-        parts.append(f'<text x="0" y="{y:.2f}%" dx="-8" dy=".35em" text-anchor="end">{value}</text>')
-    for value in across.ticks:
-        label = f"{value:g}" if across.log else f"{value:.1f}"
-        parts.append(f'<text x="{across.place(value):.2f}%" y="100%" dy="1.5em" text-anchor="middle">{label}</text>')
+        parts.append(Markup(f'<line class="grid" x1="0" x2="100%" y1="{y:.2f}%" y2="{y:.2f}%"/>'))
+        parts.append(Markup(f'<text x="0" y="{y:.2f}%" dx="-8" dy=".35em" text-anchor="end">{value}</text>'))
+    return parts
+
+
+def _ticks(axis: Axis) -> list[Markup]:
+    """Numbers below the chart."""
+    parts = []
+    for value in axis.ticks:
+        text, x = f"{value:g}" if axis.log else f"{value:.1f}", axis.percent(value)
+        parts.append(Markup(f'<text x="{x:.2f}%" y="100%" dy="1.5em" text-anchor="middle">{text}</text>'))
+    return parts
+
+
+def _marks(axis: Axis, marks: Sequence[tuple[float, str]]) -> list[Markup]:
+    parts = []
     for value, label in marks:
-        x = across.place(value)
-        side = "start" if x < 20 else "end" if x > 80 else "middle"
-        parts.append(f'<line class="level" x1="{x:.2f}%" x2="{x:.2f}%" y1="0" y2="100%"/>')
-        parts.append(f'<text x="{x:.2f}%" y="0" dy="-1.1em" text-anchor="{side}">{escape(label)}</text>')
-    parts.append('<svg viewBox="0 0 100 100" preserveAspectRatio="none" width="100%" height="100%">')
-    for line in lines:
-        if line.band:
-            parts.append(f'<polygon points="{_joined(line.outline(top, across))}" fill="{line.colour}" opacity=".15"/>')
-    for line in (*lines[1:], *lines[:1]):  # the first lies above the others
-        for piece in _pieces(line.points(top, across)):
-            parts.append(f'<polyline points="{_joined(piece)}" vector-effect="non-scaling-stroke" {line.stroke}/>')
-    parts.append("</svg>")
-    for line, (x, y) in zip(lines, _places([line.points(top, across) for line in lines]), strict=True):
-        if line.number and len(lines) > 1:
-            parts.append(f'<circle cx="{x:.2f}%" cy="{y:.2f}%" r="9" fill="#fff" stroke="{line.colour}"/>')
-            parts.append(f'<text class="name" x="{x:.2f}%" y="{y:.2f}%" dy=".35em">{line.number}</text>')
-    return Markup("\n".join([*parts, "</svg>"]))
+        x = axis.percent(value)
+        anchor = "start" if x < 20 else "end" if x > 80 else "middle"
+        parts.append(Markup(f'<line class="level" x1="{x:.2f}%" x2="{x:.2f}%" y1="0" y2="100%"/>'))
+        parts.append(Markup(f'<text x="{x:.2f}%" y="0" dy="-1.1em" text-anchor="{anchor}">{escape(label)}</text>'))
+    return parts
 
 
-def step(top: float) -> int:
-    """Between the numbers up the side, of which there are six at most: 1, 2 or 5 and their tenfolds."""
-    return next(digit * 10**k for k in range(10) for digit in (1, 2, 5) if top <= 5 * digit * 10**k)
+def _bands(lines: Sequence[Line], top: float, axis: Axis) -> list[Markup]:
+    return [
+        Markup(f'<polygon points="{_joined(line.outline(top, axis))}" fill="{line.colour}" opacity=".15"/>')
+        for line in lines
+        if line.band
+    ]
 
 
-def _pieces(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:
+def _polylines(lines: Sequence[Line], curves: Sequence[list[Point]]) -> list[Markup]:
+    pairs = list(zip(lines, curves, strict=True))
+    return [
+        Markup(f'<polyline points="{_joined(piece)}" vector-effect="non-scaling-stroke" {line.stroke}/>')
+        for line, curve in (*pairs[1:], *pairs[:1])  # the first lies above the others
+        for piece in _pieces(curve)
+    ]
+
+
+def _numbers(lines: Sequence[Line], curves: Sequence[list[Point]]) -> list[Markup]:
+    """The numbers of the lines; a line that is alone needs none."""
+    count = max((k + 1 for k, line in enumerate(lines) if line.number), default=0) if len(lines) > 1 else 0
+    parts = []
+    for line, (x, y) in zip(lines, _number_positions(curves, count), strict=False):
+        if line.number:
+            parts.append(Markup(f'<circle cx="{x:.2f}%" cy="{y:.2f}%" r="9" fill="#fff" stroke="{line.colour}"/>'))
+            parts.append(Markup(f'<text class="name" x="{x:.2f}%" y="{y:.2f}%" dy=".35em">{line.number}</text>'))
+    return parts
+
+
+def _pieces(points: Sequence[Point]) -> list[list[Point]]:
     """The points that follow each other without a gap."""
-    return [list(some) for there, some in groupby(points, key=lambda point: math.isfinite(point[1])) if there]
+    return [list(group) for finite, group in groupby(points, key=lambda point: math.isfinite(point[1])) if finite]
 
 
-def _joined(points: Sequence[tuple[float, float]]) -> str:
+def _joined(points: Sequence[Point]) -> str:
     return " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
 
 
-def _places(curves: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
-    """A point on every curve, off the numbers of others and as far from other curves as there is room."""
-    found: list[tuple[float, float]] = []
-    for own, curve in enumerate(curves):
-        there = [(k, point) for k, point in enumerate(curve) if math.isfinite(point[1])]
-        inside = [(k, point) for k, point in there if 6 <= point[0] <= 94] or there
-        free = [
-            (k, (x, y)) for k, (x, y) in inside if all(abs(x - u) > APART[0] or abs(y - v) > APART[1] for u, v in found)
-        ] or inside
+def _number_positions(curves: Sequence[list[Point]], count: int) -> list[Point]:
+    """A point on each of the first ``count`` curves, off other numbers and as far from other curves as can be."""
+    if not count:
+        return []
+    heights = np.array([[y for _, y in curve] for curve in curves])
+    positions: list[Point] = []
+    for k, curve in enumerate(curves[:count]):
+        others = np.delete(heights, k, axis=0)
+        others[~np.isfinite(others)] = np.inf
+        nearest = np.vstack([np.full(len(curve), 100.0), others])  # 100: the axis counts, too
+        room = np.abs(nearest - heights[k]).min(axis=0)
+        finite = [i for i, (_, y) in enumerate(curve) if math.isfinite(y)]
+        inside = [i for i in finite if 6 <= curve[i][0] <= 94] or finite
+        free = [i for i in inside if _is_apart(curve[i], positions)] or inside
+        positions.append(curve[max(free, key=room.__getitem__)])
+    return positions
 
-        def room(spot: tuple[int, tuple[float, float]], own: int = own) -> float:
-            others = [100.0, *(other[spot[0]][1] for i, other in enumerate(curves) if i != own)]  # 100: the axis
-            return min(abs(y - spot[1][1]) for y in others if math.isfinite(y))
 
-        found.append(max(free, key=room)[1])
-    return found
+def _is_apart(point: Point, others: Sequence[Point]) -> bool:
+    return all(abs(point[0] - x) > DISTANCE[0] or abs(point[1] - y) > DISTANCE[1] for x, y in others)

@@ -1,5 +1,7 @@
 """The audit names what no rule covers, wherever it stands and however it is spelled."""
 
+import re
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,13 +10,14 @@ from torch import nn
 
 import vebi
 from vebi.activations.layers import choose_layers
-from vebi.backprop.graph_audit import LINEAR, PRODUCTS, ROUTED, RULED, Finding, audit
+from vebi.backprop.graph_audit import LINEAR, PRODUCTS, ROUTED, RULED, Finding, audit_backward
+from vebi.errors import UsageError
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
 
 
 class Between(nn.Module):
-    """An operation between two convolutions, and one behind the tapped layer that must not count."""
+    """An operation between two convolutions, and one behind the layer under audit that must not count."""
 
     def __init__(self, operation):
         super().__init__()
@@ -38,7 +41,7 @@ class Call(nn.Module):
 
 def look(operation, rule="guided"):
     classifier = Classifier(Between(operation).eval(), Preprocess(16, (0.5,) * 3, (0.5,) * 3))
-    return [f for f in audit(classifier, choose_layers(classifier, "relu"), rule) if f.place == "inner"]
+    return [f for f in audit_backward(classifier, "relu", rule) if f.module == "inner"]
 
 
 UNCOVERED = {
@@ -60,12 +63,12 @@ UNCOVERED = {
     "bmm": lambda x: torch.bmm(x.flatten(2), x.flatten(2).transpose(1, 2))[:, :, :, None].expand(-1, -1, -1, 4),
     "native_layer_norm": lambda x: F.layer_norm(x, x.shape[1:]),
     "native_group_norm": lambda x: F.group_norm(x, 2),
-    "native_batch_norm": F.instance_norm,  # takes the statistics of the picture itself
+    "native_batch_norm": F.instance_norm,  # takes the statistics of the image itself
 }
 
 
 @pytest.mark.parametrize("name", UNCOVERED)
-def test_what_no_rule_covers_is_named_with_its_place(name):
+def test_what_no_rule_covers_is_named_with_its_module(name):
     missed = [f for f in look(UNCOVERED[name]) if not f.covered]
     assert Finding("inner", name, "plain", False, 1) in missed
     assert str(missed[0]).endswith(" in inner")
@@ -124,7 +127,7 @@ def test_each_operation_has_one_treatment():
 
 
 def test_an_autograd_function_of_a_users_own_is_not_covered():
-    class Own(torch.autograd.Function):
+    class Identity(torch.autograd.Function):
         @staticmethod
         def forward(ctx, x):
             return x * 1
@@ -133,12 +136,12 @@ def test_an_autograd_function_of_a_users_own_is_not_covered():
         def backward(ctx, gradient):
             return gradient
 
-    (finding,) = look(Own.apply)
-    assert (finding.operation, finding.covered) == ("own", False)
+    (finding,) = look(Identity.apply)
+    assert (finding.operation, finding.covered) == ("identity", False)
 
 
 def test_innermost_modules_own_what_they_do_and_calls_are_counted(toy):
-    assert audit(toy, choose_layers(toy)) == (
+    assert audit_backward(toy) == (
         Finding("", "max_pool2d_with_indices", "routed", True, 1),
         Finding("", "relu", "rule", True, 1),
         Finding("relu1", "relu", "rule", True, 1),
@@ -146,11 +149,21 @@ def test_innermost_modules_own_what_they_do_and_calls_are_counted(toy):
     shared = nn.ReLU()
     net = nn.Sequential(nn.Conv2d(3, 4, 3), shared, nn.Conv2d(4, 4, 3), shared, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     classifier = Classifier(net.eval(), Preprocess(16, (0.5,) * 3, (0.5,) * 3))
-    assert audit(classifier, choose_layers(classifier)) == (Finding("1", "relu", "rule", True, 2),)
+    assert audit_backward(classifier) == (Finding("1", "relu", "rule", True, 2),)
 
 
-def test_only_the_way_from_the_layers_to_the_picture_counts(toy):
-    assert audit(toy, choose_layers(toy, "relu1")) == (Finding("relu1", "relu", "rule", True, 1),)
+def test_only_the_way_from_the_layers_to_the_image_counts(toy):
+    for layers in ("relu1", ["relu1"], ("relu1", "*1"), "*elu1"):
+        assert audit_backward(toy, layers) == (Finding("relu1", "relu", "rule", True, 1),)
+
+
+@pytest.mark.parametrize(
+    ("options", "unknown"),
+    [({"layers": "relu9"}, "'relu9'"), ({"layers": ["relu1", "x*"]}, "'x*'"), ({"rule": "lrp"}, "'lrp'")],
+)
+def test_unknown_layers_and_rules(toy, options, unknown):
+    with pytest.raises(UsageError, match=re.escape(unknown)):
+        audit_backward(toy, **options)
 
 
 def test_explanations_carry_their_audit(squares, toy_module):
@@ -161,11 +174,12 @@ def test_explanations_carry_their_audit(squares, toy_module):
     net = Clamped()
     net.load_state_dict(toy_module.state_dict())
     classifier = Classifier(net.eval(), Preprocess(32, net.mean, net.std), net.class_names)
-    found = vebi.interpret(classifier, squares, mu=1)
-    explanation = vebi.explain(found, squares / "red" / "00.png")
+    interpretation = vebi.interpret(classifier, squares, mu=1)
+    explanation = vebi.explain(interpretation, squares / "red" / "00.png")
     assert [str(f) for f in explanation.audit if not f.covered] == ["clamp in the network itself"]
-    plain = vebi.explain(found, squares / "red" / "00.png", rule="gradient")
-    assert plain.audit and all(f.covered for f in plain.audit)
+    plain = vebi.explain(interpretation, squares / "red" / "00.png", rule="gradient")
+    assert plain.audit
+    assert all(f.covered for f in plain.audit)
 
 
 @pytest.mark.parametrize(
@@ -181,13 +195,13 @@ def test_explanations_carry_their_audit(squares, toy_module):
 def test_networks_that_people_use(name, missed):
     net = getattr(import_torchvision().models, name)().eval()
     classifier = Classifier(net, Preprocess(64, (0.5,) * 3, (0.5,) * 3))
-    found = audit(classifier, choose_layers(classifier))
-    assert {f.operation for f in found if not f.covered} == missed
-    assert sum(f.count for f in found if f.treatment == "rule") == len(choose_layers(classifier))
+    findings = audit_backward(classifier)
+    assert {f.operation for f in findings if not f.covered} == missed
+    assert sum(f.count for f in findings if f.treatment == "rule") == len(choose_layers(classifier))
 
 
 def test_nothing_is_left_behind(toy):
-    before = [p.grad for p in toy.module.parameters()]
-    audit(toy, choose_layers(toy))
-    assert not any(part._forward_hooks or part._forward_pre_hooks for part in toy.module.modules())
-    assert all(p.grad is g and p.requires_grad for p, g in zip(toy.module.parameters(), before, strict=True))
+    before = [p.grad for p in toy.model.parameters()]
+    audit_backward(toy)
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in toy.model.modules())
+    assert all(p.grad is g and p.requires_grad for p, g in zip(toy.model.parameters(), before, strict=True))

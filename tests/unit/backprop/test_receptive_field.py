@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from vebi.backprop.receptive_field import Field, receptive_fields
+from vebi.backprop.receptive_field import ReceptiveField, receptive_fields
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
 
@@ -20,7 +20,7 @@ def fields(module, *names, size=64):
 
 
 def square(start, jump, size):
-    return Field((start, start), (jump, jump), (size, size))
+    return ReceptiveField((start, start), (jump, jump), (size, size))
 
 
 def conv(k, s=1, p=0, d=1, inside=3, out=3):
@@ -44,7 +44,7 @@ CHAINS = {
     "group norm": (lambda: [conv(3), nn.GroupNorm(3, 3), nn.SiLU(), conv(3)], square(0, 1, 5)),
     "prelu and tanh": (lambda: [conv(3), nn.PReLU(), conv(3), nn.Tanh(), conv(1)], square(0, 1, 5)),
     "depthwise": (lambda: [nn.Conv2d(3, 3, 3, groups=3), nn.ReLU6(), conv(1)], square(0, 1, 3)),
-    "unequal": (lambda: [nn.Conv2d(3, 3, (3, 5), (1, 2), (1, 0))], Field((-1, 0), (1, 2), (3, 5))),
+    "unequal": (lambda: [nn.Conv2d(3, 3, (3, 5), (1, 2), (1, 0))], ReceptiveField((-1, 0), (1, 2), (3, 5))),
 }
 
 
@@ -86,7 +86,7 @@ def test_slices_alone():
         def forward(self, x):
             return self.end(x[:, :, 1::3, ::2])
 
-    assert fields(Slices(), "end") == Field((1, 0), (3, 2), (1, 1))
+    assert fields(Slices(), "end") == ReceptiveField((1, 0), (3, 2), (1, 1))
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -125,16 +125,17 @@ def test_where_no_field_is_seen_whole_positions_stand_evenly_over_the_image(laye
     layers = layers()
     found = fields(nn.Sequential(*layers), str(len(layers) - 1), size=16)
     positions = round(16 / found.jump[0])
-    assert found.size == (16, 16) and found.jump == (16 / positions,) * 2
+    assert found.size == (16, 16)
+    assert found.jump == (16 / positions,) * 2
     middle = (positions - 1) / 2  # both ways agree in the middle, and nowhere differ by more than a position
     assert found.start[0] + found.jump[0] * middle == pytest.approx(0)
     assert abs(found.start[0] - start) <= 2 * jump
 
 
 def test_corners():
-    assert Field((-4, 1), (2, 3), (9, 9)).corner((0, 0)) == (-4, 1)
-    assert Field((-4, 1), (2, 3), (9, 9)).corner((5, 2)) == (6, 7)
-    assert Field((-7.5, 0.5), (2.5, 1.0), (9, 9)).corner((1, 2)) == (-5, 3)
+    assert ReceptiveField((-4, 1), (2, 3), (9, 9)).corner((0, 0)) == (-4, 1)
+    assert ReceptiveField((-4, 1), (2, 3), (9, 9)).corner((5, 2)) == (6, 7)
+    assert ReceptiveField((-7.5, 0.5), (2.5, 1.0), (9, 9)).corner((1, 2)) == (-5, 3)
 
 
 chain = st.lists(
@@ -160,13 +161,13 @@ def test_random_chains(layers):
 
 
 def test_the_network_is_left_as_it_was(toy):
-    before = [p.grad for p in toy.module.parameters()]
-    toy.module.train()
+    before = [p.grad for p in toy.model.parameters()]
+    toy.model.train()
     receptive_fields(toy, ["relu1"])
-    assert toy.module.training
-    assert all(p.grad is g and p.requires_grad for p, g in zip(toy.module.parameters(), before, strict=True))
-    assert not any(m._forward_hooks for m in toy.module.modules())
-    toy.module.eval()
+    assert toy.model.training
+    assert all(p.grad is g and p.requires_grad for p, g in zip(toy.model.parameters(), before, strict=True))
+    assert not any(m._forward_hooks for m in toy.model.modules())
+    toy.model.eval()
 
 
 @pytest.mark.parametrize(

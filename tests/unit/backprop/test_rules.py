@@ -9,13 +9,13 @@ from torch import nn
 from torch.autograd.graph import get_gradient_edge
 
 from vebi.activations.recorder import ACTIVATIONS
-from vebi.backprop.rules import ACTIVATION_BACKWARD, RULES, pull_back
+from vebi.backprop.rules import ACTIVATION_BACKWARD, RULES, rule_backward
 from vebi.errors import ModelError, UsageError
 
 
 def back(function, x, seed, rule="gradient", stride_fix=None):
     x = x.clone().requires_grad_()
-    return pull_back([get_gradient_edge(function(x.clone()))], [seed], x, rule=rule, stride_fix=stride_fix)
+    return rule_backward([get_gradient_edge(function(x.clone()))], [seed], x, rule=rule, stride_fix=stride_fix)
 
 
 def rand(*shape, seed=0):
@@ -66,8 +66,8 @@ def test_rules_of_activation_functions(name):
         torch.testing.assert_close(back(function, x, g, rule), literal[rule], msg=lambda m, r=rule: f"{r}: {m}")
 
 
-def test_every_tapped_activation_function_is_under_a_rule():
-    """Otherwise a default tap would be passed by its plain gradient, and nobody would know."""
+def test_every_recorded_activation_function_is_under_a_rule():
+    """Otherwise a default layer would be passed by its plain gradient, and nobody would know."""
     x = torch.linspace(-2, 2, 8).requires_grad_()
     weight = torch.tensor([0.1])
     arguments = {"threshold": (0.0, 0.0), "prelu": (weight,), "_prelu_kernel": (weight,)}
@@ -144,22 +144,23 @@ def test_a_start_in_the_middle_of_the_graph_and_several_starts_add_up():
     y = conv(x)
     z = F.relu(y)
     g = rand(1, 3, 4, 4, seed=1)
-    both = pull_back([get_gradient_edge(y), get_gradient_edge(z)], [g, g], x)
-    apart = [pull_back([get_gradient_edge(t)], [g], x) for t in (y, z)]
+    both = rule_backward([get_gradient_edge(y), get_gradient_edge(z)], [g, g], x)
+    apart = [rule_backward([get_gradient_edge(t)], [g], x) for t in (y, z)]
     torch.testing.assert_close(both, apart[0] + apart[1])
-    assert x.grad is None and conv.weight.grad is None
+    assert x.grad is None
+    assert conv.weight.grad is None
 
 
 @pytest.mark.parametrize(("option", "value"), [("rule", "lrp"), ("stride_fix", "blur")])
 def test_unknown_options(option, value):
     with pytest.raises(UsageError, match=value):
-        pull_back([], [], torch.zeros(1, 1, 2, 2), **{option: value})
+        rule_backward([], [], torch.zeros(1, 1, 2, 2), **{option: value})
 
 
 def test_an_input_that_nothing_depends_on():
     x, weight = rand(1, 1, 2, 2).requires_grad_(), rand(1, 1, 2, 2).requires_grad_()
     with pytest.raises(ModelError, match="no gradient leads"):
-        pull_back([get_gradient_edge(2 * weight)], [rand(1, 1, 2, 2)], x)
+        rule_backward([get_gradient_edge(2 * weight)], [rand(1, 1, 2, 2)], x)
 
 
 # --- the stride fix -------------------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
-"""Squares with masks, a toy model that was interpreted on them, and a contest on tiny flowers."""
+"""Squares with masks, a toy model that was interpreted on them, and a benchmark on tiny flowers."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from vebi.benchmark.ground_truth import find_truth
+from vebi.benchmark.ground_truth import find_ground_truth
 from vebi.data.sources import open_images
 from vebi.datasets.masks import find_masks
 from vebi.interpretation.fit import interpret
@@ -14,7 +14,7 @@ from vebi.models.preprocess import Preprocess
 
 @pytest.fixture(scope="session")
 def masks(squares, tmp_path_factory):
-    """Where the squares are, by the names of the pictures."""
+    """Where the squares are, by the names of the images."""
     folder = tmp_path_factory.mktemp("masks")
     for path in sorted(squares.rglob("*.png")):
         far = np.abs(np.asarray(Image.open(path), float) - 225).max(axis=2) > 60
@@ -31,6 +31,6 @@ def interpreted(toy_module, squares):
 
 @pytest.fixture(scope="session")
 def truth(interpreted, squares, masks):
-    """Four pictures of each of the three classes."""
-    images = open_images(squares, interpreted.classes)
-    return find_truth(interpreted.classifier, images, find_masks(images, masks), 4)
+    """Four images of each of the three classes."""
+    images = open_images(squares, interpreted.class_names)
+    return find_ground_truth(interpreted.classifier, images, find_masks(images, masks), 4)

@@ -6,42 +6,46 @@ import pytest
 import torch
 from torch import nn
 
-from vebi.benchmark.ground_truth import Truth
+from vebi.benchmark.ground_truth import GroundTruth
 from vebi.benchmark.mosaics import draw_mosaics, mosaic_scores, takes_larger
-from vebi.data.collections import DataSet
+from vebi.data.collections import DatasetImages
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
 
 
 @pytest.fixture
 def four():
-    """Two pictures of each of four classes; every picture is one constant, its number."""
+    """Two images of each of four classes; every image is one constant, its number."""
     items = [(torch.full((3, 6, 6), float(n)), n // 2) for n in range(8)]
     classifier = Classifier(
         nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4)), Preprocess(6, (0.5,) * 3, (0.5,) * 3)
     )
     targets = np.arange(8) // 2
-    return Truth(
-        classifier, DataSet(items, tuple("abcd")), targets, np.ones(8, bool), torch.ones(8, 6, 6, dtype=torch.bool)
+    return GroundTruth(
+        classifier,
+        DatasetImages(items, tuple("abcd")),
+        targets,
+        np.ones(8, bool),
+        torch.ones(8, 6, 6, dtype=torch.bool),
     )
 
 
-def test_every_mosaic_has_four_classes_and_pictures_take_turns(four):
+def test_every_mosaic_has_four_classes_and_images_take_turns(four):
     drawn = draw_mosaics(four, 10, seed=0)
     assert len(drawn) == 10
-    assert all(sorted(four.targets[list(places)]) == [0, 1, 2, 3] for places in drawn)
-    assert Counter(place for places in drawn for place in places) == dict.fromkeys(range(8), 5)
+    assert all(sorted(four.targets[list(mosaic)]) == [0, 1, 2, 3] for mosaic in drawn)
+    assert Counter(row for mosaic in drawn for row in mosaic) == dict.fromkeys(range(8), 5)
     assert drawn == draw_mosaics(four, 10, seed=0) != draw_mosaics(four, 10, seed=1)
-    assert len({tuple(four.targets[list(places)]) for places in drawn}) > 3  # classes take turns in the cells
+    assert len({tuple(four.targets[list(mosaic)]) for mosaic in drawn}) > 3  # classes take turns in the cells
 
 
-def test_only_pictures_that_are_predicted_right_are_drawn(four):
-    right = four.right.copy()
+def test_only_images_that_are_predicted_right_are_drawn(four):
+    right = four.correct.copy()
     right[3] = False
-    drawn = draw_mosaics(replace(four, right=right), 6, seed=0)
-    assert 3 not in {place for places in drawn for place in places}
+    drawn = draw_mosaics(replace(four, correct=right), 6, seed=0)
+    assert 3 not in {row for mosaic in drawn for row in mosaic}
     right[2] = False
-    assert draw_mosaics(replace(four, right=right), 6, seed=0) == []
+    assert draw_mosaics(replace(four, correct=right), 6, seed=0) == []
 
 
 def test_a_map_that_knows_the_cell_scores_one_and_one_that_does_not_a_quarter(four):
@@ -78,12 +82,14 @@ def test_mosaics_are_twice_as_large_or_scaled_down(four):
     assert seen == [(8, 3, 12, 12), (8, 3, 6, 6)]
 
 
-def test_pictures_of_odd_size_cannot_be_halved(four):
+def test_images_of_odd_size_cannot_be_halved(four):
     odd = replace(four, masks=torch.ones(8, 7, 7, dtype=torch.bool))
-    assert draw_mosaics(odd, 3, seed=0, whole=False) == [] and len(draw_mosaics(odd, 3, seed=0, whole=True)) == 3
+    assert draw_mosaics(odd, 3, seed=0, full_size=False) == []
+    assert len(draw_mosaics(odd, 3, seed=0, full_size=True)) == 3
 
 
 def test_a_network_that_takes_one_size_only_is_known(four, toy):
-    assert takes_larger(four.classifier) and takes_larger(toy)
+    assert takes_larger(four.classifier)
+    assert takes_larger(toy)
     fixed = Classifier(nn.Sequential(nn.Flatten(), nn.Linear(108, 4)), four.classifier.preprocess)
     assert not takes_larger(fixed)

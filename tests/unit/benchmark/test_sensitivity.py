@@ -2,26 +2,29 @@ import pytest
 
 from vebi.benchmark.methods import built_in
 from vebi.benchmark.scoring import score
-from vebi.benchmark.sensitivity import GRIDS, mean_over_folds, measure
+from vebi.benchmark.sensitivity import VARIED_THRESHOLDS, mean_over_folds, sensitivity_rows
 from vebi.data.sources import open_images
 from vebi.interpretation.fit import interpret
-from vebi.methods.features import CombinedMaps
+from vebi.methods.features import FeatureEvidence
+from vebi.reports.benchmark_rows import SensitivityRow
 
 
 @pytest.fixture(scope="module")
 def measured(interpreted, squares, truth, tmp_path_factory):
     run = tmp_path_factory.mktemp("sensitivity") / "run"
-    found = interpret(interpreted.classifier, squares, mu=1.0, out=run)
-    rows = measure(found, open_images(squares, found.classes), truth, run, run.with_name("kept.json"))
-    return found, run, {(row["choice"], row["setting"]): row["auc_iou"] for row in rows}
+    interpretation = interpret(interpreted.classifier, squares, mu=1.0, out=run)
+    rows = sensitivity_rows(
+        interpretation, open_images(squares, interpretation.class_names), truth, run, run.with_name("cache.json")
+    )
+    return interpretation, run, {(row.choice, row.setting): row.auc_iou for row in rows}
 
 
 def test_the_first_row_is_the_table(measured, truth):
-    found, _, rows = measured
-    made = {m.name: m.make(found) for m in built_in() if m.of_the_seed}
-    assert set(rows["as in the table", ""]) == set(made)
+    interpretation, _, rows = measured
+    explainers = {m.name: m.make(interpretation) for m in built_in() if m.in_paper}
+    assert set(rows["as in the table", ""]) == set(explainers)
     for name, value in rows["as in the table", ""].items():
-        assert value == pytest.approx(100 * score(made[name], truth)["raw.auc_iou"].mean(), rel=1e-4)
+        assert value == pytest.approx(100 * score(explainers[name], truth)["raw.auc_iou"].mean(), rel=1e-4)
 
 
 def test_every_choice_of_the_paper_is_there(measured):
@@ -33,14 +36,14 @@ def test_every_choice_of_the_paper_is_there(measured):
     }  # fmt: skip
     assert {s for c, s in rows if c == "mu"} == {"2", "5", "10", "20", "50"}  # 1 is the fit's own
     assert {s for c, s in rows if c == "features"} == {"1", "2", "5", "10"}
-    assert {s for c, s in rows if c == "thresholds"} == set(GRIDS)
+    assert {s for c, s in rows if c == "thresholds"} == set(VARIED_THRESHOLDS)
     assert set(rows["layer of Grad-CAM", "relu1"]) == {
         "grad-cam", "guided-grad-cam", "grad-cam++", "guided-grad-cam++",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "row, options",
+    ("row", "options"),
     [
         (("mu", "10"), {"mu": 10.0}),
         (("weights", "signed"), {"signed": True}),
@@ -50,14 +53,14 @@ def test_every_choice_of_the_paper_is_there(measured):
 )
 @pytest.mark.filterwarnings("ignore::vebi.errors.VebiWarning")
 def test_another_fit_is_the_fit_with_that_option(measured, squares, truth, row, options):
-    found, _, rows = measured
-    again = interpret(found.classifier, squares, **({"mu": 1.0} | options))
-    expected = 100 * score(CombinedMaps(again), truth)["raw.auc_iou"].mean()
+    interpretation, _, rows = measured
+    refit = interpret(interpretation.classifier, squares, **({"mu": 1.0} | options))
+    expected = 100 * score(FeatureEvidence(refit), truth)["raw.auc_iou"].mean()
     assert rows[row]["vebi"] == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_grid_without_zero_leaves_the_whole_picture_out(measured, truth):
-    """At t = 0 every map marks the whole picture: 101 grid = (100 times the other + the mask's share) / 101."""
+def test_a_grid_without_zero_leaves_the_whole_image_out(measured, truth):
+    """At t = 0 every map marks the whole image: 101 grid = (100 times the other + the mask's share) / 101."""
     _, _, rows = measured
     share = 100 * float(truth.masks.float().mean())
     for name, value in rows["as in the table", ""].items():
@@ -73,22 +76,24 @@ def test_the_table_of_the_run_is_used_again(measured):
 
 
 def test_rows_are_kept_and_read_again(measured, squares, truth, monkeypatch):
-    found, run, rows = measured
-    kept = run.with_name("kept.json")
+    interpretation, run, rows = measured
+    cache = run.with_name("cache.json")
     monkeypatch.setattr("vebi.benchmark.sensitivity._score", None)  # nothing may be scored
-    images = open_images(squares, found.classes)
-    again = measure(found, images, truth, run, kept)
-    assert {(row["choice"], row["setting"]): row["auc_iou"] for row in again} == rows
-    with pytest.raises(TypeError):  # other pictures are
-        measure(found, images, truth.some(range(6)), run, kept)
-    kept.write_text("{")
+    images = open_images(squares, interpretation.class_names)
+    reread = sensitivity_rows(interpretation, images, truth, run, cache)
+    assert {(row.choice, row.setting): row.auc_iou for row in reread} == rows
+    with pytest.raises(TypeError):  # other images are
+        sensitivity_rows(interpretation, images, truth.subset(range(6)), run, cache)
+    cache.write_text("{")
     with pytest.raises(TypeError):
-        measure(found, images, truth, run, kept)
+        sensitivity_rows(interpretation, images, truth, run, cache)
 
 
 def test_means_over_folds():
-    one = [{"choice": "mu", "setting": "2", "auc_iou": {"vebi": 40.0}}]
-    other = [{"choice": "mu", "setting": "2", "auc_iou": {"vebi": 50.0}}]
-    assert mean_over_folds([one, other]) == [
-        {"choice": "mu", "setting": "2", "auc_iou": {"vebi": 45.0}, "folds": {"vebi": [40.0, 50.0]}}
-    ]
+    one, other = ([SensitivityRow("mu", "2", {"vebi": score})] for score in (40.0, 50.0))
+    (row,) = mean_over_folds([one, other])
+    assert row == SensitivityRow("mu", "2", {"vebi": 45.0}, {"vebi": (40.0, 50.0)})
+    assert row.to_dict() == {
+        "choice": "mu", "setting": "2", "auc_iou": {"vebi": 45.0}, "folds": {"vebi": [40.0, 50.0]},
+    }  # fmt: skip
+    assert SensitivityRow.from_dict(row.to_dict()) == row

@@ -28,13 +28,15 @@ def simulated(rng, sizes=(80, 40)):
 def test_fold_means():
     assert fold_means(folds([1, 2, 6], [4])).tolist() == [3, 4]
     thirds = [np.full(3000, 1 / 3, np.float32)]
-    assert fold_means(thirds).dtype == np.float64 and fold_means(thirds)[0] == pytest.approx(1 / 3)
+    assert fold_means(thirds).dtype == np.float64
+    assert fold_means(thirds)[0] == pytest.approx(1 / 3)
 
 
 def test_ratio_by_hand():
     # folds count alike, whatever their size: (3 + 5) / 2 over (1 + 3) / 2, not 14 / 6 over 6 / 4
     ratio, low, high = ratio_interval(folds([2, 3, 4], [5]), folds([1, 1, 1], [3]))
-    assert ratio == pytest.approx(4 / 2) and low <= ratio <= high
+    assert ratio == pytest.approx(4 / 2)
+    assert low <= ratio <= high
     # the first fold's mean is drawn from 2 to 4, the second's stays
     assert (low, high) == pytest.approx(((2 + 1 / 3 + 5) / 4, (4 - 1 / 3 + 5) / 4), abs=0.1)
 
@@ -81,16 +83,18 @@ def test_the_seed_decides():
 
 
 def test_nothing_to_divide_by():
-    some, none = folds([1, 2], [3]), folds([0, 0], [0])
-    assert ratio_interval(some, none) == (math.inf, math.inf, math.inf)
+    subset, none = folds([1, 2], [3]), folds([0, 0], [0])
+    assert ratio_interval(subset, none) == (math.inf, math.inf, math.inf)
     assert all(math.isnan(value) for value in ratio_interval(none, none))
-    assert ratio_interval(none, some) == (0, 0, 0)
+    assert ratio_interval(none, subset) == (0, 0, 0)
     # a draw in four finds nothing but zeros below
     ratio, low, high = ratio_interval(folds([1, 1]), folds([1, 0]))
     assert (ratio, low, high) == (2, 1, math.inf)
     # or on both sides: then nobody can say where the draws end
     ratio, low, high = ratio_interval(folds([1, 0]), folds([1, 0]))
-    assert ratio == 1 and math.isnan(low) and math.isnan(high)
+    assert ratio == 1
+    assert math.isnan(low)
+    assert math.isnan(high)
 
 
 @settings(max_examples=20, deadline=None)
@@ -98,7 +102,8 @@ def test_nothing_to_divide_by():
 def test_interval_laws(values, draws, level):
     ours, theirs = [np.array(values)], [np.array(values[::-1])]
     ratio, low, high = ratio_interval(ours, theirs, draws=draws, level=level)
-    assert ratio == pytest.approx(1) and low <= high
+    assert ratio == pytest.approx(1)
+    assert low <= high
     scaled = ratio_interval([2 * ours[0]], theirs, draws=draws, level=level)
     assert scaled == pytest.approx((2 * ratio, 2 * low, 2 * high))
 
@@ -132,7 +137,8 @@ def test_holm_by_hand():
     # sorted: 4 x 0.005, 3 x 0.01, 2 x 0.03, then 0.04, which may not fall below the one before
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.9]) == [1, 1]
-    assert holm([0.02]) == [0.02] and holm([]) == []
+    assert holm([0.02]) == [0.02]
+    assert holm([]) == []
     assert holm([0.01, 0.01, 0.01]) == pytest.approx([0.03, 0.03, 0.03])
     assert holm([0.0, 1.0]) == [0, 1]
 
@@ -150,31 +156,31 @@ def test_holm_laws(p_values):
 
 @pytest.mark.parametrize("compare", [ratio_interval, paired_p])
 @pytest.mark.parametrize(
-    ("ours", "theirs", "told"),
+    ("ours", "theirs", "facts"),
     [
         (
             folds([1, 2]),
             folds([1]),
-            "^folds of 2 images come with folds of 1 images: give both methods the same images$",
+            r"^folds of 2 images .* 1 images",
         ),
-        (folds([1], [2, 3]), folds([1, 2], [3]), "^folds of 1, 2 images come with folds of 2, 1 images"),
-        (folds([1], [2]), folds([1]), "^folds of 1, 1 images come with folds of 1 images"),
-        (folds([1]), [], "^folds of 1 images come with folds of no images"),
-        (folds([1], []), folds([1], []), "^fold 1 has no images: leave such folds out$"),
-        ([], [], "^no fold is given"),
+        (folds([1], [2, 3]), folds([1, 2], [3]), r"^folds of 1, 2 images .* 2, 1 images"),
+        (folds([1], [2]), folds([1]), r"^folds of 1, 1 images .* 1 images"),
+        (folds([1]), [], r"^folds of 1 images .* no images"),
+        (folds([1], []), folds([1], []), r"^fold 1 "),
+        ([], [], r"^no fold"),
     ],
 )
-def test_what_cannot_be_compared(compare, ours, theirs, told):
-    with pytest.raises(UsageError, match=told):
+def test_what_cannot_be_compared(compare, ours, theirs, facts):
+    with pytest.raises(UsageError, match=facts):
         compare(ours, theirs)
 
 
 def test_bad_settings():
-    with pytest.raises(UsageError, match="^no fold is given"):
+    with pytest.raises(UsageError, match=r"^no fold"):
         fold_means([])
     for bad in ({"draws": 0}, {"level": 0}, {"level": 1}, {"level": math.nan}):
-        with pytest.raises(UsageError, match="give at least 1 draw and a level within"):
+        with pytest.raises(UsageError, match="at least 1 draw"):
             ratio_interval(folds([1]), folds([1]), **bad)
     for bad in (-0.1, 1.1, math.nan):
-        with pytest.raises(UsageError, match="^a p-value is .*: give values in"):
+        with pytest.raises(UsageError, match=r"^a p-value is .*\[0, 1\]"):
             holm([0.5, bad])

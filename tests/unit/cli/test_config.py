@@ -1,4 +1,4 @@
-"""A file of options says what could have been typed, and the command line comes first."""
+"""A file of options has what could have been typed, and the command line takes precedence."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from cli_support import FIT, MODEL, fails, vebi
 
-pytestmark = pytest.mark.usefixtures("here")
+pytestmark = pytest.mark.usefixtures("workspace")
 
 
 def settings() -> dict:
-    """What the run in ``run`` was fitted with."""
+    """The settings of the run in ``run``."""
     return json.loads(Path("run/run.json").read_text())["settings"]
 
 
@@ -24,7 +24,7 @@ def test_values_of_every_type():
     options = config("""
         [fit]
         spec = "network.py:unnamed"
-        data = "pictures"
+        data = "images"
         weights = "w.safetensors"
         out = "run"
         mu = 1.5
@@ -41,13 +41,16 @@ def test_values_of_every_type():
         [explain]
         rule = "gradient"
     """)
-    told = vebi("fit", *options)
-    held = settings()
-    assert held["layers"] == [["conv1", 8], ["relu1", 8], ["conv2", 12]] and held["classes"] == ["blue", "green", "red"]
-    assert held["preprocess"]["mean"] == [0.5, 0.25, 0.5] and held["preprocess"]["std"] == [0.5, 0.25, 1]
-    plain = {name: held[name] for name in ("mu", "batch_size", "unit_norm", "signed", "strict", "labels")}
-    assert plain == dict(mu=1.5, batch_size=8, unit_norm=False, signed=True, strict=False, labels="true")
-    assert "class" in told.out
+    outcome = vebi("fit", *options)
+    stored = settings()
+    assert stored["layers"] == [["conv1", 8], ["relu1", 8], ["conv2", 12]]
+    assert stored["class_names"] == ["blue", "green", "red"]
+    assert stored["preprocess"]["mean"] == [0.5, 0.25, 0.5]
+    assert stored["preprocess"]["std"] == [0.5, 0.25, 1]
+    plain = {name: stored[name] for name in ("mu", "batch_size", "signed", "strict", "labels")}
+    assert plain == {"mu": 1.5, "batch_size": 8, "signed": True, "strict": False, "labels": "true"}
+    assert stored["descriptor"]["unit_norm"] is False
+    assert "class" in outcome.out
 
 
 def test_the_command_line_comes_first():
@@ -59,8 +62,8 @@ def test_the_command_line_comes_first():
         labels = "neither"
     """)
     vebi(*FIT, "--out", "run", "--layers", "relu", "--labels", "true", *options)
-    held = settings()
-    assert (held["mu"], held["layers"], held["labels"]) == (1.0, [["relu", 12]], "true")
+    stored = settings()
+    assert (stored["mu"], stored["layers"], stored["labels"]) == (1.0, [["relu", 12]], "true")
 
 
 def test_arguments_of_the_command_line_come_first():
@@ -70,19 +73,19 @@ def test_arguments_of_the_command_line_come_first():
 
 
 def test_a_single_value_is_a_list_of_one():
-    found = vebi("layers", *MODEL, *config("[layers]\nlayers = 'relu'\nsize = 16\njson = true")).out
-    assert [(layer["name"], layer["height"]) for layer in json.loads(found)] == [("relu", 4)]
+    output = vebi("layers", *MODEL, *config("[layers]\nlayers = 'relu'\nsize = 16\njson = true")).out
+    assert [(layer["name"], layer["height"]) for layer in json.loads(output)] == [("relu", 4)]
 
 
-@pytest.mark.usefixtures("run_here")
+@pytest.mark.usefixtures("workspace_run")
 def test_many_arguments():
     options = config("""
         [explain]
         run = "run"
-        images = ["pictures/red/00.png", "pictures/blue/01.png"]
+        images = ["images/red/00.png", "images/blue/01.png"]
         model = "network.py:Net"
         out = "out"
-        features = 1
+        max-features = 1
         class = "green"
         stride-fix = "none"
         json = true
@@ -91,13 +94,41 @@ def test_many_arguments():
         run = "run"
         model = "network.py:Net"
         class = ["red", "blue"]
-        out = "some.html"
+        out = "two.html"
     """)
     rows = json.loads(vebi("explain", *options).out)
-    assert [row["image"] for row in rows] == ["pictures/red/00.png", "pictures/blue/01.png"]
-    assert {row["target"] for row in rows} == {"green"} and all(len(row["evidence"]) <= 1 for row in rows)
+    assert [row["image"] for row in rows] == ["images/red/00.png", "images/blue/01.png"]
+    assert {row["target"] for row in rows} == {"green"}
+    assert all(len(row["evidence"]) <= 1 for row in rows)
     vebi("report", *options)
-    assert Path("some.html").exists()
+    assert Path("two.html").exists()
+
+
+@pytest.mark.usefixtures("workspace_run")
+@pytest.mark.parametrize("spelling", ["features", "max-features", "max_features"])
+def test_every_spelling_of_an_option(spelling):
+    """``features`` is that of earlier versions."""
+    options = config(f"""
+        [explain]
+        run = "run"
+        images = "images/red/00.png"
+        model = "network.py:Net"
+        out = "out"
+        {spelling} = 1
+    """)
+    for words, number in (((), 1), (("--features", 2), 2), (("--max-features", 4), 4)):
+        vebi("explain", *options, *words)
+        assert json.loads(Path("out/explanations.json").read_text())["provenance"]["options"]["max_features"] == number
+
+
+def test_one_option_in_two_spellings():
+    sentence = fails(
+        2, "explain", "run", "images", "--out", "out", *config("[explain]\nmax-features = 1\nfeatures = 2")
+    )
+    assert "'features' in [explain]" in sentence
+    sentence = fails(2, "layers", *MODEL, *config("[layers]\nsize = 16\nbatch-size = 2"))
+    assert "'batch-size' in [layers]" in sentence
+    assert " layers, weights, mean, std, size, " in sentence  # those that there are
 
 
 def test_tables_of_other_commands_are_left_alone():
@@ -106,29 +137,28 @@ def test_tables_of_other_commands_are_left_alone():
     assert "'trian' at its top" in fails(2, "layers", *MODEL, *config("[trian]\nepochs = 1"))
 
 
-def test_an_empty_file_says_nothing():
+def test_an_empty_file_changes_nothing():
     assert "conv1" in vebi("layers", *MODEL, *config("")).out
 
 
 def test_text_is_utf8():
     Path("bildär.txt").write_text("blau\ngrün\nrot\n", encoding="utf-8")
-    fit = ("fit", "network.py:unnamed", "pictures", "--weights", "w.safetensors", "--out", "run")
-    said = fails(3, *fit, *config("[fit]\nclasses = 'bildär.txt'"))
-    assert "the model's classes are blau, grün, rot, without blue, green, red" in said
+    fit = ("fit", "network.py:unnamed", "images", "--weights", "w.safetensors", "--out", "run")
+    assert "blau, grün, rot" in fails(3, *fit, *config("[fit]\nclasses = 'bildär.txt'"))
 
 
 def test_values_of_the_file_are_checked_as_if_typed():
-    """The sentence says which file the value is in, since nobody has typed it."""
-    for text, sentence in [
-        ("[fit]\nmu = 0", "mu is 0.0"),
-        ("[fit]\nmu = nan", "mu is nan"),
-        ("[fit]\nmu = [1, 2]", "it should be a number above 0, or auto, given: 1,2 (in the file of --config)"),
-        ("[fit]\nmu = true", "mu in [fit] of vebi.toml is True, but text, a number or a list of them is needed"),
-        ("[fit]\nbatch_size = 0", "batch_size is 0"),
-        ("[fit]\nlabels = 3", "labels is '3'"),
-        ("[fit]\nsigned = 'yes'", "signed in [fit] of vebi.toml is 'yes', but true or false is needed"),
-        ("[fit]\nlayers = [['relu']]", "layers in [fit] of vebi.toml is [['relu']]"),
+    """The sentence names the file of the value, since nobody has typed it."""
+    for text, facts in [
+        ("[fit]\nmu = 0", ["mu is 0.0"]),
+        ("[fit]\nmu = nan", ["mu is nan"]),
+        ("[fit]\nmu = [1, 2]", ["'--mu'", "above 0", "auto", "1,2 (in the file of --config)"]),
+        ("[fit]\nmu = true", ["mu in [fit] of vebi.toml is True", "number"]),
+        ("[fit]\nbatch_size = 0", ["batch_size is 0"]),
+        ("[fit]\nlabels = 3", ["labels is '3'"]),
+        ("[fit]\nsigned = 'yes'", ["signed in [fit] of vebi.toml is 'yes'", "true or false"]),
+        ("[fit]\nlayers = [['relu']]", ["layers in [fit] of vebi.toml is [['relu']]"]),
     ]:
-        said = fails(2, "fit", *MODEL, "pictures", "--out", "run", *config(text))
-        assert sentence in said
+        sentence = fails(2, "fit", *MODEL, "images", "--out", "run", *config(text))
+        assert [fact for fact in facts if fact not in sentence] == [], sentence
         assert not Path("run").exists()

@@ -18,37 +18,39 @@ from vebi.errors import ImageError, UsageError, VebiError, VebiWarning
         (KeyboardInterrupt(), 130, "vebi: interrupted"),
         (OSError(28, "No space left on device", "/full"), 1, "vebi: /full cannot be used: No space left on device"),
         (NotADirectoryError(20, "Not a directory", "a/b"), 3, "vebi: a/b cannot be used as a folder, a file is in its"),
-        (MemoryError(), 1, "vebi: memory ran out"),
+        (MemoryError(), 1, "vebi: out of memory"),
         (RuntimeError("oops"), 1, "vebi: stopped by a defect (RuntimeError: oops)"),
     ],
 )
 def test_whatever_goes_wrong_is_one_line_and_a_code(capsys, error, code, line):
-    with pytest.raises(SystemExit) as stopped, console.guarded():
+    with pytest.raises(SystemExit) as stopped, console.report_errors():
         raise error
     assert stopped.value.code == code
     out, err = capsys.readouterr()
-    assert out == "" and err.startswith(line) and err.count("\n") == 1
+    assert out == ""
+    assert err.startswith(line)
+    assert err.count("\n") == 1
 
 
 def test_a_defect_can_be_looked_at(monkeypatch):
     monkeypatch.setenv("VEBI_DEBUG", "1")
-    with pytest.raises(ZeroDivisionError), console.guarded():
+    with pytest.raises(ZeroDivisionError), console.report_errors():
         raise ZeroDivisionError
 
 
 def test_our_warnings_are_notes_and_those_of_others_are_not_for_users(capsys):
     shown = warnings.showwarning
-    with console.guarded():
-        warnings.warn("two pictures\nwere skipped", VebiWarning, stacklevel=1)
+    with console.report_errors():
+        warnings.warn("two images\nwere skipped", VebiWarning, stacklevel=1)
         warnings.warn("numpy will change", FutureWarning, stacklevel=1)
-    assert capsys.readouterr().err == "note: two pictures were skipped\n"
+    assert capsys.readouterr().err == "note: two images were skipped\n"
     assert warnings.showwarning is shown
 
 
 def test_a_reader_that_has_gone_is_no_error(monkeypatch, tmp_path):
-    with open(tmp_path / "pipe", "w") as stdout:
+    with (tmp_path / "pipe").open("w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
-        with pytest.raises(SystemExit) as stopped, console.guarded():
+        with pytest.raises(SystemExit) as stopped, console.report_errors():
             raise BrokenPipeError
     assert stopped.value.code == 0
 

@@ -1,5 +1,6 @@
 """Decoding, against values worked out by hand."""
 
+import contextlib
 import io
 import struct
 import warnings
@@ -78,10 +79,10 @@ def test_deep_tiff_of_either_byte_order(order):
 
 def test_greys_beyond_16_bits_are_no_silent_guess():
     data = encoded(Image.fromarray(np.array([[0, 70000]], np.int32)), "TIFF")
-    with pytest.raises(ImageError, match="outside 0 to 65535"):
+    with pytest.raises(ImageError, match=r"^x .*0 to 65535"):
         decode_bytes(data, "x")
     assert rgb(encoded(Image.fromarray(np.array([[0, 0.5, 1]], np.float32)), "TIFF")) == grey(0, 128, 255)
-    with pytest.raises(ImageError, match="outside 0 to 1"):
+    with pytest.raises(ImageError, match=r"^x .*0 to 1:"):
         decode_bytes(encoded(Image.fromarray(np.array([[0, np.nan]], np.float32)), "TIFF"), "x")
 
 
@@ -114,11 +115,11 @@ def test_transparency_is_laid_on_white():
     ],
 )
 def test_cmyk_jpeg(ink, colour):
-    found = rgb(encoded(Image.new("CMYK", (16, 16), ink), "JPEG", quality=95))
-    assert np.abs(np.array(found) - colour).max() <= 3
+    pixels = rgb(encoded(Image.new("CMYK", (16, 16), ink), "JPEG", quality=95))
+    assert np.abs(np.array(pixels) - colour).max() <= 3
 
 
-#: What a picture stored as 10 20 30 / 40 50 60 looks like, by the EXIF standard's table of the 0th row and column.
+#: What an image stored as 10 20 30 / 40 50 60 looks like, by the EXIF standard's table of the 0th row and column.
 ORIENTATIONS = {
     1: [[10, 20, 30], [40, 50, 60]],
     2: [[30, 20, 10], [60, 50, 40]],
@@ -138,7 +139,7 @@ def test_exif_orientation(orientation, upright):
     stored = Image.fromarray(np.array(ORIENTATIONS[1], np.uint8))
     data = encoded(stored, "PNG", exif=exif)
     assert np.asarray(decode_bytes(data, "x"))[..., 0].tolist() == upright
-    # a picture that somebody else has opened is treated in the same way
+    # an image that somebody else has opened is treated in the same way
     assert np.asarray(to_rgb(Image.open(io.BytesIO(data)), "x"))[..., 0].tolist() == upright
     big = encoded(stored.resize((48, 32), Image.Resampling.NEAREST), "JPEG", exif=exif, quality=95)
     blocks = np.asarray(decode_bytes(big, "x"))[8::16, 8::16, 0].astype(int)
@@ -152,26 +153,26 @@ def test_first_frame_of_an_animation():
 
 
 def test_a_bomb_is_not_decoded():
-    with pytest.raises(ImageError, match="scale it"):
+    with pytest.raises(ImageError, match=r"^bomb\.png .*89,478,485"):
         decode_bytes(png(60_000, 60_000, 8, 0, b"\0" * 60_000), "bomb.png")
     with warnings.catch_warnings():  # between one and two times its own limit Pillow only warns
         warnings.simplefilter("ignore")
-        with pytest.raises(ImageError, match="9500 x 9500"):
+        with pytest.raises(ImageError, match=r"^bomb\.png .*9500 x 9500"):
             decode_bytes(png(9500, 9500, 1, 0, b"\0" * 9500), "bomb.png")
-    assert 9500 * 9500 > MAX_PIXELS
+    assert MAX_PIXELS < 9500 * 9500
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"])
-def test_no_picture(data):
+def test_no_image(data):
     """EPS among them: decoding it would start another program."""
-    with pytest.raises(ImageError, match="notes.png is not a picture"):
+    with pytest.raises(ImageError, match=r"^notes\.png "):
         decode_bytes(data, "notes.png")
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(ImageError, match="does not exist"):
+    with pytest.raises(ImageError, match=f"^{tmp_path}/no.png does not exist"):
         decode(tmp_path / "no.png")
-    with pytest.raises(ImageError, match="cannot be read"):
+    with pytest.raises(ImageError, match=f"^{tmp_path} .*directory"):
         decode(tmp_path)
 
 
@@ -184,7 +185,7 @@ FILES["lossless WEBP"] = encoded(_noise, "WEBP", lossless=True)
 @pytest.mark.parametrize("kind", FILES)
 @settings(max_examples=40, deadline=None)
 @given(share=st.floats(0, 0.95))
-def test_a_cut_file_is_never_half_a_picture(kind, share):
+def test_a_cut_file_is_never_half_an_image(kind, share):
     data = FILES[kind]
     try:
         image = decode_bytes(data[: int(len(data) * share)], "x")
@@ -195,14 +196,17 @@ def test_a_cut_file_is_never_half_a_picture(kind, share):
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(sorted(FILES)), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255))))
-def test_a_damaged_file_is_a_picture_or_an_image_error(kind, changes):
+def test_a_damaged_file_is_an_image_or_an_image_error(kind, changes):
     data = bytearray(FILES[kind])
-    for place, value in changes:
-        data[int(place * len(data))] = value
+    for position, value in changes:
+        data[int(position * len(data))] = value
+    message, mode = "x ", "RGB"
     try:
-        assert decode_bytes(bytes(data), "x").mode == "RGB"
+        mode = decode_bytes(bytes(data), "x").mode
     except ImageError as error:
-        assert str(error).startswith("x ")
+        message = str(error)
+    assert mode == "RGB"
+    assert message.startswith("x ")
 
 
 @settings(max_examples=100, deadline=None)
@@ -210,8 +214,6 @@ def test_a_damaged_file_is_a_picture_or_an_image_error(kind, changes):
     st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"P6 ", b"\xff\xd8\xff"]),
     st.binary(),
 )
-def test_random_bytes_are_an_image_error_or_a_picture(head, tail):
-    try:
+def test_random_bytes_are_an_image_error_or_an_image(head, tail):
+    with contextlib.suppress(ImageError):
         assert decode_bytes(head + tail, "x").mode == "RGB"
-    except ImageError:
-        pass

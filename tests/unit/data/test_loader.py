@@ -1,4 +1,4 @@
-"""Batches: every picture once, in order, in bounded memory."""
+"""Batches: every image once, in order, in bounded memory."""
 
 import threading
 import time
@@ -8,13 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vebi.data.collections import DataSet
-from vebi.data.loader import batches
-from vebi.errors import ImageError, UsageError
+from vebi.data.collections import DatasetImages
+from vebi.data.loader import batches, report_skipped, skipped_note
+from vebi.errors import ImageError, UsageError, VebiWarning
 
 
 class Numbers:
-    """A collection whose picture i is a tensor of i; those in ``bad`` cannot be decoded."""
+    """A collection whose image i is a tensor of i; those in ``bad`` cannot be decoded."""
 
     class_names = ()
 
@@ -42,21 +42,21 @@ def ready(image, name):
 
 @settings(max_examples=60, deadline=None)
 @given(st.data(), st.integers(0, 20), st.integers(1, 8))
-def test_batches_give_every_picture_once_in_order(data, count, size):
+def test_batches_give_every_image_once_in_order(data, count, size):
     order = data.draw(st.permutations(range(count)))
     bad = data.draw(st.sets(st.integers(0, 20)))
-    found = list(batches(Numbers(count, bad), order, ready, size))
-    assert len(found) == -(-count // size)
-    assert [i for b in found for i in b.indices] == [i for i in order if i not in bad]
-    assert [name for b in found for name, _ in b.skipped] == [f"#{i}" for i in order if i in bad]
-    for batch in found:
+    given = list(batches(Numbers(count, bad), order, ready, size))
+    assert len(given) == -(-count // size)
+    assert [i for b in given for i in b.indices] == [i for i in order if i not in bad]
+    assert [name for b in given for name, _ in b.skipped] == [f"#{i}" for i in order if i in bad]
+    for batch in given:
         assert batch.inputs.flatten().tolist() == batch.indices
         assert batch.labels == [i % 3 for i in batch.indices]
         assert len(batch.indices) + len(batch.skipped) <= size
 
 
-def test_strict_batches_stop_at_the_first_bad_picture():
-    with pytest.raises(ImageError, match="#4 is damaged"):
+def test_strict_batches_stop_at_the_first_bad_image():
+    with pytest.raises(ImageError, match="#4"):
         list(batches(Numbers(20, {4, 5, 9}), range(20), ready, 8, strict=True))
 
 
@@ -67,7 +67,7 @@ def test_what_is_no_image_error_surfaces():
 
 def test_batch_size_is_checked():
     for size in (0, -1):
-        with pytest.raises(UsageError, match="batch_size"):
+        with pytest.raises(UsageError, match=f"batch_size is {size}"):
             next(batches(Numbers(3), range(3), ready, size))
 
 
@@ -83,7 +83,7 @@ def test_no_more_than_two_batches_are_decoded_ahead_and_stopping_early_does_not_
     assert threading.active_count() == threads
 
 
-def test_stopping_early_does_not_wait_for_pictures_that_nobody_wants():
+def test_stopping_early_does_not_wait_for_images_that_nobody_wants():
     class Slow(Numbers):
         def load(self, index):
             time.sleep(0.01)
@@ -110,5 +110,17 @@ def test_a_data_set_is_not_asked_for_two_items_at_once():
             self.inside -= 1
             return torch.full((1, 1, 1), float(alone)), 0
 
-    (batch,) = batches(DataSet(Shy(), ("a",)), range(24), ready, 24)
+    (batch,) = batches(DatasetImages(Shy(), ("a",)), range(24), ready, 24)
     assert batch.inputs.all()
+
+
+def test_skipped_images_are_counted_and_named():
+    assert skipped_note([], 3) == []
+    assert "1 of 3" in skipped_note([("#1", "#1 is damaged")], 3)[0]
+    (note,) = skipped_note([(f"#{i}", f"#{i} is damaged") for i in range(40)], 50)
+    assert note.startswith("40 of 50")
+    assert "#0 is damaged" in note
+    assert note.endswith("#18, #19, ...")
+    with pytest.warns(VebiWarning, match="1 of 3") as warned:
+        report_skipped([("#1", "#1 is damaged")], 3)
+    assert len(warned) == 1

@@ -1,10 +1,12 @@
-"""A mask is found by the name of its picture, or made from the parts of a flower."""
+"""A mask is found by the name of its image, or from the parts of a flower."""
+
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from vebi.data.collections import DataSet, Subset
+from vebi.data.collections import DatasetImages, Subset
 from vebi.data.sources import open_images
 from vebi.datasets.flowers import carrier_mask, generate, load_dataset
 from vebi.datasets.masks import find_masks
@@ -13,13 +15,13 @@ from vebi.errors import InputError
 
 @pytest.fixture
 def tree(tmp_path):
-    """Two pictures a class, and masks whose only white pixel tells them apart."""
+    """Two images per class, and masks whose only white pixel tells them apart."""
     k = 0
     for name in ("a", "b"):
         for i in range(2):
-            for root in ("pictures", "truth"):
+            for root in ("images", "truth"):
                 (tmp_path / root / name).mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (8, 6)).save(tmp_path / "pictures" / name / f"{i}.jpg")
+            Image.new("RGB", (8, 6)).save(tmp_path / "images" / name / f"{i}.jpg")
             mask = np.zeros((6, 8), np.uint8)
             mask[0, k] = 1  # not black, if only just
             Image.fromarray(mask).save(tmp_path / "truth" / name / f"{i}.png")
@@ -28,18 +30,21 @@ def tree(tmp_path):
 
 
 def test_masks_are_found_by_name(tree):
-    images = open_images(tree / "pictures")
+    images = open_images(tree / "images")
     masks = find_masks(images, tree / "truth")
     for k in range(4):
-        assert masks(k).dtype == bool and np.argwhere(masks(k)).tolist() == [[0, k]]
-    some = find_masks(Subset(images, [3, 1]), tree / "truth")
-    assert np.argwhere(some(0)).tolist() == [[0, 3]] and np.argwhere(some(1)).tolist() == [[0, 1]]
+        assert masks(k).dtype == bool
+        assert np.argwhere(masks(k)).tolist() == [[0, k]]
+    subset = find_masks(Subset(images, [3, 1]), tree / "truth")
+    assert np.argwhere(subset(0)).tolist() == [[0, 3]]
+    assert np.argwhere(subset(1)).tolist() == [[0, 1]]
 
 
-def test_pictures_given_one_by_one_have_their_class_from_their_folder(tree):
-    images = open_images([tree / "pictures" / "b" / "0.jpg", tree / "pictures" / "a" / "1.jpg"], ("a", "b"))
+def test_images_given_one_by_one_have_their_class_from_their_folder(tree):
+    images = open_images([tree / "images" / "b" / "0.jpg", tree / "images" / "a" / "1.jpg"], ("a", "b"))
     masks = find_masks(images, tree / "truth")
-    assert np.argwhere(masks(0)).tolist() == [[0, 2]] and np.argwhere(masks(1)).tolist() == [[0, 1]]
+    assert np.argwhere(masks(0)).tolist() == [[0, 2]]
+    assert np.argwhere(masks(1)).tolist() == [[0, 1]]
 
 
 def test_a_mask_of_the_same_suffix(tree):
@@ -47,26 +52,26 @@ def test_a_mask_of_the_same_suffix(tree):
     mask[3:] = 255
     (tree / "truth" / "a" / "0.png").unlink()
     Image.fromarray(mask).save(tree / "truth" / "a" / "0.jpg", quality=100)
-    assert (find_masks(open_images(tree / "pictures"), tree / "truth")(0)[3:]).all()
+    assert (find_masks(open_images(tree / "images"), tree / "truth")(0)[3:]).all()
 
 
 def test_masks_that_are_not_there_or_do_not_fit(tree):
-    images = open_images(tree / "pictures")
+    images = open_images(tree / "images")
     (tree / "truth" / "a" / "0.png").unlink()
-    with pytest.raises(InputError, match="a/0.jpg has no mask: .*a/0.png does not exist"):
+    with pytest.raises(InputError, match=r"a/0\.jpg has no mask.*a/0\.png"):
         find_masks(images, tree / "truth")(0)
     Image.new("L", (6, 8)).save(tree / "truth" / "a" / "0.png")
-    with pytest.raises(InputError, match="has 6 x 8 pixels, its picture 8 x 6: give a mask of the same size"):
+    with pytest.raises(InputError, match=r"a/0\.png has 6 x 8 pixels, .* 8 x 6"):
         find_masks(images, tree / "truth")(0)
-    with pytest.raises(InputError, match="nowhere is no folder"):
+    with pytest.raises(InputError, match="nowhere"):
         find_masks(images, tree / "nowhere")
-    with pytest.raises(InputError, match="found by the names of files"):
-        find_masks(DataSet([(np.zeros((4, 4), np.uint8), 0)], ("a",)), tree / "truth")
+    with pytest.raises(InputError, match="truth"):
+        find_masks(DatasetImages([(np.zeros((4, 4), np.uint8), 0)], ("a",)), tree / "truth")
 
 
 def test_without_a_folder_only_flowers_have_masks(tree):
-    assert find_masks(open_images(tree / "pictures")) is None
-    assert find_masks(DataSet([], ())) is None
+    assert find_masks(open_images(tree / "images")) is None
+    assert find_masks(DatasetImages([], ())) is None
 
 
 def test_flowers_bring_their_own(tmp_path):
@@ -79,7 +84,9 @@ def test_flowers_bring_their_own(tmp_path):
         assert (masks(i) == carrier_mask(labels, path.parent.name, record)).all()
     assert sum(masks(i).any() for i in range(len(images))) > 6
     one_by_one = find_masks(open_images([images.path(i) for i in (7, 2)]))
-    assert (one_by_one(0) == masks(7)).all() and (one_by_one(1) == masks(2)).all()
-    (tmp_path / "masks" / images.path(0).parent.name / images.path(0).name).write_bytes(b"no")
-    with pytest.raises(InputError, match="is no mask that can be read"):
+    assert (one_by_one(0) == masks(7)).all()
+    assert (one_by_one(1) == masks(2)).all()
+    mask = tmp_path / "masks" / images.path(0).parent.name / images.path(0).name
+    mask.write_bytes(b"no")
+    with pytest.raises(InputError, match=re.escape(str(mask))):
         find_masks(images)(0)

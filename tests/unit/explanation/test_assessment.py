@@ -1,4 +1,4 @@
-"""What a survey says of a model is what a look at its pictures says."""
+"""What an assessment says of a model is what a look at its images says."""
 
 from dataclasses import replace
 
@@ -9,12 +9,12 @@ from PIL import Image
 from support import SIZE, ToyNet
 
 import vebi
-from vebi.data.collections import DataSet, evenly
+from vebi.data.collections import DatasetImages, evenly_spaced
 from vebi.data.sources import open_images
-from vebi.datasets.masks import cut_mask, find_masks
+from vebi.datasets.masks import crop_mask, find_masks
 from vebi.errors import ImageError, InputError
 from vebi.explanation import assessment as module
-from vebi.explanation.assessment import survey
+from vebi.explanation.assessment import assess
 from vebi.metrics.iou import auc_iou
 from vebi.models.preprocess import Preprocess
 
@@ -27,7 +27,7 @@ def found(toy_module, squares):
 
 @pytest.fixture
 def mislabelled(squares, tmp_path):
-    """Three red pictures and one blue lie in the folder of the greens."""
+    """Three red images and one blue lie in the folder of the greens."""
     for name in ToyNet.class_names:
         (tmp_path / name).mkdir()
         for path in sorted((squares / name).iterdir())[:6]:
@@ -39,14 +39,17 @@ def mislabelled(squares, tmp_path):
 
 
 def test_counts_and_accuracy(found, mislabelled):
-    seen = survey(found, open_images(mislabelled, found.classes))
+    seen = assess(found, open_images(mislabelled, found.class_names))
     assert (seen.looked_at, seen.total) == (22, 22)
-    assert seen.right == {"blue": 6, "green": 6, "red": 6} and seen.labelled == {"blue": 6, "green": 10, "red": 6}
-    assert seen.accuracy == pytest.approx(18 / 22) and seen.scores == {} and seen.scored == 0
+    assert seen.correct == {"blue": 6, "green": 6, "red": 6}
+    assert seen.labelled == {"blue": 6, "green": 10, "red": 6}
+    assert seen.accuracy == pytest.approx(18 / 22)
+    assert seen.scores == {}
+    assert seen.scored == 0
 
 
-def test_one_typical_picture_a_class_and_every_confusion_once(found, mislabelled):
-    seen = survey(found, open_images(mislabelled, found.classes))
+def test_one_typical_image_per_class_and_every_confusion_once(found, mislabelled):
+    seen = assess(found, open_images(mislabelled, found.class_names))
     assert [(e.truth, e.explanation.prediction) for e in seen.typical] == [(n, n) for n in ToyNet.class_names]
     assert {(e.truth, e.explanation.prediction) for e in seen.mistakes} == {("green", "red"), ("green", "blue")}
     assert len(seen.mistakes) == 2
@@ -56,9 +59,10 @@ def test_one_typical_picture_a_class_and_every_confusion_once(found, mislabelled
     assert seen.confusions == (("green", "red", 3), ("green", "blue", 1))
     for e in seen.mistakes:
         alone = vebi.explain(found, mislabelled / e.explanation.image_id, target="green")
-        assert e.for_truth.target == "green" and e.for_truth.prediction == e.explanation.prediction
-        assert [v.feature for v in e.for_truth.evidence] == [v.feature for v in alone.evidence]
-    assert all(e.for_truth is None for e in seen.typical)
+        assert e.true_class_explanation.target == "green"
+        assert e.true_class_explanation.prediction == e.explanation.prediction
+        assert [v.feature for v in e.true_class_explanation.evidence] == [v.feature for v in alone.evidence]
+    assert all(e.true_class_explanation is None for e in seen.typical)
     order = [e.explanation.probability for e in seen.mistakes]
     assert order == sorted(order, reverse=True)
     blues = sorted((mislabelled / "blue").iterdir())
@@ -67,30 +71,34 @@ def test_one_typical_picture_a_class_and_every_confusion_once(found, mislabelled
     assert seen.typical[0].explanation.probability == pytest.approx(middle, abs=1e-6)
 
 
-def test_pictures_without_labels_have_examples_and_no_mistakes(found, squares):
-    pictures = [np.asarray(Image.open(squares / name / "00.png")) for name in ("red", "blue")]
-    seen = survey(found, open_images([squares / "red" / "00.png"], ("x", "y", "z")))
-    assert seen.accuracy is None and seen.mistakes == () and [e.truth for e in seen.typical] == [None]
-    seen = survey(found, DataSet([(p, label) for p, label in zip(pictures, (2, 0), strict=True)], found.classes))
-    assert seen.accuracy == 1 and len(seen.typical) == 2
+def test_images_without_labels_have_examples_and_no_mistakes(found, squares):
+    arrays = [np.asarray(Image.open(squares / name / "00.png")) for name in ("red", "blue")]
+    seen = assess(found, open_images([squares / "red" / "00.png"], ("x", "y", "z")))
+    assert seen.accuracy is None
+    assert seen.mistakes == ()
+    assert [e.truth for e in seen.typical] == [None]
+    seen = assess(found, DatasetImages(list(zip(arrays, (2, 0), strict=True)), found.class_names))
+    assert seen.accuracy == 1
+    assert len(seen.typical) == 2
 
 
-def test_of_many_pictures_some_are_looked_at_evenly(found, squares, monkeypatch):
+def test_of_many_images_some_are_looked_at_evenly(found, squares, monkeypatch):
     monkeypatch.setattr(module, "LOOKED_AT", 12)
-    seen = survey(found, open_images(squares, found.classes))
-    assert (seen.looked_at, seen.total) == (12, 72) and set(seen.labelled.values()) == {4}
+    seen = assess(found, open_images(squares, found.class_names))
+    assert (seen.looked_at, seen.total) == (12, 72)
+    assert set(seen.labelled.values()) == {4}
     monkeypatch.setattr(module, "TYPICAL", 2)
-    assert [e.truth for e in survey(found, open_images(squares, found.classes)).typical] == ["blue", "red"]
+    assert [e.truth for e in assess(found, open_images(squares, found.class_names)).typical] == ["blue", "red"]
 
 
-def test_broken_pictures_are_left_out(found, squares, tmp_path):
+def test_broken_images_are_left_out(found, squares, tmp_path):
     (tmp_path / "red").mkdir()
     (tmp_path / "red" / "bad.png").write_bytes(b"no")
     paths = [tmp_path / "red" / "bad.png", squares / "red" / "00.png"]
-    seen = survey(found, open_images(paths, found.classes))
+    seen = assess(found, open_images(paths, found.class_names))
     assert (seen.looked_at, seen.total, seen.accuracy) == (1, 2, 1)
-    with pytest.raises(ImageError, match="none of the 1 pictures could be decoded, first: .*bad.png"):
-        survey(found, open_images(paths[:1], found.classes))
+    with pytest.raises(ImageError, match=r"bad\.png"):
+        assess(found, open_images(paths[:1], found.class_names))
 
 
 def test_scores_are_those_of_the_combined_maps(found, squares, tmp_path):
@@ -101,48 +109,76 @@ def test_scores_are_those_of_the_combined_maps(found, squares, tmp_path):
         Image.fromarray(((pixels[..., 0] - pixels[..., 1] > 60) * 255).astype(np.uint8)).save(
             tmp_path / "red" / path.name
         )
-    Image.new("L", (SIZE, SIZE)).save(tmp_path / "red" / paths[0].name)  # the object is not to be seen in this one
-    images = open_images(paths, found.classes)
+    Image.new("L", (SIZE, SIZE)).save(tmp_path / "red" / paths[0].name)  # the object is not visible in this one
+    images = open_images(paths, found.class_names)
     masks = find_masks(images, tmp_path)
-    seen = survey(found, images, masks)
+    seen = assess(found, images, masks)
     assert seen.scored == 4
     truth = torch.from_numpy(np.stack([masks(i) for i in range(1, 5)]))
     for method, fix in (("vebi", "centred"), ("vebi-without-stride-fix", None)):
-        maps = np.stack([e.combined() for e in vebi.explain(found, paths[1:], stride_fix=fix)])
+        maps = np.stack([e.combined_map() for e in vebi.explain_each(found, paths[1:], stride_fix=fix)])
         expected = 100 * auc_iou(torch.from_numpy(maps), truth).mean().item()
         assert seen.scores[method] == pytest.approx(expected, abs=1e-4)
     share = truth.float().mean().item()  # a map that is 1 everywhere has this IoU at every threshold
     assert seen.scores.pop("whole-picture") == pytest.approx(100 * share, abs=1e-4)
-    assert seen.in_words()["auc_iou"] == seen.scores
-    with pytest.raises(InputError, match="all 5 masks are empty"):
-        survey(found, images, lambda index: np.zeros((SIZE, SIZE), bool))
+    assert seen.to_dict()["auc_iou"] == seen.scores
+    with pytest.raises(InputError, match="5 masks"):
+        assess(found, images, lambda index: np.zeros((SIZE, SIZE), bool))
+    for given in (tmp_path, str(tmp_path)):  # a folder of masks says the same as the function of its masks
+        assert assess(found, paths, given).to_dict() == assess(found, images, masks).to_dict()
+
+
+def test_images_are_given_as_to_every_verb(found, squares):
+    expected = assess(found, open_images(squares, found.class_names)).to_dict()
+    assert assess(found, squares).to_dict() == expected
+    paths = [path for name in found.class_names for path in sorted((squares / name).iterdir())]
+    assert assess(found, paths).to_dict() == expected
+    with pytest.raises(InputError, match="nowhere"):
+        assess(found, squares, squares / "nowhere")
+
+
+def test_images_of_flowers_bring_their_masks(found, squares, monkeypatch):
+    mask = np.zeros((SIZE, SIZE), bool)
+    mask[4:9, 4:9] = True
+    monkeypatch.setattr(module, "find_masks", lambda images, folder: lambda index: mask)
+    assert assess(found, squares).scored == 72
+
+
+def test_strict(found, squares, tmp_path):
+    (tmp_path / "red").mkdir()
+    (tmp_path / "red" / "bad.png").write_bytes(b"no")
+    with pytest.raises(ImageError, match=r"bad\.png"):
+        assess(found, [squares / "red" / "00.png", tmp_path / "red" / "bad.png"], strict=True)
 
 
 def test_progress_names_its_stages(found, squares):
     stages = {}
-    survey(
-        found, open_images(squares, found.classes), progress=lambda s, done, total: stages.update({s: (done, total)})
+    assess(
+        found,
+        open_images(squares, found.class_names),
+        progress=lambda s, done, total: stages.update({s: (done, total)}),
     )
-    assert list(stages) == ["predictions", "examples"] and all(done == total for done, total in stages.values())
+    assert list(stages) == ["predictions", "examples"]
+    assert all(done == total for done, total in stages.values())
 
 
 def test_the_network_is_left_as_it_was(found, squares):
-    found.classifier.module.train()
-    survey(found, open_images(squares, found.classes))
-    assert found.classifier.module.training
-    found.classifier.module.eval()
+    found.classifier.model.train()
+    assess(found, open_images(squares, found.class_names))
+    assert found.classifier.model.training
+    found.classifier.model.eval()
 
 
 @pytest.mark.parametrize(
     ("count", "most", "expected"), [(5, 9, [0, 1, 2, 3, 4]), (9, 3, [0, 4, 8]), (1, 1, [0]), (0, 3, [])]
 )
 def test_evenly(count, most, expected):
-    assert evenly(range(count), most) == expected
+    assert evenly_spaced(range(count), most) == expected
 
 
-def test_a_mask_is_cut_as_its_picture_is():
+def test_a_mask_is_cut_as_its_image_is():
     prepare = Preprocess(4, (0.5,), (0.5,), resize=6)
     mask = np.zeros((6, 12), bool)
     mask[1:5, 4:6] = True
-    assert (cut_mask(prepare, mask) == mask[1:5, 4:8]).all()
-    assert cut_mask(replace(prepare, resize=None), mask).shape == (4, 4)
+    assert (crop_mask(prepare, mask) == mask[1:5, 4:8]).all()
+    assert crop_mask(replace(prepare, resize=None), mask).shape == (4, 4)

@@ -1,4 +1,4 @@
-"""Explanations against METHOD written out: contributions, guided backward with the stride fix, combination."""
+"""Explanations against the method written out: contributions, guided backprop with the stride fix, combination."""
 
 from dataclasses import replace
 
@@ -11,10 +11,10 @@ from torch import nn
 
 from vebi.activations.layers import Feature
 from vebi.backprop import heatmaps
-from vebi.backprop.heatmaps import for_display
+from vebi.backprop.heatmaps import clip_for_display
 from vebi.data.sources import open_images
-from vebi.errors import ImageError, UsageError, VebiWarning
-from vebi.explanation.explain import explain, explain_batch
+from vebi.errors import ImageError, InputError, UsageError, VebiWarning
+from vebi.explanation.explain import explain, explain_batch, explain_each
 from vebi.explanation.result import Explanation
 from vebi.interpretation.fit import interpret
 from vebi.models.classifier import Classifier
@@ -33,7 +33,7 @@ def found(toy_module, squares):
 
 
 def prepared(found, squares, *names):
-    prepare, images = found.classifier.preprocess.prepare, open_images([squares / n for n in names], found.classes)
+    prepare, images = found.classifier.preprocess.prepare, open_images([squares / n for n in names], found.class_names)
     return torch.stack([prepare(images.load(i)[0]) for i in range(len(names))])
 
 
@@ -49,7 +49,7 @@ def activations(net, x):
 
 def literal_contributions(found, x, c):
     """x_i w_ic / sum(w_c), from the definition of the descriptor."""
-    _, a1, *_, a2 = activations(found.classifier.module, x[None])
+    _, a1, *_, a2 = activations(found.classifier.model, x[None])
     row = []
     for a in (a1[0], a2[0]):
         energy = [float((channel.double() ** 2).sum()) for channel in a]
@@ -64,9 +64,9 @@ def literal_contributions(found, x, c):
 
 
 def literal_heatmap(found, x, feature, fix):
-    """Guided backward from the feature's own activation, layer by layer, without autograd."""
-    net = found.classifier.module
-    c1, a1, pooled, where, c2, a2 = activations(net, x[None])
+    """Guided backprop from the feature's own activation, layer by layer, without autograd."""
+    net = found.classifier.model
+    c1, a1, _, where, c2, a2 = activations(net, x[None])
     if feature.layer == "relu":
         seed = torch.zeros_like(a2)
         seed[:, feature.channel] = a2[:, feature.channel]
@@ -78,8 +78,8 @@ def literal_heatmap(found, x, feature, fix):
         g[:, feature.channel] = a1[:, feature.channel]
     g = g * (c1 > 0) * (g > 0)
     if fix == "centred":  # blocks of 2 x 2, stride 1, from offset padding + (2 - 1) // 2
-        held = g.repeat_interleave(2, 2).repeat_interleave(2, 3)
-        g = F.conv_transpose2d(held, net.conv1.weight)[:, :, 1:33, 1:33]
+        blocks = g.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        g = F.conv_transpose2d(blocks, net.conv1.weight)[:, :, 1:33, 1:33]
     else:
         g = F.conv_transpose2d(g, net.conv1.weight, stride=2, padding=1, output_padding=1)
     return (g.clamp(min=0) ** 2).sum(1).sqrt()[0].detach().numpy()
@@ -91,7 +91,7 @@ def test_the_method_written_out(found, squares, fix):
     for name in ("red/00.png", "green/03.png", "blue/11.png", "red/20.png"):
         e = explain(found, squares / name, stride_fix=fix)
         (x,) = prepared(found, squares, name)
-        c = found.classes.index(e.prediction)
+        c = found.class_names.index(e.prediction)
         expected = literal_contributions(found, x, c)
         assert [v.feature for v in e.evidence] == [f for f, _ in expected]
         np.testing.assert_allclose([v.contribution for v in e.evidence], [v for _, v in expected], rtol=1e-5)
@@ -103,15 +103,16 @@ def test_the_method_written_out(found, squares, fix):
     assert layers == {"relu1", "relu"}
 
 
-def test_prediction_probability_and_picture(found, squares):
+def test_prediction_probability_and_image(found, squares):
     e = explain(found, squares / "green" / "05.png")
     x = prepared(found, squares, "green/05.png")
     with torch.no_grad():
-        probability = found.classifier.module(x).softmax(1)[0, 1].item()
+        probability = found.classifier.model(x).softmax(1)[0, 1].item()
     assert (e.prediction, e.target, e.image_id) == ("green", "green", str(squares / "green" / "05.png"))
     assert e.probability == pytest.approx(probability)
-    assert (e.picture == found.classifier.preprocess.picture(x[0])).all()
-    assert all(v.contribution > 0 for v in e.evidence) and 1 <= len(e.evidence) <= 3
+    assert (e.image == found.classifier.preprocess.to_rgb_uint8(x[0])).all()
+    assert all(v.contribution > 0 for v in e.evidence)
+    assert 1 <= len(e.evidence) <= 3
 
 
 def assert_alike(one: Explanation, other: Explanation):
@@ -125,7 +126,7 @@ def assert_alike(one: Explanation, other: Explanation):
 @pytest.mark.parametrize("batch_size", [1, 4, 32])
 def test_one_image_and_a_batch_give_the_same(found, squares, batch_size):
     paths = [squares / c / f"{i:02d}.png" for i in range(3) for c in ("red", "blue", "green")]
-    together = explain(found, paths, batch_size=batch_size)
+    together = list(explain_each(found, paths, batch_size=batch_size, strict=True))
     assert len(together) == 9
     for path, e in zip(paths, together, strict=True):
         assert_alike(explain(found, path), e)
@@ -133,12 +134,15 @@ def test_one_image_and_a_batch_give_the_same(found, squares, batch_size):
 
 def test_one_or_many(found, squares, tmp_path):
     path = squares / "red" / "00.png"
-    assert isinstance(explain(found, path), Explanation) and isinstance(explain(found, str(path)), Explanation)
-    assert isinstance(explain(found, [path]), list) and len(explain(found, squares)) == 72
+    assert isinstance(explain(found, path), Explanation)
+    assert isinstance(explain(found, str(path)), Explanation)
+    assert len(list(explain_each(found, path))) == len(list(explain_each(found, [path]))) == 1
+    assert len(list(explain_each(found, squares))) == 72
     (tmp_path / "only.png").write_bytes(path.read_bytes())
-    assert isinstance(explain(found, tmp_path), list)
-    (e,) = explain(found, [(np.asarray(open_images([path]).load(0)[0]), "red")])
-    assert e.image_id == "0" and e.prediction == "red"
+    assert len(list(explain_each(found, tmp_path))) == 1
+    (e,) = explain_each(found, [(np.asarray(open_images([path]).load(0)[0]), "red")])
+    assert e.image_id == "0"
+    assert e.prediction == "red"
 
 
 def test_a_target_other_than_the_prediction(found, squares):
@@ -146,37 +150,41 @@ def test_a_target_other_than_the_prediction(found, squares):
     path = squares / "red" / "01.png"
     (x,) = prepared(found, squares, "red/01.png")
     seen = set()
-    for c, name in enumerate(found.classes):
+    for c, name in enumerate(found.class_names):
         e = explain(found, path, target=name)
         assert (e.prediction, e.target) == ("red", name)
         assert [v.feature for v in e.evidence] == [f for f, _ in literal_contributions(found, x, c)]
         seen.add(tuple(v.feature for v in e.evidence))
     assert len(seen) == 3
     inputs = prepared(found, squares, "red/01.png", "red/01.png", "red/01.png")
-    for e, name in zip(explain_batch(found, inputs, ["a", "b", "c"], [0, 1, 2]), found.classes, strict=True):
+    for e, name in zip(explain_batch(found, inputs, ["a", "b", "c"], [0, 1, 2]), found.class_names, strict=True):
         assert_alike(replace(e, image_id=str(path)), explain(found, path, target=name))
 
 
 def test_no_evidence(found, squares):
     silent = replace(found, weights=np.zeros_like(found.weights))
     e = explain(silent, squares / "red" / "00.png")
-    assert e.evidence == () and e.scaled() == []
+    assert e.evidence == ()
+    assert e.display_maps() == []
     for reduction in ("max", "mean"):
-        assert e.combined(reduction).shape == (32, 32) and not e.combined(reduction).any()
+        assert e.combined_map(reduction).shape == (32, 32)
+        assert not e.combined_map(reduction).any()
     negative = replace(found, weights=-found.weights)
     assert explain(negative, squares / "red" / "00.png").evidence == ()
     # in a batch beside one that has evidence
     mixed = found.weights.copy()
-    mixed[found.classes.index("red")] = 0
-    red, green = explain(replace(found, weights=mixed), [squares / "red" / "00.png", squares / "green" / "00.png"])
-    assert red.evidence == () and green.evidence
+    mixed[found.class_names.index("red")] = 0
+    paths = [squares / "red" / "00.png", squares / "green" / "00.png"]
+    red, green = explain_each(replace(found, weights=mixed), paths)
+    assert red.evidence == ()
+    assert green.evidence
 
 
 def test_signed_weights_are_divided_by_their_l1_norm(found, squares):
     signed = found.weights.copy()
     signed[:, 1] *= -1
     e = explain(replace(found, weights=signed), squares / "red" / "00.png")
-    plain = {v.feature: v.contribution for v in explain(found, squares / "red" / "00.png", features=20).evidence}
+    plain = {v.feature: v.contribution for v in explain(found, squares / "red" / "00.png", max_features=20).evidence}
     assert found.features[1] not in [v.feature for v in e.evidence]
     assert all(v.contribution == pytest.approx(plain[v.feature]) for v in e.evidence)
 
@@ -184,21 +192,23 @@ def test_signed_weights_are_divided_by_their_l1_norm(found, squares):
 def test_combined_is_the_maximum_or_the_weighted_mean(found, squares):
     e = explain(found, squares / "blue" / "02.png")
     assert len(e.evidence) > 1
-    scaled = [(v.heatmap - v.heatmap.min()) / (v.heatmap.max() - v.heatmap.min()) for v in e.evidence]
-    np.testing.assert_allclose(e.combined(), np.max(scaled, axis=0), atol=1e-6)
+    display_maps = [(v.heatmap - v.heatmap.min()) / (v.heatmap.max() - v.heatmap.min()) for v in e.evidence]
+    np.testing.assert_allclose(e.combined_map(), np.max(display_maps, axis=0), atol=1e-6)
     share = np.array([v.contribution for v in e.evidence])
-    np.testing.assert_allclose(e.combined("mean"), np.tensordot(share / share.sum(), scaled, 1), atol=1e-6)
-    np.testing.assert_allclose(e.scaled(), for_display(np.stack([v.heatmap for v in e.evidence])), atol=1e-6)
-    assert e.combined().dtype == np.float32 and e.combined().max() == 1
-    with pytest.raises(UsageError, match="choose max or mean"):
-        e.combined("sum")
+    np.testing.assert_allclose(e.combined_map("mean"), np.tensordot(share / share.sum(), display_maps, 1), atol=1e-6)
+    np.testing.assert_allclose(e.display_maps(), clip_for_display(np.stack([v.heatmap for v in e.evidence])), atol=1e-6)
+    assert e.combined_map().dtype == np.float32
+    assert e.combined_map().max() == 1
+    with pytest.raises(UsageError, match="sum"):
+        e.combined_map("sum")
 
 
 def test_number_of_features(found, squares):
     path = squares / "red" / "00.png"
     three = explain(found, path)
-    one, many = explain(found, path, features=1), explain(found, path, features=50)
-    assert len(one.evidence) == 1 and len(many.evidence) >= len(three.evidence)
+    one, many = explain(found, path, max_features=1), explain(found, path, max_features=50)
+    assert len(one.evidence) == 1
+    assert len(many.evidence) >= len(three.evidence)
     contributions = [v.contribution for v in many.evidence]
     assert contributions == sorted(contributions, reverse=True)
     assert_alike(replace(many, evidence=many.evidence[:1]), one)
@@ -207,8 +217,8 @@ def test_number_of_features(found, squares):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"features": 0}, "features is 0"),
-        ({"target": "violet"}, "no class 'violet'"),
+        ({"max_features": 0}, "max_features is 0"),
+        ({"target": "violet"}, "'violet'"),
         ({"rule": "lrp"}, "'lrp'"),
         ({"stride_fix": "blur"}, "'blur'"),
     ],
@@ -216,15 +226,17 @@ def test_number_of_features(found, squares):
 def test_impossible_options(found, squares, options, words):
     with pytest.raises(UsageError, match=words):
         explain(found, squares / "red" / "00.png", **options)
+    with pytest.raises(UsageError, match=words):  # at the call, not when the first explanation is asked for
+        explain_each(found, squares, **options)
 
 
-def test_pictures_that_cannot_be_decoded(found, squares, tmp_path):
+def test_images_that_cannot_be_decoded(found, squares, tmp_path):
     broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no picture")
-    with pytest.raises(ImageError, match="broken.png"):
-        explain(found, [squares / "red" / "00.png", broken])
-    with pytest.warns(VebiWarning, match="1 of 2 pictures could not be decoded"):
-        (e,) = explain(found, [broken, squares / "red" / "00.png"], strict=False)
+    broken.write_bytes(b"no image")
+    with pytest.raises(ImageError, match=r"broken\.png"):
+        list(explain_each(found, [squares / "red" / "00.png", broken], strict=True))
+    with pytest.warns(VebiWarning, match=r"1 of 2 .*broken\.png"):
+        (e,) = explain_each(found, [broken, squares / "red" / "00.png"])
     assert e.prediction == "red"
 
 
@@ -238,11 +250,13 @@ def assert_same_state(module, before):
     parts, parameters = state(module)
     assert parts == before[0]
     for (r, g, v), (r2, g2, v2) in zip(parameters, before[1], strict=True):
-        assert r == r2 and torch.equal(v, v2) and (g is g2 is None or torch.equal(g, g2))
+        assert r == r2
+        assert torch.equal(v, v2)
+        assert g is g2 is None or torch.equal(g, g2)
 
 
 def test_the_model_is_left_as_it_was(found, squares, monkeypatch):
-    net = found.classifier.module
+    net = found.classifier.model
     net.train()
     net.relu1.eval()
     net.conv1.weight.requires_grad_(False)
@@ -252,7 +266,9 @@ def test_the_model_is_left_as_it_was(found, squares, monkeypatch):
         copy = inputs.clone()
         explain_batch(found, inputs, ["x"])
         assert_same_state(net, before)
-        assert torch.equal(inputs, copy) and not inputs.requires_grad and inputs.grad is None
+        assert torch.equal(inputs, copy)
+        assert not inputs.requires_grad
+        assert inputs.grad is None
         with torch.no_grad():  # callers that have switched gradients off get the same
             assert explain_batch(found, inputs, ["x"])[0].evidence
             assert not torch.is_grad_enabled()
@@ -260,7 +276,7 @@ def test_the_model_is_left_as_it_was(found, squares, monkeypatch):
         def fail(*_, **__):
             raise RuntimeError("in the middle")
 
-        for target, name in ((F, "relu"), (heatmaps, "from_gradient")):
+        for target, name in ((F, "relu"), (heatmaps, "positive_norm")):
             with monkeypatch.context() as patched:
                 patched.setattr(target, name, fail)
                 with pytest.raises(RuntimeError, match="in the middle"):
@@ -283,31 +299,31 @@ def test_a_network_that_changes_its_input_in_place(found, squares):
 
     named = replace(
         found,
-        classifier=replace(found.classifier, module=InPlace(found.classifier.module)),
+        classifier=replace(found.classifier, model=InPlace(found.classifier.model)),
         features=tuple(replace(f, layer=f"net.{f.layer}") for f in found.features),
-        layers=tuple((f"net.{name}", n) for name, n in found.layers),
+        settings=replace(found.settings, layers=tuple((f"net.{name}", n) for name, n in found.layers)),
     )
     inputs = prepared(found, squares, "red/00.png")
     (one,), (other,) = (explain_batch(f, inputs, ["x"]) for f in (found, named))
-    np.testing.assert_allclose(one.combined(), other.combined(), atol=1e-5)
+    np.testing.assert_allclose(one.combined_map(), other.combined_map(), atol=1e-5)
 
 
 def test_progress(found, squares):
-    told = []
-    explain(found, squares, batch_size=30, progress=lambda *a: told.append(a))
-    assert told == [(30, 72), (60, 72), (72, 72)]
+    calls = []
+    list(explain_each(found, squares, batch_size=30, progress=lambda *a: calls.append(a)))
+    assert calls == [(30, 72), (60, 72), (72, 72)]
 
 
-def test_pictures_in_memory(found, squares):
+def test_images_in_memory(found, squares):
     path = squares / "red" / "00.png"
     expected = explain(found, path)
-    with Image.open(path) as picture:
-        picture.load()
-    tensor = found.classifier.preprocess.prepare(picture)
-    for one in (picture, np.asarray(picture), tensor):
+    with Image.open(path) as image:
+        image.load()
+    tensor = found.classifier.preprocess.prepare(image)
+    for one in (image, np.asarray(image), tensor):
         assert_alike(replace(explain(found, one), image_id=expected.image_id), expected)
-    for many in ([picture, picture], torch.stack([tensor, tensor])):
-        both = explain(found, many)
+    for many in ([image, image], torch.stack([tensor, tensor])):
+        both = list(explain_each(found, many))
         assert len(both) == 2
         assert_alike(replace(both[1], image_id=expected.image_id), expected)
 
@@ -318,7 +334,22 @@ def test_in_inference_mode(found, squares):
         assert_alike(explain(found, squares / "red" / "00.png"), expected)
 
 
-def test_one_broken_picture_is_an_error_even_if_not_strict(found, tmp_path):
+def test_one_broken_image_is_an_error_even_if_not_strict(found, tmp_path):
     (tmp_path / "a.png").write_bytes(b"no")
-    with pytest.raises(ImageError, match="a.png"):
-        explain(found, tmp_path / "a.png", strict=False)
+    with pytest.raises(ImageError, match=r"a\.png"):
+        explain(found, tmp_path / "a.png")
+    with pytest.raises(ImageError, match=r"a\.png"):
+        list(explain_each(found, tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize("many", ["folder", "list", "batch"])
+def test_many_images_are_for_explain_each(found, squares, many):
+    images = {"folder": squares, "list": [squares / "red" / "00.png"], "batch": torch.zeros(2, 3, 32, 32)}
+    with pytest.raises(UsageError, match="explain_each"):
+        explain(found, images[many])
+
+
+def test_images_that_do_not_exist(found, tmp_path):
+    for verb in (explain, explain_each):
+        with pytest.raises(InputError, match=r"missing\.png"):
+            verb(found, tmp_path / "missing.png")

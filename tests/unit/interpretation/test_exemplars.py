@@ -1,4 +1,4 @@
-"""Crops are taken where a feature fires, aligned, and averaged without what lies outside the picture."""
+"""Crops are taken where a feature fires, aligned, and averaged without what lies outside the image."""
 
 from dataclasses import replace
 
@@ -9,10 +9,10 @@ from torch import nn
 
 from vebi.activations.layers import Feature, choose_layers
 from vebi.activations.table import tabulate
-from vebi.data.collections import DataSet
+from vebi.data.collections import DatasetImages
 from vebi.interpretation import exemplars
-from vebi.interpretation.contact_sheet import enlarge, sheet, vivid
-from vebi.interpretation.exemplars import PAPER, Exemplar, consistency, cut, find_exemplars
+from vebi.interpretation.contact_sheet import contact_sheet, resize_square, restore_contrast
+from vebi.interpretation.exemplars import PADDING, Exemplar, consistency, find_exemplars, padded_crop
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
 
@@ -43,11 +43,11 @@ def red_at(y, x, ground=30, size=24):
 
 @pytest.fixture
 def found(tmp_path):
-    def find(pictures, columns=(0,), batch_size=3, network=None):
+    def find(images, columns=(0,), batch_size=3, network=None):
         classifier = Classifier((network or RedSquare()).eval(), Preprocess(24, (0.0,) * 3, (1.0,) * 3), ("a", "b"))
-        images = DataSet([(p, 0) for p in pictures], ("a", "b"))
-        table = tabulate(classifier, images, choose_layers(classifier), tmp_path)
-        return find_exemplars(classifier, images, table, list(columns), batch_size=batch_size)
+        collection = DatasetImages([(image, 0) for image in images], ("a", "b"))
+        table = tabulate(classifier, collection, choose_layers(classifier), tmp_path)
+        return find_exemplars(classifier, collection, table, list(columns), batch_size=batch_size)
 
     return find
 
@@ -55,23 +55,27 @@ def found(tmp_path):
 def test_crops_are_aligned_where_the_feature_fires(found):
     places = [(4, 6), (12, 8), (20, 2), (10, 20)]
     (e,) = found([red_at(*p) for p in places] + [np.full((24, 24, 3), 30, np.uint8)])
-    assert str(e.feature) == "relu:0" and e.count == 4
-    assert e.crops.shape == (4, 5, 5, 3) and sorted(e.image_ids) == ["0", "1", "2", "3"]
-    assert (e.crops == (255, 0, 0)).all() and (e.average == (255, 0, 0)).all()
+    assert str(e.feature) == "relu:0"
+    assert e.count == 4
+    assert e.crops.shape == (4, 5, 5, 3)
+    assert sorted(e.image_ids) == ["0", "1", "2", "3"]
+    assert (e.crops == (255, 0, 0)).all()
+    assert (e.average == (255, 0, 0)).all()
 
 
 def test_the_strongest_come_first_and_batches_do_not_matter(found):
     network = RedSquare()
     torch.nn.init.constant_(network.conv.bias[1:], 1.0)  # fires everywhere, so that the other one's share differs
     shades = [30, 0, 15, 40, 8]  # green in the red: the more, the weaker
-    pictures = [red_at(8, 8) for _ in shades]
-    for picture, shade in zip(pictures, shades, strict=True):
-        picture[picture[..., 0] == 255, 1] = shade
-    (one,) = found(pictures, batch_size=1, network=network)
-    (e,) = found(pictures, batch_size=4, network=network)
+    images = [red_at(8, 8) for _ in shades]
+    for image, shade in zip(images, shades, strict=True):
+        image[image[..., 0] == 255, 1] = shade
+    (one,) = found(images, batch_size=1, network=network)
+    (e,) = found(images, batch_size=4, network=network)
     assert e.image_ids == one.image_ids == tuple(str(i) for i in np.argsort(shades))
     assert e.crops[:, 2, 2, 1].tolist() == sorted(shades)
-    assert (e.average == one.average).all() and (e.average[2, 2] == (255, round(sum(shades) / 5), 0)).all()
+    assert (e.average == one.average).all()
+    assert (e.average[2, 2] == (255, round(sum(shades) / 5), 0)).all()
 
 
 def test_what_lies_outside_does_not_count(found):
@@ -85,16 +89,17 @@ def test_what_lies_outside_does_not_count(found):
         weak.conv.weight[0, 0] = torch.tensor([0.0, 0, 1, 1, 1])  # most at the corner itself
         weak.conv.weight[0, 0, :2] = 0
     (e,) = found([inside, corner], network=weak)
-    peak_crops = {name: crop for name, crop in zip(e.image_ids, e.crops, strict=True)}
-    outside = (peak_crops["1"] == PAPER).all(axis=2)
-    assert e.count == 2 and outside.any()
+    peak_crops = dict(zip(e.image_ids, e.crops, strict=True))
+    outside = (peak_crops["1"] == PADDING).all(axis=2)
+    assert e.count == 2
+    assert outside.any()
     assert (e.average[outside] == peak_crops["0"][outside]).all()
     both = ~outside
     expected = (peak_crops["0"].astype(int) + peak_crops["1"])[both] / 2
     assert abs(e.average[both] - expected).max() <= 0.5
 
 
-def test_a_field_larger_than_the_picture_is_aligned_too(found):
+def test_a_field_larger_than_the_image_is_aligned_too(found):
     class Deep(RedSquare):
         """Sees everything from everywhere, but fires where the square is."""
 
@@ -112,25 +117,27 @@ def test_a_field_larger_than_the_picture_is_aligned_too(found):
     (e,) = found([red_at(6, 8), red_at(16, 14), red_at(12, 4)], network=Deep())
     assert e.crops.shape == (3, 24, 24, 3)
     red = (e.crops == (255, 0, 0)).all(axis=3)
-    assert (red == red[0]).all() and red[0].sum() == 25  # the square is at the same place in every crop
+    assert (red == red[0]).all()
+    assert red[0].sum() == 25
     assert abs(np.argwhere(red[0]).mean(axis=0) - 11.5).max() <= 1  # the middle, as near as positions allow
     assert (e.average[red[0]] == (255, 0, 0)).all()
-    assert (e.crops[:, 0] == PAPER).all(axis=(1, 2)).any()
+    assert (e.crops[:, 0] == PADDING).all(axis=(1, 2)).any()
 
 
-def test_the_classes_of_the_pictures_are_counted(found):
+def test_the_classes_of_the_images_are_counted(found):
     class Judge(RedSquare):
-        """Takes a picture with red in its upper half for b."""
+        """Takes a image with red in its upper half for b."""
 
         def forward(self, x):
             super().forward(x)
             return torch.stack([torch.full((len(x),), 0.1), (x[:, 0, :12] - x[:, 1, :12]).amax((1, 2))], dim=1)
 
     (e,) = found([red_at(4, 6), red_at(20, 8), red_at(6, 10)], network=Judge())
-    assert e.predicted == {"b": 2, "a": 1} and list(e.predicted) == ["b", "a"]
+    assert e.predicted == {"b": 2, "a": 1}
+    assert list(e.predicted) == ["b", "a"]
 
 
-def test_where_few_crops_have_a_picture_the_average_fades_into_the_paper(found):
+def test_where_few_crops_have_a_image_the_average_fades_into_the_padding(found):
     corner = np.full((24, 24, 3), 30, np.uint8)
     corner[:5, :5] = (255, 0, 0)
     weak = RedSquare()
@@ -139,11 +146,11 @@ def test_where_few_crops_have_a_picture_the_average_fades_into_the_paper(found):
         weak.conv.weight[0, 0] = torch.tensor([0.0, 0, 1, 1, 1])
         weak.conv.weight[0, 0, :2] = 0
     (e,) = found([corner] * 7 + [red_at(12, 12)], network=weak)
-    outside = (e.crops[list(e.image_ids).index("0")] == PAPER).all(axis=2)
+    outside = (e.crops[list(e.image_ids).index("0")] == PADDING).all(axis=2)
     whole = e.crops[list(e.image_ids).index("7")]
-    assert outside.any()  # one crop of eight has a picture there: a quarter of half of them
-    assert abs(e.average[outside] - (0.25 * whole[outside] + 0.75 * PAPER)).max() <= 0.5
-    assert not (e.average[~outside] == PAPER).all(axis=1).any()
+    assert outside.any()  # one crop of eight has a image there: a quarter of half of them
+    assert abs(e.average[outside] - (0.25 * whole[outside] + 0.75 * PADDING)).max() <= 0.5
+    assert not (e.average[~outside] == PADDING).all(axis=1).any()
 
 
 def test_consistency_is_the_mean_cosine_of_all_pairs():
@@ -168,43 +175,48 @@ def test_consistency_at_its_ends():
 def test_crops_that_are_all_the_same_are_wholly_consistent(found):
     grounds = np.random.default_rng(0).integers(0, 90, (20, 24, 24, 3), np.uint8)
     (e,) = found([red_at(4, 6), red_at(12, 8), red_at(10, 10), *grounds])
-    assert e.count == 3 and e.consistency == pytest.approx(1)
+    assert e.count == 3
+    assert e.consistency == pytest.approx(1)
 
 
 def test_crops_of_a_feature_that_sees_nothing_are_as_different_as_any(found):
     rng = np.random.default_rng(0)
-    pictures = [rng.integers(0, 256, (24, 24, 3), np.uint8) for _ in range(12)]
+    images = [rng.integers(0, 256, (24, 24, 3), np.uint8) for _ in range(12)]
     network = RedSquare()
     torch.nn.init.zeros_(network.conv.weight)
     torch.nn.init.ones_(network.conv.bias)
-    (same,) = found(pictures, network=network)
+    (same,) = found(images, network=network)
     assert abs(same.consistency) < 0.3
 
 
 def test_one_crop_alone_is_like_nothing(found):
     (e,) = found([red_at(8, 8), np.full((24, 24, 3), 30, np.uint8)])
-    assert e.count == 1 and e.consistency is None
+    assert e.count == 1
+    assert e.consistency is None
 
 
 def test_counts(found, monkeypatch):
     monkeypatch.setattr(exemplars, "TOP", 7)
     monkeypatch.setattr(exemplars, "SHOWN", 4)
     (e,) = found([red_at(4, 4 + 2 * (i % 8)) for i in range(10)])
-    assert e.count == 7 and len(e.crops) == len(e.image_ids) == 4
+    assert e.count == 7
+    assert len(e.crops) == len(e.image_ids) == 4
 
 
 def test_a_feature_that_never_fires(found):
     fires, silent = found([red_at(8, 8), red_at(4, 4)], columns=(0, 1))
-    assert fires.count == 2 and silent.count == 0
-    assert silent.crops.shape == (0, 5, 5, 3) and (silent.average == PAPER).all()
-    assert sheet(silent).size[1] == sheet(fires).size[1]
+    assert fires.count == 2
+    assert silent.count == 0
+    assert silent.crops.shape == (0, 5, 5, 3)
+    assert (silent.average == PADDING).all()
+    assert contact_sheet(silent).size[1] == contact_sheet(fires).size[1]
 
 
 def test_nothing_selected(found):
     assert found([red_at(8, 8)], columns=()) == []
 
 
-def test_numbers_without_positions_show_the_whole_picture(found):
+def test_numbers_without_positions_show_the_whole_image(found):
     class Flat(nn.Module):
         def __init__(self):
             super().__init__()
@@ -213,10 +225,10 @@ def test_numbers_without_positions_show_the_whole_picture(found):
         def forward(self, x):
             return torch.relu(self.linear(x.mean((2, 3))).abs())
 
-    pictures = [red_at(4, 4), red_at(20, 20)]
-    (e,) = found(pictures, network=Flat())
+    images = [red_at(4, 4), red_at(20, 20)]
+    (e,) = found(images, network=Flat())
     assert e.crops.shape == (2, 24, 24, 3)
-    assert (e.average == np.mean(pictures, axis=0).round()).all()
+    assert (e.average == np.mean(images, axis=0).round()).all()
 
 
 def test_a_network_that_changes_its_input_in_place(found):
@@ -234,35 +246,38 @@ def test_contrast_is_given_back_but_no_colour():
     average = np.full((6, 6, 3), (120, 60, 30), np.uint8)
     average[:3] += 6
     weak = Exemplar(Feature("a", 0), 8, (), None, {}, average, crops)
-    shown = vivid(weak).astype(int)
+    shown = restore_contrast(weak).astype(int)
     assert (shown[0, 0] - shown[5, 5]).tolist() == [12, 12, 12]  # twice as far apart, and no more
     assert shown.mean(axis=(0, 1)) == pytest.approx(average.mean(axis=(0, 1)), abs=0.5)
-    assert (vivid(replace(weak, crops=average[None])) == average).all()  # single crops have no more contrast
-    assert (vivid(replace(weak, crops=crops[:0])) == average).all()
+    assert (restore_contrast(replace(weak, crops=average[None])) == average).all()  # single crops have no more contrast
+    assert (restore_contrast(replace(weak, crops=crops[:0])) == average).all()
 
 
 @pytest.mark.parametrize("corner", [(-2, 3), (3, -2), (4, 4), (-9, 0), (0, 30), (6, 6)])
-def test_cut(corner):
-    picture = np.random.default_rng(0).integers(0, 200, (8, 8, 3), np.uint8)
-    crop, inside = cut(picture, corner, (4, 5))
-    assert crop.shape == (4, 5, 3) and inside.shape == (4, 5, 1)
+def test_padded_crop(corner):
+    image = np.random.default_rng(0).integers(0, 200, (8, 8, 3), np.uint8)
+    crop, inside = padded_crop(image, corner, (4, 5))
+    assert crop.shape == (4, 5, 3)
+    assert inside.shape == (4, 5, 1)
     for i in range(4):
         for j in range(5):
             y, x = corner[0] + i, corner[1] + j
             seen = 0 <= y < 8 and 0 <= x < 8
             assert inside[i, j, 0] == seen
-            assert (crop[i, j] == (picture[y, x] if seen else PAPER)).all()
+            assert (crop[i, j] == (image[y, x] if seen else PADDING)).all()
 
 
 def test_sheets(found):
     (e,) = found([red_at(4, 4 + 2 * i) for i in range(9)])
-    page = sheet(e, side=20, gap=2)
+    page = contact_sheet(e, side=20, gap=2)
     assert page.size == (42 + 5 * 22, 42)
-    assert page.getpixel((5, 5)) == (255, 0, 0) and page.getpixel((42, 20)) == (255, 255, 255)
-    assert page.getpixel((44, 1)) == (255, 0, 0) and page.getpixel((44 + 4 * 22, 41)) == (255, 255, 255)
+    assert page.getpixel((5, 5)) == (255, 0, 0)
+    assert page.getpixel((42, 20)) == (255, 255, 255)
+    assert page.getpixel((44, 1)) == (255, 0, 0)
+    assert page.getpixel((44 + 4 * 22, 41)) == (255, 255, 255)
 
 
 def test_small_crops_are_enlarged_by_whole_pixels():
     pixels = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)
-    assert (np.asarray(enlarge(pixels, 12)) == pixels.repeat(3, 0).repeat(3, 1)).all()
-    assert enlarge(np.zeros((40, 40, 3), np.uint8), 12).size == (12, 12)
+    assert (np.asarray(resize_square(pixels, 12)) == pixels.repeat(3, 0).repeat(3, 1)).all()
+    assert resize_square(np.zeros((40, 40, 3), np.uint8), 12).size == (12, 12)

@@ -1,4 +1,4 @@
-"""The path, the folds and the half samples of a table, held against fits of the very rows."""
+"""The path, the folds and the subsamples of a table, compared with fits of the very rows."""
 
 from pathlib import Path
 
@@ -12,12 +12,12 @@ from vebi.activations.layers import Feature
 from vebi.activations.table import DescriptorTable
 from vebi.interpretation import mu_path as mu_path_module
 from vebi.interpretation import partition as module
-from vebi.interpretation.mu_path import bounds, mu_path
-from vebi.interpretation.partition import FOLDS, Split
-from vebi.interpretation.stability import stability
+from vebi.interpretation.mu_path import compute_mu_path, mu_grid
+from vebi.interpretation.partition import FOLDS, PartitionedTable
+from vebi.interpretation.stability import compute_stability
 from vebi.lasso import Knot, solve
-from vebi.lasso.cross_validation import mean
-from vebi.lasso.subsampling import HALVES, halves
+from vebi.lasso.cross_validation import mean_and_se
+from vebi.lasso.subsampling import N_SUBSAMPLES, subsample_masks
 
 CLASSES = 3
 
@@ -30,7 +30,7 @@ def rows(seed, n=120, p=15):
     for j in range(CLASSES):
         x[:, j] += (predictions == j) * rng.random(n)
         x[:, j + CLASSES] += 0.4 * (predictions == j)
-    x[:, 7] = x[:, 0] + 0.01 * rng.random(n)  # a stand-in
+    x[:, 7] = x[:, 0] + 0.01 * rng.random(n)  # correlated with it
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32), predictions
 
 
@@ -52,7 +52,7 @@ def written(folder: Path, x, predictions, shard=50) -> DescriptorTable:
 
 
 def split_of(table, **options):
-    return Split(table, table.sums(CLASSES), "predictions", **options)
+    return PartitionedTable(table, table.sums(CLASSES), "predictions", **options)
 
 
 @pytest.fixture
@@ -73,37 +73,40 @@ def fitted(x, predictions, mu, signed=False):
 def test_held_out_scores_are_those_of_fits_without_the_fold(table, signed):
     x, predictions = rows(0)
     split = split_of(table, signed=signed)
-    path = mu_path(split, 2.0)
-    assert path.explained.shape == (FOLDS, len(path.mus), CLASSES) and path.validated
+    path = compute_mu_path(split, 2.0)
+    assert path.r2.shape == (FOLDS, len(path.mus), CLASSES)
+    assert path.validated
     for fold in range(FOLDS):
-        out = split.of % FOLDS == fold
+        out = split.part_of_row % FOLDS == fold
         for m in range(0, len(path.mus), 4):
             w = fitted(x[~out], predictions[~out], float(path.mus[m]), signed)
-            told = x[out].astype(np.float64) @ w.T
+            scores = x[out].astype(np.float64) @ w.T
             for j in range(CLASSES):
                 label = predictions[out] == j
-                off, spread = np.square(told[:, j] - label).sum(), np.square(label - label.mean()).sum()
-                assert path.explained[fold, m, j] == pytest.approx(1 - off / spread, abs=1e-6)
-            assert path.agreement[fold, m] == pytest.approx((told.argmax(axis=1) == predictions[out]).mean())
+                off, total = np.square(scores[:, j] - label).sum(), np.square(label - label.mean()).sum()
+                assert path.r2[fold, m, j] == pytest.approx(1 - off / total, abs=1e-6)
+            assert path.fidelity[fold, m] == pytest.approx((scores.argmax(axis=1) == predictions[out]).mean())
 
 
 def test_what_the_whole_table_selects_along_mu(table):
     x, predictions = rows(0)
-    path = mu_path(split_of(table))
+    path = compute_mu_path(split_of(table))
     for m in range(0, len(path.mus), 3):
         w = fitted(x, predictions, float(path.mus[m]))
         assert (path.counts()[m] == (w > 0).sum(axis=1)).all()
-        for owner, column, weights in zip(path.owners, path.columns, path.weights, strict=True):
+        for owner, column, weights in zip(path.class_index, path.columns, path.weights, strict=True):
             assert weights[m] == pytest.approx(w[owner, column], abs=1e-6)
-    for k in range(len(path.owners)):
+    for k in range(len(path.class_index)):
         chosen = path.mus[path.weights[k] > 0]
         if not len(chosen):  # it comes and goes between two bounds
-            assert path.span(int(path.owners[k]), int(path.columns[k])) is None
+            assert path.span(int(path.class_index[k]), int(path.columns[k])) is None
             continue
-        assert path.span(int(path.owners[k]), int(path.columns[k])) == (chosen[0], chosen[-1])
-        assert path.enters[k] < chosen[0] and (path.enters[k] > path.mus[path.mus < chosen[0]]).all()
+        assert path.span(int(path.class_index[k]), int(path.columns[k])) == (chosen[0], chosen[-1])
+        assert path.entry_mu[k] < chosen[0]
+        assert (path.entry_mu[k] > path.mus[path.mus < chosen[0]]).all()
     assert path.span(0, 14) is None or 14 in path.columns
-    assert np.isfinite(path.ends).all() and (path.mus[-1] >= np.median(path.ends))
+    assert np.isfinite(path.end_mu).all()
+    assert path.mus[-1] >= np.median(path.end_mu)
 
 
 def test_the_order_of_shards_and_their_size_change_nothing(tmp_path):
@@ -111,85 +114,98 @@ def test_the_order_of_shards_and_their_size_change_nothing(tmp_path):
     for shard in (17, 120):
         folder = tmp_path / str(shard)
         folder.mkdir()
-        found.append(mu_path(split_of(written(folder, *rows(1), shard))))
+        found.append(compute_mu_path(split_of(written(folder, *rows(1), shard))))
     one, other = found
-    np.testing.assert_allclose(one.explained, other.explained, atol=1e-9)
-    assert (one.agreement == other.agreement).all() and one.recommended == other.recommended
+    np.testing.assert_allclose(one.r2, other.r2, atol=1e-9)
+    assert (one.fidelity == other.fidelity).all()
+    assert one.one_se_mu == other.one_se_mu
 
 
-def test_many_features_are_considered_group_by_group(table, monkeypatch):
+def test_many_features_are_considered_block_by_block(table, monkeypatch):
     """Near to being selected are the columns that are selected: the scores are those of all columns."""
-    whole = mu_path(split_of(table)), stability(split_of(table), 1.0, (0, 1, 2), np.ones((3, 3)))
+    whole = compute_mu_path(split_of(table)), compute_stability(split_of(table), 1.0, (0, 1, 2), np.ones((3, 3)))
     monkeypatch.setattr(module, "CONSIDERED", 12)
     monkeypatch.setattr(module, "NEAREST", 10)
     split = split_of(table)
-    groups = [(group.classes, group.columns) for group, _ in split.groups()]
-    assert [j for classes, _ in groups for j in classes] == [0, 1, 2] and len(groups) > 1
-    assert all(len(columns) <= 15 for _, columns in groups)
-    part = mu_path(split), stability(split, 1.0, (0, 1, 2), np.ones((3, 3)))
-    np.testing.assert_allclose(part[0].explained, whole[0].explained, atol=0.02)
-    np.testing.assert_allclose(part[1].shares, whole[1].shares, atol=0.1)
+    blocks = [(block.classes, block.columns) for block, _ in split.blocks()]
+    assert [j for classes, _ in blocks for j in classes] == [0, 1, 2]
+    assert len(blocks) > 1
+    assert all(len(columns) <= 15 for _, columns in blocks)
+    part = compute_mu_path(split), compute_stability(split, 1.0, (0, 1, 2), np.ones((3, 3)))
+    np.testing.assert_allclose(part[0].r2, whole[0].r2, atol=0.02)
+    np.testing.assert_allclose(part[1].selection_probability, whole[1].selection_probability, atol=0.1)
 
 
-def test_stability_counts_the_halves_that_select_again(table):
+def test_selection_probability_counts_the_subsamples_that_select(table):
     x, predictions = rows(0)
     split, mu = split_of(table), 1.5
     weights = fitted(x, predictions, mu)
     columns = tuple(int(c) for c in np.flatnonzero(weights.any(axis=0)))
-    told = []
-    found = stability(split, mu, columns, weights[:, columns], lambda *steps: told.append(steps))
-    assert told[-1] == (HALVES * CLASSES, HALVES * CLASSES) and found.halves == HALVES
-    assert (found.shares[weights[:, columns] == 0] == 0).all() and (found.joint >= found.shares).all()
+    steps = []
+    found = compute_stability(split, mu, columns, weights[:, columns], lambda *done: steps.append(done))
+    assert steps[-1] == (N_SUBSAMPLES * CLASSES, N_SUBSAMPLES * CLASSES)
+    assert found.n_subsamples == N_SUBSAMPLES
+    assert (found.selection_probability[weights[:, columns] == 0] == 0).all()
+    assert (found.group_probability >= found.selection_probability).all()
     again = np.zeros((CLASSES, 15))
-    for half in halves(20):
-        rows_of = half[split.of]
+    for half in subsample_masks(20):
+        rows_of = half[split.part_of_row]
         again += fitted(x[rows_of], predictions[rows_of], mu) > 0
     own = weights[:, columns] > 0
-    np.testing.assert_allclose(found.shares[own], (again[:, columns] / HALVES)[own])
-    assert found.shares.max() > 0.8
-    assert [c for c, r in found.stand_ins[columns.index(0)]] == [7] and found.stand_ins[columns.index(0)][0][1] > 0.95
+    np.testing.assert_allclose(found.selection_probability[own], (again[:, columns] / N_SUBSAMPLES)[own])
+    assert found.selection_probability.max() > 0.8
+    assert [c for c, r in found.correlated_features[columns.index(0)]] == [7]
+    assert found.correlated_features[columns.index(0)][0][1] > 0.95
 
 
-def test_few_pictures(tmp_path):
+def test_few_images(tmp_path):
     for n in (1, 2, 4, 6):
         folder = tmp_path / str(n)
         folder.mkdir()
         x, predictions = rows(3)
         split = split_of(written(folder, x[:n], predictions[:n]))
-        path = mu_path(split, 1.0)
-        assert path.validated == (n >= FOLDS) and len(path.mus) == path.explained.shape[1]
-        found = stability(split, 1.0, (0,), np.ones((3, 1)))
+        path = compute_mu_path(split, 1.0)
+        assert path.validated == (n >= FOLDS)
+        assert len(path.mus) == path.r2.shape[1]
+        found = compute_stability(split, 1.0, (0,), np.ones((3, 1)))
         assert (found is None) == (n < 2)
 
 
 def test_a_class_that_does_not_occur(tmp_path):
     x, predictions = rows(4)
     predictions[predictions == 2] = 0
-    path = mu_path(split_of(written(tmp_path, x, predictions)), 1.0)
-    assert np.isnan(path.explained[:, :, 2]).all() and not np.isnan(path.scores).any()
-    assert 2 not in path.owners and path.validated and (path.counts()[:, 2] == 0).all()
+    path = compute_mu_path(split_of(written(tmp_path, x, predictions)), 1.0)
+    assert np.isnan(path.r2[:, :, 2]).all()
+    assert not np.isnan(path.scores).any()
+    assert 2 not in path.class_index
+    assert path.validated
+    assert (path.counts()[:, 2] == 0).all()
 
 
-def test_the_recommended_bound_is_the_first_within_one_standard_error(table):
-    path = mu_path(split_of(table))
-    center, error = mean(path.scores)
+def test_one_se_mu_is_the_first_within_one_standard_error(table):
+    path = compute_mu_path(split_of(table))
+    center, error = mean_and_se(path.scores)
     best = center.argmax()
     within = path.mus[center >= center[best] - error[best]]
-    assert path.recommended == within[0] <= path.best == path.mus[best]
+    assert path.one_se_mu == within[0] <= path.best == path.mus[best]
 
 
 def test_bounds_have_two_digits_and_reach_what_is_asked(table):
     split = split_of(table)
-    plain, candidates = bounds(split.beginnings)
-    assert (np.diff(plain) > 0).all() and all(float(f"{mu:.2g}") == mu for mu in plain) and candidates.all()
-    end = max(path[-1].norm for path in split.beginnings)
-    assert plain[0] < 1 and plain[-1] <= 1.3 * end
+    plain, candidates = mu_grid(split.truncated_paths)
+    assert (np.diff(plain) > 0).all()
+    assert all(float(f"{mu:.2g}") == mu for mu in plain)
+    assert candidates.all()
+    end = max(path[-1].norm for path in split.truncated_paths)
+    assert plain[0] < 1
+    assert plain[-1] <= 1.3 * end
     for mu in (0.01, 0.0123, 1.2345, end / 1.01, end):
-        mus, some = bounds(split.beginnings, mu)
-        assert mu in mus and mus[some].tolist() == plain.tolist()  # what is asked for does not change what is chosen
+        mus, some = mu_grid(split.truncated_paths, mu)
+        assert mu in mus
+        assert mus[some].tolist() == plain.tolist()
         assert (np.diff(np.log10(mus)) < 0.12).all()
-    assert bounds(split.beginnings, 1e9)[0].tolist() == plain.tolist()  # nothing comes behind the end
-    assert bounds([], 3.0)[0].tolist() == [3.0]
+    assert mu_grid(split.truncated_paths, 1e9)[0].tolist() == plain.tolist()  # nothing comes behind the end
+    assert mu_grid([], 3.0)[0].tolist() == [3.0]
 
 
 def knots(*norms):
@@ -198,11 +214,12 @@ def knots(*norms):
 
 def test_features_that_tie_do_not_move_the_grid():
     """Two features that enter together, or nearly so, leave a first knot at 0 or next to it."""
-    plain = bounds([knots(0.0, 1.0, 30.0)])[0]
-    assert bounds([knots(0.0, 0.0, 1.0, 30.0)])[0].tolist() == plain.tolist()
-    near = bounds([knots(0.0, 1e-8, 1.0, 30.0)])[0]
-    assert near[-1] == plain[-1] and near[0] == pytest.approx(0.03, rel=0.3)
-    assert bounds([knots(0.0, 0.0)])[0].tolist() == [1.0]
+    plain = mu_grid([knots(0.0, 1.0, 30.0)])[0]
+    assert mu_grid([knots(0.0, 0.0, 1.0, 30.0)])[0].tolist() == plain.tolist()
+    near = mu_grid([knots(0.0, 1e-8, 1.0, 30.0)])[0]
+    assert near[-1] == plain[-1]
+    assert near[0] == pytest.approx(0.03, rel=0.3)
+    assert mu_grid([knots(0.0, 0.0)])[0].tolist() == [1.0]
 
 
 @settings(max_examples=150, deadline=None)
@@ -218,9 +235,12 @@ def test_tables_of_few_small_integers(tmp_path_factory, n, p, seed, signed, mu):
     rng = np.random.default_rng(seed)
     x, predictions = rng.integers(0, 3, (n, p)).astype(np.float32), rng.integers(CLASSES, size=n)
     split = split_of(written(tmp_path_factory.mktemp("few"), x, predictions), signed=signed)
-    path = mu_path(split, mu)
-    assert (np.diff(path.mus) > 0).all() and (path.mus > 0).all() and np.isfinite(path.weights).all()
-    assert path.best in path.mus and path.recommended <= path.best
+    path = compute_mu_path(split, mu)
+    assert (np.diff(path.mus) > 0).all()
+    assert (path.mus > 0).all()
+    assert np.isfinite(path.weights).all()
+    assert path.best in path.mus
+    assert path.one_se_mu <= path.best
     assert path.counts().max(initial=0) <= p
 
 
@@ -231,27 +251,28 @@ def test_what_was_held_out_has_no_say_in_what_is_considered(table, monkeypatch):
     monkeypatch.setattr(module, "KNOTS", 3)
     (x, predictions), split = rows(0), split_of(table)
     x, used = x.astype(np.float64), set()
-    for group, _ in split.groups():
-        for (fold, j), places in group.screened.items():
-            rest = split.of % FOLDS != fold
+    for block, _ in split.blocks():
+        for (fold, j), places in block.screened.items():
+            rest = split.part_of_row % FOLDS != fold
             b = x[rest].T @ (predictions[rest] == j) * FOLDS / (FOLDS - 1)
-            assert set(group.columns[places].tolist()) == split._nearest(b)
+            assert set(block.columns[places].tolist()) == split._nearest(b)
             used.add((fold, j))
     assert used == {(fold, j) for fold in range(FOLDS) for j in range(CLASSES)}
     asked = []
     monkeypatch.setattr(
         mu_path_module,
-        "_along",
+        "_weights_along_mu",
         lambda sums, i, mus, some, signed: asked.append(some) or np.zeros((len(mus), len(sums.b))),
     )
-    mu_path(split)
-    wanted = [group.screened[f, j] for group, _ in split.groups() for f in range(FOLDS) for j in group.classes]
+    compute_mu_path(split)
+    wanted = [block.screened[f, j] for block, _ in split.blocks() for f in range(FOLDS) for j in block.classes]
     assert all((a == b).all() for a, b in zip(asked, wanted, strict=True))
 
 
 def test_a_path_with_more_knots_than_anybody_looks_at(table, monkeypatch):
     monkeypatch.setattr(module, "KNOTS", 4)
-    path = mu_path(split_of(table), 2.0)
-    assert np.isinf(path.ends).any() and path.mus[-1] >= 2
+    path = compute_mu_path(split_of(table), 2.0)
+    assert np.isinf(path.end_mu).any()
+    assert path.mus[-1] >= 2
     x, predictions = rows(0)
     assert (path.counts()[-1] == (fitted(x, predictions, float(path.mus[-1])) > 0).sum(axis=1)).all()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vebi.errors import UsageError
 from vebi.lasso import solve_all
-from vebi.lasso.gram import ROWS, merge, sum_up, sum_up_parts
+from vebi.lasso.gram import BUFFER_ROWS, accumulate, accumulate_parts, merge
 
 
 def table(seed, n=40, p=7, classes=3):
@@ -18,19 +18,21 @@ def table(seed, n=40, p=7, classes=3):
 def summed(x, labels, cuts, names=None):
     parts = list(zip(np.split(x, cuts), np.split(labels, cuts), strict=True))
     names = names or [f"shard-{k}" for k in range(len(parts))]
-    return sum_up(((name, *part) for name, part in zip(names, parts, strict=True)), x.shape[1], labels.shape[1])
+    return accumulate(((name, *part) for name, part in zip(names, parts, strict=True)), x.shape[1], labels.shape[1])
 
 
 def test_the_sums_written_out():
     x, labels = table(0)
-    found = summed(x, labels, [11, 12, 30])
+    sums = summed(x, labels, [11, 12, 30])
     wide = x.astype(np.float64)
-    np.testing.assert_allclose(found.gram, wide.T @ wide, rtol=1e-13)
-    assert (found.gram == found.gram.T).all() and found.gram.dtype == np.float64
-    np.testing.assert_allclose(found.b, wide.T @ labels, rtol=1e-13)
-    np.testing.assert_allclose(found.x, wide.sum(axis=0), rtol=1e-13)
-    assert found.e.tolist() == labels.sum(axis=0).tolist() and found.rows == 40
-    assert found.shards == {"shard-0", "shard-1", "shard-2", "shard-3"}
+    np.testing.assert_allclose(sums.gram, wide.T @ wide, rtol=1e-13)
+    assert (sums.gram == sums.gram.T).all()
+    assert sums.gram.dtype == np.float64
+    np.testing.assert_allclose(sums.b, wide.T @ labels, rtol=1e-13)
+    np.testing.assert_allclose(sums.column_sums, wide.sum(axis=0), rtol=1e-13)
+    assert sums.label_energy.tolist() == labels.sum(axis=0).tolist()
+    assert sums.rows == 40
+    assert sums.shards == {"shard-0", "shard-1", "shard-2", "shard-3"}
 
 
 @settings(max_examples=30, deadline=None)
@@ -38,16 +40,17 @@ def test_the_sums_written_out():
 def test_merging_in_any_order_gives_the_same_solutions(seed, cuts, random):
     x, labels = table(seed)
     cuts = sorted(cuts)
-    whole = summed(x, labels, [])
+    at_once = summed(x, labels, [])
     parts = [
-        sum_up([(f"part-{k}", *part)], 7, 3)
+        accumulate([(f"part-{k}", *part)], 7, 3)
         for k, part in enumerate(zip(np.split(x, cuts), np.split(labels, cuts), strict=True))
     ]
     random.shuffle(parts)
     merged = merge(parts)
-    assert merged.rows == 40 and len(merged.shards) == len(cuts) + 1
-    np.testing.assert_allclose(merged.gram, whole.gram, rtol=1e-12)
-    one, other = (solve_all(s.gram, s.b, s.e, 1.0) for s in (whole, merged))
+    assert merged.rows == 40
+    assert len(merged.shards) == len(cuts) + 1
+    np.testing.assert_allclose(merged.gram, at_once.gram, rtol=1e-12)
+    one, other = (solve_all(s.gram, s.b, s.label_energy, 1.0) for s in (at_once, merged))
     for a, b in zip(one, other, strict=True):
         np.testing.assert_allclose(a.weights, b.weights, atol=1e-8)
 
@@ -60,39 +63,40 @@ def test_many_features_are_mirrored_block_by_block():
 
 def test_a_shard_twice_is_refused():
     x, labels = table(0)
-    with pytest.raises(UsageError, match="the shard 'a' is given twice"):
+    with pytest.raises(UsageError, match="'a'"):
         summed(x, labels, [10, 20], ["a", "b", "a"])
     one = summed(x, labels, [], ["a"])
-    with pytest.raises(UsageError, match="the shard 'a' is given twice"):
+    with pytest.raises(UsageError, match="'a'"):
         merge([one, summed(x, labels, [20], ["b", "a"])])
 
 
 def test_other_tables_do_not_merge():
     x, labels = table(0)
-    with pytest.raises(UsageError, match="cannot be merged"):
+    with pytest.raises(UsageError, match=r"\(5, 3\), \(7, 3\)"):
         merge([summed(x, labels, []), summed(x[:, :5], labels, [])])
-    with pytest.raises(UsageError, match="cannot be merged"):
+    with pytest.raises(UsageError):
         merge([])
 
 
-@pytest.mark.parametrize("n", [40, 5 * ROWS])
+@pytest.mark.parametrize("n", [40, 5 * BUFFER_ROWS])
 def test_parts_in_one_pass_are_the_sums_of_their_rows(n):
     x, labels = table(2, n)
-    of = np.random.default_rng(0).integers(0, 4, n)
-    of[of == 2] = 3  # a part without a row
+    part_of_row = np.random.default_rng(0).integers(0, 4, n)
+    part_of_row[part_of_row == 2] = 3  # a part without a row
     cuts = [7, n // 2]
-    shards = zip("abc", np.split(x, cuts), np.split(labels, cuts), np.split(of, cuts), strict=True)
-    parts = sum_up_parts(shards, 7, 3, 5)
-    assert [part.rows for part in parts] == [(of == k).sum() for k in range(5)] and parts[2].rows == parts[4].rows == 0
+    shards = zip("abc", np.split(x, cuts), np.split(labels, cuts), np.split(part_of_row, cuts), strict=True)
+    parts = accumulate_parts(shards, 7, 3, 5)
+    assert [part.rows for part in parts] == [(part_of_row == k).sum() for k in range(5)]
+    assert parts[2].rows == parts[4].rows == 0
     for k, part in enumerate(parts):
-        rows = x[of == k].astype(np.float64)
+        rows = x[part_of_row == k].astype(np.float64)
         np.testing.assert_allclose(part.gram, rows.T @ rows, rtol=1e-12)
-        np.testing.assert_allclose(part.b, rows.T @ labels[of == k], rtol=1e-12)
-        np.testing.assert_allclose(part.x, rows.sum(axis=0), rtol=1e-12)
-        assert part.e.tolist() == labels[of == k].sum(axis=0).tolist()
-    whole, merged = summed(x, labels, []), merge(parts)
-    np.testing.assert_allclose(merged.gram, whole.gram, rtol=1e-12)
+        np.testing.assert_allclose(part.b, rows.T @ labels[part_of_row == k], rtol=1e-12)
+        np.testing.assert_allclose(part.column_sums, rows.sum(axis=0), rtol=1e-12)
+        assert part.label_energy.tolist() == labels[part_of_row == k].sum(axis=0).tolist()
+    at_once, merged = summed(x, labels, []), merge(parts)
+    np.testing.assert_allclose(merged.gram, at_once.gram, rtol=1e-12)
     assert merged.rows == n
-    shards = zip("aba", np.split(x, cuts), np.split(labels, cuts), np.split(of, cuts), strict=True)
-    with pytest.raises(UsageError, match="the shard 'a' is given twice"):
-        sum_up_parts(shards, 7, 3, 5)
+    shards = zip("aba", np.split(x, cuts), np.split(labels, cuts), np.split(part_of_row, cuts), strict=True)
+    with pytest.raises(UsageError, match="'a'"):
+        accumulate_parts(shards, 7, 3, 5)

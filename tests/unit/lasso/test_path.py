@@ -1,5 +1,7 @@
 """The path against its defining conditions at every knot, and against scikit-learn's."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog, nnls
 from sklearn.linear_model import lars_path_gram
 
-from vebi.lasso import follow, solve
-from vebi.lasso.path import between, trace
+from vebi.lasso import iter_knots, solve
+from vebi.lasso.path import interpolate_path, lasso_path
 
 
 def table(seed, n, p, kind="plain"):
@@ -39,20 +41,22 @@ def test_every_knot_is_a_solution(seed, n, p, kind, signed):
     x, labels = table(seed, n, p, kind)
     gram, b = x.T @ x, x.T @ labels
     before = None
-    for k, knot in enumerate(follow(gram, b, 10.0, signed=signed)):
+    for k, knot in enumerate(iter_knots(gram, b, 10.0, signed=signed)):
         w = np.zeros(p)
         w[knot.columns] = knot.weights
         c, scale = b - gram @ w, np.abs(b).max(initial=0)
-        assert (np.abs(c) if signed else c).max() <= knot.penalty + 1e-7 * scale
-        held = np.flatnonzero(w)
-        np.testing.assert_allclose(c[held], knot.penalty * np.sign(w[held]), atol=1e-7 * scale)
+        assert (np.abs(c) if signed else c).max() <= knot.lam + 1e-7 * scale
+        active = np.flatnonzero(w)
+        np.testing.assert_allclose(c[active], knot.lam * np.sign(w[active]), atol=1e-7 * scale)
         assert signed or (w >= -1e-12).all()
-        assert knot.norm == pytest.approx(np.abs(w).sum(), abs=1e-9) and knot.norm <= 10 * (1 + 1e-9)
+        assert knot.norm == pytest.approx(np.abs(w).sum(), abs=1e-9)
+        assert knot.norm <= 10 * (1 + 1e-9)
         if before is not None:
-            assert knot.norm >= before.norm - 1e-9 and knot.penalty <= before.penalty
+            assert knot.norm >= before.norm - 1e-9
+            assert knot.lam <= before.lam
         before = knot
         assert k < 50 * p
-    assert knot.norm == pytest.approx(10.0) or knot.penalty <= 1e-9 * scale
+    assert knot.norm == pytest.approx(10.0) or knot.lam <= 1e-9 * scale
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -64,17 +68,17 @@ def test_the_knots_are_scikit_learns(seed, signed):
     x, labels = table(seed, 3 * p + 10, p)
     gram, b = x.T @ x, x.T @ labels
     padded = np.pad(gram, (0, 1)), np.append(b, 0.0)
-    penalties, _, theirs = lars_path_gram(
+    lams, _, theirs = lars_path_gram(
         Xy=padded[1], Gram=padded[0], n_samples=1, method="lasso", positive=not signed, alpha_min=0.0, max_iter=1000
     )
-    knots = list(follow(gram, b, signed=signed))
+    knots = list(iter_knots(gram, b, signed=signed))
     ours = np.zeros((p, len(knots)))
     for k, knot in enumerate(knots):
         ours[knot.columns, k] = knot.weights
-    # between knots both are linear in lambda: hold them against each other at the knots of both
-    for penalty in np.concatenate([penalties, [knot.penalty for knot in knots]]):
-        mine = [np.interp(-penalty, [-k.penalty for k in knots], row) for row in ours]
-        other = [np.interp(-penalty, -penalties, row) for row in theirs[:-1]]
+    # between knots both are linear in lambda: compare them at the knots of both
+    for lam in np.concatenate([lams, [knot.lam for knot in knots]]):
+        mine = [np.interp(-lam, [-k.lam for k in knots], row) for row in ours]
+        other = [np.interp(-lam, -lams, row) for row in theirs[:-1]]
         np.testing.assert_allclose(mine, other, atol=1e-6 * max(1, np.abs(theirs).max()))
 
 
@@ -83,7 +87,7 @@ def test_the_end_of_the_path_is_least_squares(kind):
     x, labels = table(3, 60, 12, kind)
     gram, b = x.T @ x, x.T @ labels
     for signed in (False, True):
-        *_, knot = follow(gram, b, signed=signed)
+        *_, knot = iter_knots(gram, b, signed=signed)
         w = np.zeros(12)
         w[knot.columns] = knot.weights
         best = np.linalg.lstsq(x, labels)[0] if signed else nnls(x, labels)[0]
@@ -95,13 +99,13 @@ def test_scales(scale):
     """X and L scaled together scale lambda and leave the weights."""
     x, labels = table(1, 40, 10)
     for signed in (False, True):
-        plain = list(follow(x.T @ x, x.T @ labels, 3.0, signed=signed))
-        scaled = list(follow(scale**2 * x.T @ x, scale**2 * x.T @ labels, 3.0, signed=signed))
+        plain = list(iter_knots(x.T @ x, x.T @ labels, 3.0, signed=signed))
+        scaled = list(iter_knots(scale**2 * x.T @ x, scale**2 * x.T @ labels, 3.0, signed=signed))
         assert len(plain) == len(scaled)
         for one, other in zip(plain, scaled, strict=True):
             np.testing.assert_array_equal(one.columns, other.columns)
             np.testing.assert_allclose(other.weights, one.weights, rtol=1e-6, atol=1e-9)
-            assert other.penalty == pytest.approx(scale**2 * one.penalty, rel=1e-6)
+            assert other.lam == pytest.approx(scale**2 * one.lam, rel=1e-6)
 
 
 def test_only_the_rows_that_are_needed_are_read():
@@ -114,26 +118,28 @@ def test_only_the_rows_that_are_needed_are_read():
             read.add(int(row))
             return gram[row]
 
-    *_, knot = follow(gram.view(Watched), b, 1.0)
-    assert set(knot.columns.tolist()) <= read and len(read) < 15
+    *_, knot = iter_knots(gram.view(Watched), b, 1.0)
+    assert set(knot.columns.tolist()) <= read
+    assert len(read) < 15
 
 
 def test_by_hand():
     """Orthonormal columns: they enter in the order of |b|, and lambda falls to |b| of the next."""
-    knots = list(follow(np.eye(3), np.array([3.0, 2.0, -1.0]), signed=True))
-    assert [k.penalty for k in knots] == pytest.approx([3, 2, 1, 0])
+    knots = list(iter_knots(np.eye(3), np.array([3.0, 2.0, -1.0]), signed=True))
+    assert [k.lam for k in knots] == pytest.approx([3, 2, 1, 0])
     assert [k.norm for k in knots] == pytest.approx([0, 1, 3, 6])
-    assert knots[-1].columns.tolist() == [0, 1, 2] and knots[-1].weights.tolist() == pytest.approx([3, 2, -1])
-    positive = list(follow(np.eye(3), np.array([3.0, 2.0, -1.0])))
+    assert knots[-1].columns.tolist() == [0, 1, 2]
+    assert knots[-1].weights.tolist() == pytest.approx([3, 2, -1])
+    positive = list(iter_knots(np.eye(3), np.array([3.0, 2.0, -1.0])))
     assert [k.norm for k in positive] == pytest.approx([0, 1, 5])
 
 
 def test_a_column_can_leave():
-    """Signed, a weight that first helps and then is replaced: the path passes through 0 and goes on without it."""
+    """Signed, a weight that first helps and then is replaced: the path passes through 0 and continues without it."""
     for seed in range(200):
         x, labels = table(seed, 30, 12, "correlated")
-        held = [set(k.columns.tolist()) for k in follow(x.T @ x, x.T @ labels, signed=True)]
-        if any(before - after for before, after in zip(held, held[1:], strict=False)):
+        active = [set(k.columns.tolist()) for k in iter_knots(x.T @ x, x.T @ labels, signed=True)]
+        if any(before - after for before, after in itertools.pairwise(active)):
             return
     pytest.fail("no column has left in 200 problems")
 
@@ -146,16 +152,17 @@ def test_the_end_with_fewer_samples_than_features():
         x = rng.gamma(1, 1, (24, 6)) @ rng.gamma(0.3, 1, (6, 150)) + 0.3 * rng.gamma(0.5, 1, (24, 150))
         x /= np.linalg.norm(x, axis=0)
         labels = np.arange(24) < 5.0
-        knots = trace(x.T @ x, x.T @ labels, signed=True)
+        knots = lasso_path(x.T @ x, x.T @ labels, signed=True)
         least = linprog(np.ones(300), A_eq=np.hstack([x, -x]), b_eq=labels)
-        assert knots[-1].norm == pytest.approx(least.fun, rel=1e-8) and knots[-1].penalty == 0
+        assert knots[-1].norm == pytest.approx(least.fun, rel=1e-8)
+        assert knots[-1].lam == 0
         assert len(knots) < 150
 
 
 def test_nothing_to_follow():
-    assert [k.norm for k in follow(np.eye(2), np.array([-1.0, -2.0]))] == [0.0]
-    assert [k.norm for k in follow(np.zeros((2, 2)), np.zeros(2), signed=True)] == [0.0]
-    assert [k.norm for k in follow(np.zeros((0, 0)), np.zeros(0))] == [0.0]
+    assert [k.norm for k in iter_knots(np.eye(2), np.array([-1.0, -2.0]))] == [0.0]
+    assert [k.norm for k in iter_knots(np.zeros((2, 2)), np.zeros(2), signed=True)] == [0.0]
+    assert [k.norm for k in iter_knots(np.zeros((0, 0)), np.zeros(0))] == [0.0]
 
 
 @settings(max_examples=60, deadline=None)
@@ -168,8 +175,8 @@ def test_nothing_to_follow():
 def test_between_knots_are_the_solutions(seed, kind, signed, mus):
     x, labels = table(seed, 40, 15, kind)
     gram, b, mus = x.T @ x, x.T @ labels, np.array(mus)
-    found = between(trace(gram, b, signed=signed), mus, 15)
-    for w, mu in zip(found, mus, strict=True):
+    solutions = interpolate_path(lasso_path(gram, b, signed=signed), mus, 15)
+    for w, mu in zip(solutions, mus, strict=True):
         assert np.abs(w).sum() <= mu * (1 + 1e-9)
         if mu > 0:
             best = solve(gram, b, float(labels @ labels), float(mu), signed=signed).weights
@@ -179,6 +186,6 @@ def test_between_knots_are_the_solutions(seed, kind, signed, mus):
 
 def test_a_path_can_be_cut_short():
     x, labels = table(0, 60, 20)
-    whole, short = (trace(x.T @ x, x.T @ labels, most=most) for most in (None, 5))
-    assert len(short) == 5 < len(whole)
-    assert all((a.weights == b.weights).all() for a, b in zip(short, whole, strict=False))
+    full, short = (lasso_path(x.T @ x, x.T @ labels, most=most) for most in (None, 5))
+    assert len(short) == 5 < len(full)
+    assert all((a.weights == b.weights).all() for a, b in zip(short, full, strict=False))

@@ -1,49 +1,55 @@
-"""Half samples and correlations by their definitions."""
+"""Subsamples and correlations by their definitions."""
 
 import numpy as np
 import pytest
 
 from vebi.lasso import solve
-from vebi.lasso.gram import sum_up
-from vebi.lasso.subsampling import HALVES, correlations, halves, select_again
+from vebi.lasso.gram import accumulate
+from vebi.lasso.subsampling import N_SUBSAMPLES, correlations, subsample_masks, subsample_selections
 
 
 def parts_of(x, labels, count):
-    return [sum_up([(f"part {k}", x[k::count], labels[k::count])], x.shape[1], labels.shape[1]) for k in range(count)]
+    return [
+        accumulate([(f"part {k}", x[k::count], labels[k::count])], x.shape[1], labels.shape[1]) for k in range(count)
+    ]
 
 
 @pytest.mark.parametrize("parts", [2, 5, 20])
-def test_halves_are_halves_and_come_in_pairs(parts):
-    found = halves(parts)
-    assert found.shape == (HALVES, parts) and set(found.sum(axis=1)) <= {parts // 2, parts - parts // 2}
-    assert (found[::2] == ~found[1::2]).all()
-    assert (halves(parts) == found).all() and (parts < 5 or (halves(parts, seed=1) != found).any())
-    assert halves(parts, 7).shape == (7, parts)
+def test_subsamples_are_halves_and_come_in_pairs(parts):
+    masks = subsample_masks(parts)
+    assert masks.shape == (N_SUBSAMPLES, parts)
+    assert set(masks.sum(axis=1)) <= {parts // 2, parts - parts // 2}
+    assert (masks[::2] == ~masks[1::2]).all()
+    assert (subsample_masks(parts) == masks).all()
+    assert parts < 5 or (subsample_masks(parts, seed=1) != masks).any()
+    assert subsample_masks(parts, 7).shape == (7, parts)
 
 
 @pytest.mark.parametrize("signed", [False, True])
-def test_what_a_half_selects_is_what_its_rows_select(signed):
+def test_what_a_subsample_selects_is_what_its_rows_select(signed):
     rng = np.random.default_rng(0)
     x, labels = rng.random((60, 8)), np.eye(2)[rng.integers(2, size=60)]
-    told = []
-    again = select_again(
-        parts_of(x, labels, 6), 0.7, signed=signed, count=4, progress=lambda *steps: told.append(steps)
+    steps = []
+    selections = subsample_selections(
+        parts_of(x, labels, 6), 0.7, signed=signed, count=4, progress=lambda *step: steps.append(step)
     )
-    assert again.shape == (4, 2, 8) and told == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    for half, taken in zip(again, halves(6, 4), strict=True):
-        rows = np.isin(np.arange(60) % 6, np.flatnonzero(taken))
+    assert selections.shape == (4, 2, 8)
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    for selected, mask in zip(selections, subsample_masks(6, 4), strict=True):
+        rows = np.isin(np.arange(60) % 6, np.flatnonzero(mask))
         for j in range(2):
-            own, label = x[rows], labels[rows, j]
-            w = solve(own.T @ own, own.T @ label, label.sum(), 0.7, signed=signed).weights
-            assert (half[j] == (w != 0)).all()
+            part, label = x[rows], labels[rows, j]
+            w = solve(part.T @ part, part.T @ label, label.sum(), 0.7, signed=signed).weights
+            assert (selected[j] == (w != 0)).all()
 
 
 def test_a_clear_feature_is_always_selected_and_noise_is_not():
     rng = np.random.default_rng(0)
     labels = np.eye(2)[rng.integers(2, size=200)]
     x = np.column_stack([labels[:, 0] + 0.1 * rng.random(200), rng.random((200, 20))])
-    shares = select_again(parts_of(x, labels, 20), 0.8).mean(axis=0)
-    assert shares[0, 0] == 1 and shares[0, 1:].max() < 0.9
+    probabilities = subsample_selections(parts_of(x, labels, 20), 0.8).mean(axis=0)
+    assert probabilities[0, 0] == 1
+    assert probabilities[0, 1:].max() < 0.9
 
 
 def test_correlations_are_pearsons():
@@ -52,9 +58,10 @@ def test_correlations_are_pearsons():
     x[:, 3] = 2 * x[:, 0] + 1e-3 * rng.random(50)
     x[:, 4] = 0  # silent
     x[:, 5] = 0.25  # constant
-    found = correlations(sum_up([("a", x, np.ones((50, 1)))], 6, 1), (3, 0, 5))
+    pearson = correlations(accumulate([("a", x, np.ones((50, 1)))], 6, 1), (3, 0, 5))
     expected = np.corrcoef(x[:, :4].T)
-    np.testing.assert_allclose(found[0, :4], expected[3], atol=1e-9)
-    np.testing.assert_allclose(found[1, :4], expected[0], atol=1e-9)
-    assert (found[:, 4:] == 0).all() and (found[2] == 0).all()
-    assert found[0, 0] > 0.99
+    np.testing.assert_allclose(pearson[0, :4], expected[3], atol=1e-9)
+    np.testing.assert_allclose(pearson[1, :4], expected[0], atol=1e-9)
+    assert (pearson[:, 4:] == 0).all()
+    assert (pearson[2] == 0).all()
+    assert pearson[0, 0] > 0.99

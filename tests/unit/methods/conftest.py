@@ -1,4 +1,4 @@
-"""Networks, pictures and libraries for comparisons."""
+"""Networks, images and libraries for comparisons."""
 
 import warnings
 from copy import deepcopy
@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from support import SIZE, import_torchvision, no_path
+from support import SIZE, import_torchvision, interpretation_of
 from unit.methods.nets import Plain, classifier_of
 
-from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Feature
-from vebi.interpretation.result import Interpretation
 from vebi.methods.cam import GradCam
 
 
@@ -32,7 +30,7 @@ def smooth(size, count=6):
 
 
 @pytest.fixture
-def pictures():
+def images():
     return smooth(SIZE)
 
 
@@ -43,34 +41,26 @@ def targets():
 
 
 @pytest.fixture
-def found(toy):
+def interpretation(toy):
     """Of a copy of the toy network, with weights of our own: every class has features of both layers."""
-    net = deepcopy(toy.module)
+    net = deepcopy(toy.model)
     net.zero_grad()
     layers = (("relu1", 8), ("relu", 12))
     features = tuple(Feature(name, c) for name, channels in layers for c in range(channels))
     weights = np.random.default_rng(0).random((3, 20)) * (np.arange(60).reshape(3, 20) % 3 != 0)
     weights[:, 8:] *= 3
-    return Interpretation(
-        classes=toy.class_names,
+    return interpretation_of(
+        replace(toy, model=net),
+        layers,
         features=features,
         columns=tuple(range(20)),
         weights=weights,
-        mu=1.0,
-        gaps=np.zeros(3),
-        layers=layers,
-        descriptor=Descriptor(),
-        exemplars=(),
-        path=no_path(3),
-        stability=None,
-        provenance={},
-        classifier=replace(toy, module=net),
     )
 
 
 @pytest.fixture(scope="session")
 def resnet():
-    """A random ResNet-18 with its Grad-CAM and pictures, in double precision: there no ReLU is in doubt for rounding.
+    """A random ResNet-18 with its Grad-CAM and images, in double precision: there no ReLU is in doubt for rounding.
     Its ReLUs are in place and used twice."""
     net = import_torchvision().models.resnet18(num_classes=6).eval()
     chance = torch.Generator().manual_seed(0)
@@ -89,7 +79,7 @@ def resnet():
         net=net,
         classifier=classifier,
         grad_cam=grad_cam,
-        pictures=smooth(64, 3).double(),
+        images=smooth(64, 3).double(),
         targets=torch.tensor([5, 0, 2]),
     )
 

@@ -38,7 +38,7 @@ def classifier_of(net, size=SIZE):
 
 def with_scores_times(classifier, factor):
     """A copy whose class scores are so many times as large."""
-    net = deepcopy(classifier.module)
+    net = deepcopy(classifier.model)
     with torch.no_grad():
         net.head.weight *= factor
         net.head.bias *= factor
@@ -65,7 +65,7 @@ def first_layer_back(g, weight, fix):
 
 @torch.no_grad()
 def by_hand(net, x, target, rule="gradient", fix=None):
-    """For one picture: the activations of relu2, the derivatives with respect to them, the gradient of the input."""
+    """For one image: the activations of relu2, the derivatives with respect to them, the gradient of the input."""
     c1 = net.conv1(x[None])
     c2 = net.conv2(c1.clamp(min=0))
     a2 = c2.clamp(min=0)
@@ -77,14 +77,14 @@ def by_hand(net, x, target, rule="gradient", fix=None):
     return a2[0], at_maps[0], first_layer_back(relu_back(c1, g, rule), net.conv1.weight, fix)[0]
 
 
-def gradients_by_hand(net, pictures, targets, rule="gradient", fix=None):
-    return torch.stack([by_hand(net, x, c, rule, fix)[2] for x, c in zip(pictures, targets, strict=True)])
+def gradients_by_hand(net, images, targets, rule="gradient", fix=None):
+    return torch.stack([by_hand(net, x, c, rule, fix)[2] for x, c in zip(images, targets, strict=True)])
 
 
-def maps_by_hand(equation, net, pictures, targets):
-    """``equation`` of the activations and derivatives of one picture in double precision, enlarged bilinearly."""
+def maps_by_hand(equation, net, images, targets):
+    """``equation`` of the activations and derivatives of one image in double precision, upsampled bilinearly."""
     maps = []
-    for x, c in zip(pictures, targets, strict=True):
+    for x, c in zip(images, targets, strict=True):
         activation, gradient, _ = by_hand(net, x, c)
         maps.append(torch.tensor(equation(activation.double().numpy(), gradient.double().numpy())))
     return F.interpolate(torch.stack(maps)[None], SIZE, mode="bilinear", align_corners=False)[0]
@@ -96,7 +96,8 @@ def maps_by_hand(equation, net, pictures, targets):
 def same(ours, theirs, share=1e-4):
     """Of every map, to a share of its own largest value; most are not the same everywhere."""
     ours, theirs = (torch.as_tensor(maps).detach().double() for maps in (ours, theirs))
-    assert ours.shape == theirs.shape and ours.isfinite().all()
+    assert ours.shape == theirs.shape
+    assert ours.isfinite().all()
     largest = theirs.abs().amax(dim=(1, 2))
     assert 2 * int((theirs.amax(dim=(1, 2)) > theirs.amin(dim=(1, 2))).sum()) > len(theirs)
     assert ((ours - theirs).abs().amax(dim=(1, 2)) <= share * largest).all()

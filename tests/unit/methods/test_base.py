@@ -9,10 +9,10 @@ import torch
 from unit.methods.nets import gradients_by_hand, same
 
 from vebi.errors import UsageError
-from vebi.explanation.explain import Settings
+from vebi.explanation.explain import ExplainOptions
 from vebi.methods.base import score_gradient
 from vebi.methods.cam import GradCam, GradCamPlusPlus, LayerCam
-from vebi.methods.features import CombinedMaps, UpsampledActivations
+from vebi.methods.features import FeatureEvidence, UpsampledActivations
 from vebi.methods.gradient import Gradient, InputXGradient
 from vebi.methods.guided_cam import GuidedCam
 from vebi.methods.modified_backprop import Deconvnet, GuidedBackprop
@@ -35,15 +35,15 @@ PLAIN = {
 }
 #: From an interpretation.
 FITTED = {
-    "vebi": CombinedMaps,
-    "vebi, mean": partial(CombinedMaps, settings=Settings(5, stride_fix=None), reduction="mean"),
+    "vebi": FeatureEvidence,
+    "vebi, mean": partial(FeatureEvidence, options=ExplainOptions(5, stride_fix=None), reduction="mean"),
     "upsampled activations": UpsampledActivations,
 }
 every = pytest.mark.parametrize("name", [*PLAIN, *FITTED])
 
 
-def make(name, found):
-    return FITTED[name](found) if name in FITTED else PLAIN[name](found.classifier)
+def make(name, interpretation):
+    return FITTED[name](interpretation) if name in FITTED else PLAIN[name](interpretation.classifier)
 
 
 def alike(one, other):
@@ -56,67 +56,77 @@ def targets():
 
 
 @every
-def test_one_finite_map_a_picture(found, pictures, targets, name):
-    maps = make(name, found)(pictures, targets)
-    assert type(maps) is torch.Tensor and maps.shape == (6, 32, 32)
-    assert maps.dtype == torch.float32 and maps.device == pictures.device and not maps.requires_grad
-    assert maps.isfinite().all() and ((maps.amax((1, 2)) > maps.amin((1, 2))).sum() >= 4)
+def test_one_finite_map_per_image(interpretation, images, targets, name):
+    maps = make(name, interpretation)(images, targets)
+    assert type(maps) is torch.Tensor
+    assert maps.shape == (6, 32, 32)
+    assert maps.dtype == torch.float32
+    assert maps.device == images.device
+    assert not maps.requires_grad
+    assert maps.isfinite().all()
+    assert (maps.amax((1, 2)) > maps.amin((1, 2))).sum() >= 4
 
 
 @every
-def test_pictures_that_are_not_square(found, targets, name):
-    maps = make(name, found)(torch.randn(6, 3, 24, 40), targets)
-    assert maps.shape == (6, 24, 40) and maps.any()
+def test_images_that_are_not_square(interpretation, targets, name):
+    maps = make(name, interpretation)(torch.randn(6, 3, 24, 40), targets)
+    assert maps.shape == (6, 24, 40)
+    assert maps.any()
 
 
 @every
-def test_inputs_of_twice_the_size(found, pictures, targets, name):
-    large = pictures.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    explain = make(name, found)
+def test_inputs_of_twice_the_size(interpretation, images, targets, name):
+    large = images.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    explain = make(name, interpretation)
     maps = explain(large, targets)
-    assert maps.shape == (6, 64, 64) and maps.isfinite().all() and maps.any()
+    assert maps.shape == (6, 64, 64)
+    assert maps.isfinite().all()
+    assert maps.any()
     alike(explain(large[2:3], targets[2:3]), maps[2:3])
 
 
 @every
-def test_a_map_does_not_depend_on_the_rest_of_the_batch(found, pictures, targets, name):
-    explain = make(name, found)
-    together = explain(pictures, targets)
+def test_a_map_does_not_depend_on_the_rest_of_the_batch(interpretation, images, targets, name):
+    explain = make(name, interpretation)
+    together = explain(images, targets)
     for i in range(6):
-        alike(explain(pictures[i : i + 1], targets[i : i + 1])[0], together[i])
+        alike(explain(images[i : i + 1], targets[i : i + 1])[0], together[i])
     order = torch.tensor([4, 1, 5, 1, 0])  # one twice, two left out
-    others = pictures[order].clone()
+    others = images[order].clone()
     others[2] *= 1000
     alike(explain(others, targets[order])[[0, 1, 3, 4]], together[order][[0, 1, 3, 4]])
 
 
 @every
-def test_the_same_again(found, pictures, targets, name):
-    explain = make(name, found)
-    first = explain(pictures, targets)
+def test_the_same_again(interpretation, images, targets, name):
+    explain = make(name, interpretation)
+    first = explain(images, targets)
     torch.rand(3)
-    assert torch.equal(explain(pictures, targets), first)
-    assert torch.equal(make(name, found)(pictures, targets), first)
+    assert torch.equal(explain(images, targets), first)
+    assert torch.equal(make(name, interpretation)(images, targets), first)
 
 
 @every
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_where_the_caller_has_no_gradients(found, pictures, targets, name, mode):
-    expected = make(name, found)(pictures, targets)
+def test_where_the_caller_has_no_gradients(interpretation, images, targets, name, mode):
+    expected = make(name, interpretation)(images, targets)
     with mode():
-        maps = make(name, found)(pictures.clone(), targets.clone())  # tensors of that mode
-        assert torch.is_inference_mode_enabled() == (mode is torch.inference_mode) and not torch.is_grad_enabled()
+        maps = make(name, interpretation)(images.clone(), targets.clone())  # tensors of that mode
+        assert torch.is_inference_mode_enabled() == (mode is torch.inference_mode)
+        assert not torch.is_grad_enabled()
     alike(maps.clone(), expected)
 
 
 @every
-def test_pictures_with_a_graph_of_the_callers(found, pictures, targets, name):
+def test_images_with_a_graph_of_the_callers(interpretation, images, targets, name):
     """They are neither changed nor given a gradient."""
-    expected, copy = make(name, found)(pictures, targets), pictures.clone()
-    source = pictures.clone().requires_grad_()
-    alike(make(name, found)(source * 1, targets).detach(), expected)
-    make(name, found)(pictures, targets)
-    assert source.grad is None and torch.equal(pictures, copy) and not pictures.requires_grad
+    expected, copy = make(name, interpretation)(images, targets), images.clone()
+    source = images.clone().requires_grad_()
+    alike(make(name, interpretation)(source * 1, targets).detach(), expected)
+    make(name, interpretation)(images, targets)
+    assert source.grad is None
+    assert torch.equal(images, copy)
+    assert not images.requires_grad
 
 
 def state(net):
@@ -128,55 +138,57 @@ def state(net):
 
 @every
 @pytest.mark.parametrize("fails", [False, True])
-def test_the_model_is_left_as_it_was(found, pictures, targets, name, fails):
-    net = found.classifier.module
+def test_the_model_is_left_as_it_was(interpretation, images, targets, name, fails):
+    net = interpretation.classifier.model
     net.train()
     net.relu1.eval()
     net.conv1.weight.requires_grad_(False)
     *before, values = state(net)
     with pytest.raises(RuntimeError, match="channels") if fails else nullcontext():
-        make(name, found)(pictures[:, :1] if fails else pictures, targets)
+        make(name, interpretation)(images[:, :1] if fails else images, targets)
     *after, now = state(net)
-    assert after == before and all(map(torch.equal, now, values))
+    assert after == before
+    assert all(map(torch.equal, now, values))
     assert all(grad is None for _, grad in after[1])
 
 
 @every
-def test_a_network_that_is_frozen(found, pictures, targets, name):
-    expected = make(name, found)(pictures, targets)
-    found.classifier.module.requires_grad_(False)
-    alike(make(name, found)(pictures, targets), expected)
+def test_a_network_that_is_frozen(interpretation, images, targets, name):
+    expected = make(name, interpretation)(images, targets)
+    interpretation.classifier.model.requires_grad_(False)
+    alike(make(name, interpretation)(images, targets), expected)
 
 
 @every
-def test_another_class_has_another_map(found, pictures, name):
-    explain = make(name, found)
-    maps = [explain(pictures, torch.full((6,), c)) for c in range(3)]
+def test_another_class_has_another_map(interpretation, images, name):
+    explain = make(name, interpretation)
+    maps = [explain(images, torch.full((6,), c)) for c in range(3)]
     for i in range(3):
         differ = (maps[i] - maps[i - 1]).abs().amax(dim=(1, 2))
         assert (differ > 0.01 * maps[i].abs().amax(dim=(1, 2))).sum() >= 4
-    mixed = explain(pictures, torch.tensor([0, 1, 2, 0, 1, 2]))
+    mixed = explain(images, torch.tensor([0, 1, 2, 0, 1, 2]))
     for i in range(6):
         alike(mixed[i], maps[i % 3][i])
 
 
 @every
-def test_indices_of_any_integer_type(found, pictures, targets, name):
-    assert torch.equal(make(name, found)(pictures, targets.int()), make(name, found)(pictures, targets))
+def test_indices_of_any_integer_type(interpretation, images, targets, name):
+    assert torch.equal(make(name, interpretation)(images, targets.int()), make(name, interpretation)(images, targets))
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_in_evaluation_mode(plain, pictures, targets, name):
+def test_in_evaluation_mode(plain, images, targets, name):
     """Dropout is off, whatever mode the network is in."""
-    expected = PLAIN[name](plain)(pictures, targets)
-    plain.module.train()
-    assert torch.equal(PLAIN[name](plain)(pictures, targets), expected) and plain.module.drop.training
+    expected = PLAIN[name](plain)(images, targets)
+    plain.model.train()
+    assert torch.equal(PLAIN[name](plain)(images, targets), expected)
+    assert plain.model.drop.training
 
 
 @pytest.mark.parametrize("kind", [GradCam, GradCamPlusPlus, LayerCam, UpsampledActivations])
-def test_unknown_interpolation(found, kind):
-    with pytest.raises(UsageError, match="choose one of nearest, bilinear, bicubic"):
-        kind(found if kind is UpsampledActivations else found.classifier, interpolation="area")
+def test_unknown_interpolation(interpretation, kind):
+    with pytest.raises(UsageError, match=r"'area'.*nearest, bilinear, bicubic"):
+        kind(interpretation if kind is UpsampledActivations else interpretation.classifier, interpolation="area")
 
 
 # --- the gradient of a class score ------------------------------------------------------------------------------------
@@ -184,23 +196,23 @@ def test_unknown_interpolation(found, kind):
 
 @pytest.mark.parametrize("rule", ["gradient", "deconvnet", "guided"])
 @pytest.mark.parametrize("fix", [None, "centred", "nearest"])
-def test_score_gradient_written_out(plain, pictures, targets, rule, fix):
-    literal = gradients_by_hand(plain.module, pictures, targets, rule, fix)
-    same(score_gradient(plain, pictures, targets, rule=rule, stride_fix=fix).flatten(1, 2), literal.flatten(1, 2))
+def test_score_gradient_written_out(plain, images, targets, rule, fix):
+    literal = gradients_by_hand(plain.model, images, targets, rule, fix)
+    same(score_gradient(plain, images, targets, rule=rule, stride_fix=fix).flatten(1, 2), literal.flatten(1, 2))
 
 
-def test_the_plain_gradient_by_default(plain, pictures, targets):
-    literal = gradients_by_hand(plain.module, pictures, targets)
-    same(score_gradient(plain, pictures, targets).flatten(1, 2), literal.flatten(1, 2))
+def test_the_plain_gradient_by_default(plain, images, targets):
+    literal = gradients_by_hand(plain.model, images, targets)
+    same(score_gradient(plain, images, targets).flatten(1, 2), literal.flatten(1, 2))
 
 
 @pytest.mark.parametrize("options", [{"rule": "lrp"}, {"stride_fix": "blur"}])
-def test_unknown_rule_or_stride_fix(plain, pictures, targets, options):
-    with pytest.raises(UsageError, match="choose one of"):
-        score_gradient(plain, pictures, targets, **options)
+def test_unknown_rule_or_stride_fix(plain, images, targets, options):
+    with pytest.raises(UsageError, match="|".join(options.values())):
+        score_gradient(plain, images, targets, **options)
 
 
-def test_a_class_that_speaks_against_another(found, pictures, targets):
+def test_a_class_that_speaks_against_another(interpretation, images, targets):
     """A network of the negative scores has the negative gradient."""
 
     class Negative(torch.nn.Module):
@@ -211,5 +223,5 @@ def test_a_class_that_speaks_against_another(found, pictures, targets):
         def forward(self, x):
             return -self.net(x)
 
-    other = replace(found.classifier, module=Negative(found.classifier.module))
-    alike(score_gradient(other, pictures, targets), -score_gradient(found.classifier, pictures, targets))
+    other = replace(interpretation.classifier, model=Negative(interpretation.classifier.model))
+    alike(score_gradient(other, images, targets), -score_gradient(interpretation.classifier, images, targets))

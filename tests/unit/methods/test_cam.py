@@ -1,5 +1,7 @@
 """The layer of a class activation map, what is taken from it, and the way up to the pixels."""
 
+import re
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,7 +10,7 @@ from torch import nn
 from unit.methods.nets import by_hand, classifier_of
 
 from vebi.errors import UsageError
-from vebi.methods.cam import check_interpolation, enlarge, evidence, find_layer
+from vebi.methods.cam import activations_and_gradients, check_interpolation, find_layer, upsample
 
 
 def vgg():
@@ -85,21 +87,21 @@ def test_the_layer_that_is_found(net, layer):
 def test_a_concatenation_is_all_branches():
     net = branched(lambda maps: torch.cat(maps, 1), 8)
     classifier, images = classifier_of(net), torch.randn(2, 3, 32, 32)
-    activation, gradient = evidence(classifier, images, torch.tensor([0, 2]), find_layer(classifier))
+    activation, gradient = activations_and_gradients(classifier, images, torch.tensor([0, 2]), find_layer(classifier))
     assert activation.shape == gradient.shape == (2, 8, 16, 16)
     torch.testing.assert_close(activation, net[2](net[1](net[0](images))).detach())
     torch.testing.assert_close(gradient, net[5].weight[[0, 2]].detach()[..., None, None].expand(2, 8, 16, 16) / 256)
 
 
 def test_the_layer_of_a_resnet(resnet):
-    net, images = resnet.net, resnet.pictures
-    kept = []
-    handle = net.layer4.register_forward_hook(lambda _m, _i, output: kept.append(output.detach().clone()))
+    net, images = resnet.net, resnet.images
+    outputs = []
+    handle = net.layer4.register_forward_hook(lambda _m, _i, output: outputs.append(output.detach().clone()))
     with torch.no_grad():
         net(images)
     handle.remove()
-    activation, gradient = evidence(resnet.classifier, images, resnet.targets, resnet.grad_cam.layer)
-    torch.testing.assert_close(activation, kept[0])
+    activation, gradient = activations_and_gradients(resnet.classifier, images, resnet.targets, resnet.grad_cam.layer)
+    torch.testing.assert_close(activation, outputs[0])
     torch.testing.assert_close(gradient[:, :, 0, 0], net.fc.weight.detach()[resnet.targets] / 4)
 
 
@@ -121,71 +123,71 @@ def test_the_layer_that_is_named():
 @pytest.mark.parametrize("name", ["0.*", "2.1", "1", "2.2", "nowhere", ""])
 def test_names_that_are_no_single_layer_with_positions(name):
     """Several, an activation function of N x C values, a flattened one, the scores, none."""
-    with pytest.raises(UsageError, match="names no single layer|no layer is called"):
+    with pytest.raises(UsageError, match=re.escape(repr(name))):
         find_layer(classifier_of(vgg()), name)
 
 
 def test_one_position_is_not_enough():
-    with pytest.raises(UsageError, match="names no single layer with maps of more than one position"):
+    with pytest.raises(UsageError, match="'2'"):
         find_layer(classifier_of(no_activation()), "2")
 
 
 def test_no_maps():
     net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 4), nn.ReLU(), nn.Linear(4, 2))
-    with pytest.raises(UsageError, match="no activation function with N x C x H x W maps"):
+    with pytest.raises(UsageError, match="no activation function"):
         find_layer(classifier_of(no_activation()))
     assert find_layer(classifier_of(no_activation()), "0") == "0"
-    with pytest.raises(UsageError, match="no activation function with N x C x H x W maps"):
+    with pytest.raises(UsageError, match="no activation function"):
         find_layer(classifier_of(net))
 
 
-def test_evidence_written_out(plain, pictures, targets):
-    activation, gradient = evidence(plain, pictures, targets, "relu2")
-    for x, c, a, g in zip(pictures, targets, activation, gradient, strict=True):
-        literal_a, literal_g, _ = by_hand(plain.module, x, c)
+def test_activations_and_gradients_written_out(plain, images, targets):
+    activation, gradient = activations_and_gradients(plain, images, targets, "relu2")
+    for x, c, a, g in zip(images, targets, activation, gradient, strict=True):
+        literal_a, literal_g, _ = by_hand(plain.model, x, c)
         torch.testing.assert_close(a, literal_a)
         torch.testing.assert_close(g, literal_g)
 
 
-def test_evidence_in_front_of_an_activation_function_in_place(toy):
+def test_activations_and_gradients_in_front_of_an_activation_function_in_place(toy):
     """The convolution's own output, not what the ReLU makes of it in the same memory, and derivatives there."""
     images, targets = torch.randn(3, 3, 32, 32), torch.tensor([2, 0, 1])
-    before, gradient = evidence(toy, images, targets, "conv1")
-    after, behind = evidence(toy, images, targets, "relu1")
-    torch.testing.assert_close(before, toy.module.conv1(images).detach())
+    before, gradient = activations_and_gradients(toy, images, targets, "conv1")
+    after, behind = activations_and_gradients(toy, images, targets, "relu1")
+    torch.testing.assert_close(before, toy.model.conv1(images).detach())
     assert before.min() < 0
     torch.testing.assert_close(after, before.clamp(min=0))
     torch.testing.assert_close(gradient, behind * (before > 0))
 
 
-def test_enlarged_bilinearly():
+def test_upsampled_bilinearly():
     """Pixel i of 6 lies at (i + 1/2) / 2 - 1/2 of 3, and beyond the outermost centres there is what is there."""
     row = torch.tensor([0.0, 4, 8])
     images = torch.zeros(1, 3, 2, 6)
-    found = enlarge(row[None, None], images, "bilinear")
-    torch.testing.assert_close(found, torch.tensor([[[0.0, 1, 3, 5, 7, 8]] * 2]))
+    maps = upsample(row[None, None], images, "bilinear")
+    torch.testing.assert_close(maps, torch.tensor([[[0.0, 1, 3, 5, 7, 8]] * 2]))
 
 
-def test_enlarged_otherwise():
+def test_upsampled_otherwise():
     cam, images = torch.rand(2, 3, 4), torch.zeros(2, 3, 6, 12)
-    found = enlarge(cam, images, "nearest")
-    assert torch.equal(found, cam.repeat_interleave(2, 1).repeat_interleave(3, 2))
-    bicubic = enlarge(cam, images, "bicubic")
+    nearest = upsample(cam, images, "nearest")
+    assert torch.equal(nearest, cam.repeat_interleave(2, 1).repeat_interleave(3, 2))
+    bicubic = upsample(cam, images, "bicubic")
     torch.testing.assert_close(bicubic, F.interpolate(cam[None], (6, 12), mode="bicubic")[0])
-    assert not torch.allclose(bicubic, enlarge(cam, images, "bilinear"))
-    assert enlarge(cam, torch.zeros(2, 1, 5, 7), "bilinear").shape == (2, 5, 7)
+    assert not torch.allclose(bicubic, upsample(cam, images, "bilinear"))
+    assert upsample(cam, torch.zeros(2, 1, 5, 7), "bilinear").shape == (2, 5, 7)
 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
 def test_one_number_stays_one_number(interpolation):
     """Min-max scaling would show the rounding errors of an interpolation between equal numbers."""
     cam = torch.rand(50, 1, 1)
-    assert torch.equal(enlarge(cam, torch.zeros(50, 3, 32, 20), interpolation), cam.expand(50, 32, 20))
+    assert torch.equal(upsample(cam, torch.zeros(50, 3, 32, 20), interpolation), cam.expand(50, 32, 20))
 
 
 def test_interpolations():
     for name in ("nearest", "bilinear", "bicubic"):
         check_interpolation(name)
     for name in ("area", "Bilinear", ""):
-        with pytest.raises(UsageError, match="choose one of nearest, bilinear, bicubic"):
+        with pytest.raises(UsageError, match=f"{name!r}.*nearest, bilinear, bicubic"):
             check_interpolation(name)

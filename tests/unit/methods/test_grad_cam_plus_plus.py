@@ -1,4 +1,4 @@
-"""Grad-CAM++ against its equations and pytorch-grad-cam's GradCAMPlusPlus, whose way of enlarging is that of ours (see
+"""Grad-CAM++ against its equations and pytorch-grad-cam's GradCAMPlusPlus, which upsamples as ours does (see
 ``test_grad_cam``)."""
 
 import numpy as np
@@ -22,30 +22,30 @@ def equations(activation, gradient, exponential=1.0, eps=0.0):
     return np.maximum(total, 0)
 
 
-def scores_of(net, pictures, targets):
+def scores_of(net, images, targets):
     with torch.no_grad():
-        return net(pictures).gather(1, targets[:, None])[:, 0]
+        return net(images).gather(1, targets[:, None])[:, 0]
 
 
-def theirs_of(cams, net, pictures, targets):
+def theirs_of(cams, net, images, targets):
     wanted = [cams.utils.model_targets.ClassifierOutputTarget(int(c)) for c in targets]
     with cams.GradCAMPlusPlus(net, [net.relu2]) as reference:
-        return reference(pictures, wanted)
+        return reference(images, wanted)
 
 
 @pytest.mark.parametrize("factor", [1, 100, 1e-4])
-def test_written_out(plain, pictures, targets, factor):
+def test_written_out(plain, images, targets, factor):
     classifier = with_scores_times(plain, factor)
     cam = GradCamPlusPlus(classifier)
     assert cam.layer == "relu2"
-    same(cam(pictures, targets), maps_by_hand(equations, classifier.module, pictures, targets))
+    same(cam(images, targets), maps_by_hand(equations, classifier.model, images, targets))
 
 
-def test_the_exponential_of_the_score_only_scales(plain, pictures, targets):
-    ours = GradCamPlusPlus(plain)(pictures, targets)
-    for x, c, one in zip(pictures, targets, ours, strict=True):
-        score = scores_of(plain.module, x[None], c[None]).exp().item()
-        literal = maps_by_hand(lambda a, g, s=score: equations(a, g, s), plain.module, x[None], c[None])
+def test_the_exponential_of_the_score_only_scales(plain, images, targets):
+    ours = GradCamPlusPlus(plain)(images, targets)
+    for x, c, one in zip(images, targets, ours, strict=True):
+        score = scores_of(plain.model, x[None], c[None]).exp().item()
+        literal = maps_by_hand(lambda a, g, s=score: equations(a, g, s), plain.model, x[None], c[None])
         same(one[None], literal / score)
 
 
@@ -67,14 +67,15 @@ def test_in_numbers():
     torch.testing.assert_close(maps, (first * red + 1 / (2 + 4) * green)[None])
 
 
-def test_where_derivatives_are_zero(plain, pictures, targets):
+def test_where_derivatives_are_zero(plain, images, targets):
     """Max pooling leaves three of four positions without a derivative; with no positive one a map is zero."""
-    _, gradient, _ = by_hand(plain.module, pictures[0], targets[0])
+    _, gradient, _ = by_hand(plain.model, images[0], targets[0])
     assert (gradient == 0).float().mean() >= 0.75
     with torch.no_grad():
-        plain.module.head.weight.zero_()
-    maps = GradCamPlusPlus(plain)(pictures, targets)
-    assert maps.shape == (6, 32, 32) and not maps.any()
+        plain.model.head.weight.zero_()
+    maps = GradCamPlusPlus(plain)(images, targets)
+    assert maps.shape == (6, 32, 32)
+    assert not maps.any()
 
 
 def test_where_the_denominator_is_zero():
@@ -85,26 +86,27 @@ def test_where_the_denominator_is_zero():
     torch.testing.assert_close(maps, green[None] / (2 + 5))
 
 
-def test_against_pytorch_grad_cam(plain, pictures, targets, cams):
+def test_against_pytorch_grad_cam(plain, images, targets, cams):
     """With derivatives so large that the constant of theirs, 1e-6 beside their squares, does not matter."""
     classifier = with_scores_times(plain, 1e4)
-    theirs = theirs_of(cams, classifier.module, pictures, targets)
-    same(scaled(GradCamPlusPlus(classifier)(pictures, targets)), scaled(theirs))
+    theirs = theirs_of(cams, classifier.model, images, targets)
+    same(scaled(GradCamPlusPlus(classifier)(images, targets)), scaled(theirs))
 
 
-def test_small_derivatives(plain, pictures, targets, cams):
+def test_small_derivatives(plain, images, targets, cams):
     """Where the constant of pytorch-grad-cam does matter: theirs is the formula with it, ours the one of the paper."""
-    net = with_scores_times(plain, 1e-2).module
-    theirs = scaled(theirs_of(cams, net, pictures, targets))
-    ours = scaled(GradCamPlusPlus(with_scores_times(plain, 1e-2))(pictures, targets))
-    same(theirs, scaled(maps_by_hand(lambda a, g: equations(a, g, eps=1e-6), net, pictures, targets)), 1e-3)
-    same(ours, scaled(maps_by_hand(equations, net, pictures, targets)))
+    net = with_scores_times(plain, 1e-2).model
+    theirs = scaled(theirs_of(cams, net, images, targets))
+    ours = scaled(GradCamPlusPlus(with_scores_times(plain, 1e-2))(images, targets))
+    same(theirs, scaled(maps_by_hand(lambda a, g: equations(a, g, eps=1e-6), net, images, targets)), 1e-3)
+    same(ours, scaled(maps_by_hand(equations, net, images, targets)))
     assert np.abs(ours - theirs).max() > 0.02
 
 
-def test_interpolation(plain, pictures, targets):
-    nearest, bilinear = (GradCamPlusPlus(plain, None, i)(pictures, targets) for i in ("nearest", "bilinear"))
+def test_interpolation(plain, images, targets):
+    nearest, bilinear = (GradCamPlusPlus(plain, None, i)(images, targets) for i in ("nearest", "bilinear"))
     assert (nearest == nearest[:, ::2, ::2].repeat_interleave(2, 1).repeat_interleave(2, 2)).all()
-    assert (nearest != bilinear).any() and (GradCamPlusPlus(plain)(pictures, targets) == bilinear).all()
+    assert (nearest != bilinear).any()
+    assert (GradCamPlusPlus(plain)(images, targets) == bilinear).all()
     with pytest.raises(UsageError, match="'lanczos'"):
         GradCamPlusPlus(plain, interpolation="lanczos")

@@ -25,47 +25,47 @@ def grad_cam_plus_plus(activation, gradient):
 
 
 def reduced(gradient):
-    return sum(colour.clamp(min=0) ** 2 for colour in gradient.unbind(1)) ** 0.5
+    return sum(channel.clamp(min=0) ** 2 for channel in gradient.unbind(1)) ** 0.5
 
 
 @pytest.mark.parametrize("fix", [None, "centred", "nearest"])
 @pytest.mark.parametrize(("kind", "equation"), [(GradCam, grad_cam), (GradCamPlusPlus, grad_cam_plus_plus)])
-def test_written_out(plain, pictures, targets, kind, equation, fix):
-    guided = gradients_by_hand(plain.module, pictures, targets, "guided", fix)
-    heat = maps_by_hand(equation, plain.module, pictures, targets)
-    same(GuidedCam(kind(plain), fix)(pictures, targets), reduced(guided * heat[:, None]))
+def test_written_out(plain, images, targets, kind, equation, fix):
+    guided = gradients_by_hand(plain.model, images, targets, "guided", fix)
+    heat = maps_by_hand(equation, plain.model, images, targets)
+    same(GuidedCam(kind(plain), fix)(images, targets), reduced(guided * heat[:, None]))
 
 
-def test_the_stride_fix_is_for_the_guided_part_alone(plain, pictures, targets):
+def test_the_stride_fix_is_for_the_guided_part_alone(plain, images, targets):
     cam = GradCam(plain)
-    found = {fix: GuidedCam(cam, fix)(pictures, targets) for fix in (None, "centred", "nearest")}
-    for fix, maps in found.items():
-        same(maps, GuidedBackprop(plain, fix)(pictures, targets) * cam(pictures, targets))
-        for other in found.keys() - {fix}:
-            assert (maps - found[other]).abs().max() > 0.1 * maps.max()
-    assert torch.equal(GuidedCam(cam)(pictures, targets), found[None])
+    maps_of = {fix: GuidedCam(cam, fix)(images, targets) for fix in (None, "centred", "nearest")}
+    for fix, maps in maps_of.items():
+        same(maps, GuidedBackprop(plain, fix)(images, targets) * cam(images, targets))
+        for other in maps_of.keys() - {fix}:
+            assert (maps - maps_of[other]).abs().max() > 0.1 * maps.max()
+    assert torch.equal(GuidedCam(cam)(images, targets), maps_of[None])
     with pytest.raises(UsageError, match="'blur'"):
-        GuidedCam(cam, "blur")(pictures, targets)
+        GuidedCam(cam, "blur")(images, targets)
 
 
-def test_the_layer_and_interpolation_of_the_map_are_kept(plain, pictures, targets):
+def test_the_layer_and_interpolation_of_the_map_are_kept(plain, images, targets):
     cam = GradCam(plain, "relu1", "nearest")
-    maps = GuidedCam(cam)(pictures, targets)
-    same(maps, GuidedBackprop(plain)(pictures, targets) * cam(pictures, targets))
-    assert (maps - GuidedCam(GradCam(plain))(pictures, targets)).abs().max() > 0.1 * maps.max()
+    maps = GuidedCam(cam)(images, targets)
+    same(maps, GuidedBackprop(plain)(images, targets) * cam(images, targets))
+    assert (maps - GuidedCam(GradCam(plain))(images, targets)).abs().max() > 0.1 * maps.max()
 
 
 @quiet
 @pytest.mark.parametrize("name", ["relu1", "relu2"])
-def test_against_captum(plain, pictures, targets, captum, name):
-    reference = captum.GuidedGradCam(plain.module, plain.module.get_submodule(name))
-    x = pictures.clone().requires_grad_()
+def test_against_captum(plain, images, targets, captum, name):
+    reference = captum.GuidedGradCam(plain.model, plain.model.get_submodule(name))
+    x = images.clone().requires_grad_()
     theirs = reference.attribute(x, target=targets, interpolate_mode="bilinear")
-    same(GuidedCam(GradCam(plain, name))(pictures, targets), reduced(theirs))
+    same(GuidedCam(GradCam(plain, name))(images, targets), reduced(theirs))
 
 
 @quiet
 def test_against_captum_on_a_resnet(resnet, captum):
-    net, x = without_reuse(resnet.net), resnet.pictures.clone().requires_grad_()
+    net, x = without_reuse(resnet.net), resnet.images.clone().requires_grad_()
     theirs = captum.GuidedGradCam(net, net.layer4).attribute(x, target=resnet.targets, interpolate_mode="bilinear")
-    same(GuidedCam(resnet.grad_cam)(resnet.pictures, resnet.targets), reduced(theirs))
+    same(GuidedCam(resnet.grad_cam)(resnet.images, resnet.targets), reduced(theirs))

@@ -1,4 +1,4 @@
-"""LayerCAM against its equations and pytorch-grad-cam's LayerCAM, whose way of enlarging is that of ours (see
+"""LayerCAM against its equations and pytorch-grad-cam's LayerCAM, which upsamples as ours does (see
 ``test_grad_cam``)."""
 
 import numpy as np
@@ -8,7 +8,7 @@ from torch import nn
 from unit.methods.nets import maps_by_hand, same, scaled
 
 from vebi.errors import UsageError
-from vebi.methods.cam import LayerCam, evidence
+from vebi.methods.cam import LayerCam, activations_and_gradients
 
 
 def equations(activation, gradient):
@@ -21,40 +21,41 @@ def equations(activation, gradient):
     return np.maximum(total, 0)
 
 
-def test_written_out(plain, pictures, targets):
+def test_written_out(plain, images, targets):
     cam = LayerCam(plain)
     assert cam.layer == "relu2"
-    same(cam(pictures, targets), maps_by_hand(equations, plain.module, pictures, targets))
+    same(cam(images, targets), maps_by_hand(equations, plain.model, images, targets))
 
 
-def theirs_of(cams, net, pictures, targets, name):
+def theirs_of(cams, net, images, targets, name):
     wanted = [cams.utils.model_targets.ClassifierOutputTarget(int(c)) for c in targets]
     with cams.LayerCAM(net, [net.get_submodule(name)]) as reference:
-        return reference(pictures, wanted)
+        return reference(images, wanted)
 
 
 @pytest.mark.parametrize("name", ["relu1", "relu2"])
-def test_against_pytorch_grad_cam(plain, pictures, targets, cams, name):
-    theirs = theirs_of(cams, plain.module, pictures, targets, name)
-    same(scaled(LayerCam(plain, name)(pictures, targets)), scaled(theirs))
+def test_against_pytorch_grad_cam(plain, images, targets, cams, name):
+    theirs = theirs_of(cams, plain.model, images, targets, name)
+    same(scaled(LayerCam(plain, name)(images, targets)), scaled(theirs))
 
 
-def test_negative_activations(plain, pictures, targets, cams):
+def test_negative_activations(plain, images, targets, cams):
     """For them is the outer ReLU."""
-    net = plain.module
+    net = plain.model
     net.relu2 = nn.Tanh()
     with torch.no_grad():
         net.conv2.bias -= 0.2
-    activation, gradient = evidence(plain, pictures, targets, "relu2")
+    activation, gradient = activations_and_gradients(plain, images, targets, "relu2")
     assert ((gradient.clamp(min=0) * activation).sum(dim=1) < 0).float().mean() > 0.1
-    maps = LayerCam(plain)(pictures, targets)
+    maps = LayerCam(plain)(images, targets)
     assert maps.min() == 0
-    same(scaled(maps), scaled(theirs_of(cams, net, pictures, targets, "relu2")))
+    same(scaled(maps), scaled(theirs_of(cams, net, images, targets, "relu2")))
 
 
-def test_interpolation(plain, pictures, targets):
-    nearest, bilinear = (LayerCam(plain, None, i)(pictures, targets) for i in ("nearest", "bilinear"))
+def test_interpolation(plain, images, targets):
+    nearest, bilinear = (LayerCam(plain, None, i)(images, targets) for i in ("nearest", "bilinear"))
     assert (nearest == nearest[:, ::2, ::2].repeat_interleave(2, 1).repeat_interleave(2, 2)).all()
-    assert (nearest != bilinear).any() and (LayerCam(plain)(pictures, targets) == bilinear).all()
+    assert (nearest != bilinear).any()
+    assert (LayerCam(plain)(images, targets) == bilinear).all()
     with pytest.raises(UsageError, match="'lanczos'"):
         LayerCam(plain, interpolation="lanczos")

@@ -1,5 +1,7 @@
 """The grid pointing game against values worked out by hand."""
 
+import re
+
 import jaxtyping
 import numpy as np
 import pytest
@@ -42,7 +44,8 @@ def test_special_maps():
 def test_laws(maps, cells, order, factor):
     maps = torch.from_numpy(maps)
     scores = grid_pointing(maps, 2, 3, cells)
-    assert scores.shape == (3,) and ((scores >= 0) & (scores <= 1)).all()
+    assert scores.shape == (3,)
+    assert ((scores >= 0) & (scores <= 1)).all()
     torch.testing.assert_close(grid_pointing(maps[order], 2, 3, cells[order]), scores[order])
     torch.testing.assert_close(grid_pointing(factor * maps, 2, 3, cells), scores)
     for i in range(3):
@@ -59,28 +62,28 @@ def test_cells_of_any_integer_type():
 
 @pytest.mark.parametrize(("rows", "columns"), [(3, 2), (2, 4), (0, 2), (2, 0), (-2, 2), (8, 6)])
 def test_a_grid_that_does_not_divide_the_maps(rows, columns):
-    with pytest.raises(UsageError, match=f"^maps of 4 x 6 pixels come with a grid of {rows} x {columns} cells: "):
+    with pytest.raises(UsageError, match=f"4 x 6 .* {rows} x {columns} "):
         grid_pointing(torch.rand(1, 4, 6), rows, columns, torch.tensor([0]))
 
 
 @pytest.mark.parametrize("cells", [[0, 4], [-1, 3]])
 def test_cells_outside_the_grid(cells):
-    with pytest.raises(UsageError, match=f"^cells range from {min(cells)} to {max(cells)}: count them from 0 to 3"):
+    with pytest.raises(UsageError, match=rf"{min(cells)} to {max(cells)}\b.* 0 to 3\b"):
         grid_pointing(torch.rand(2, 4, 6), 2, 2, torch.tensor(cells))
 
 
 def test_bad_maps():
-    with pytest.raises(UsageError, match="take their positive part"):
+    with pytest.raises(UsageError, match="range from"):
         grid_pointing(torch.rand(1, 4, 6) - 1, 2, 2, torch.tensor([0]))
     with pytest.raises(UsageError, match="not finite"):
         grid_pointing(torch.full((1, 4, 6), float("nan")), 2, 2, torch.tensor([0]))
 
 
 @pytest.mark.parametrize("cells", [[0], [0, 1], [[0, 1, 2]]])
-def test_one_cell_a_map(cells):
+def test_one_cell_per_map(cells):
     jaxtyping.config.update("jaxtyping_disable", True)  # without the checks of shapes that only tests have
     try:
-        with pytest.raises(UsageError, match="give one cell a map$"):
+        with pytest.raises(UsageError, match=re.escape(str(tuple(torch.tensor(cells).shape)))):
             grid_pointing(torch.rand(3, 4, 6), 2, 2, torch.tensor(cells))
     finally:
         jaxtyping.config.update("jaxtyping_disable", False)

@@ -55,7 +55,7 @@ def test_best_iou_by_hand():
     perfect = quarter.float()
     assert best_iou(perfect, quarter).item() == 1
     for empty_handed in (1 - perfect, torch.zeros(1, 4, 4), torch.ones(1, 4, 4)):
-        assert best_iou(empty_handed, quarter).item() == 0.25  # nothing beats the whole picture
+        assert best_iou(empty_handed, quarter).item() == 0.25  # nothing beats all of the image
     assert best_iou(torch.rand(1, 4, 4), torch.ones(1, 4, 4, dtype=torch.bool)).item() == 1
 
 
@@ -87,17 +87,18 @@ def test_area_is_the_mean_over_the_curve(heat, mask):
     grid = torch.linspace(0, 1, 101).numpy()
     expected = np.mean([literal(heat, mask, t) for t in grid])
     got = auc_iou(*tensors(heat, mask)).item()
-    assert got == pytest.approx(expected, rel=1e-5) and 0 <= got <= 1
+    assert got == pytest.approx(expected, rel=1e-5)
+    assert 0 <= got <= 1
     assert best_iou(*tensors(heat, mask)).item() == pytest.approx(max(literal(heat, mask, t) for t in grid), rel=1e-5)
 
 
 def test_bad_input():
     masks = torch.ones(2, 3, 3, dtype=torch.bool)
     for bad in (1.5, -0.1):
-        with pytest.raises(UsageError, match="scale them"):
+        with pytest.raises(UsageError, match="range from"):
             auc_iou(torch.full((2, 3, 3), bad), masks)
-    with pytest.raises(UsageError, match="map of image 0 holds values that are not finite"):
+    with pytest.raises(UsageError, match=r"image 0\b.*not finite"):
         auc_iou(torch.full((2, 3, 3), float("nan")), masks)
     masks[1] = False
-    with pytest.raises(UsageError, match="mask of image 1 is empty"):
+    with pytest.raises(UsageError, match=r"mask.*image 1\b"):
         auc_iou(torch.rand(2, 3, 3), masks)

@@ -31,8 +31,8 @@ def test_special_maps():
     perfect = mask.float()
     assert average_precision(perfect, mask).item() == 1
     assert average_precision(perfect * torch.rand(1, 4, 4).clamp(min=0.1), mask).item() == 1  # in any order
-    for told_nothing in (torch.zeros(1, 4, 4), torch.full((1, 4, 4), 0.7), 1 - perfect):
-        assert average_precision(told_nothing, mask).item() == pytest.approx(3 / 16)
+    for uninformative in (torch.zeros(1, 4, 4), torch.full((1, 4, 4), 0.7), 1 - perfect):
+        assert average_precision(uninformative, mask).item() == pytest.approx(3 / 16)
     assert average_precision(torch.rand(1, 4, 4), torch.ones(1, 4, 4, dtype=torch.bool)).item() == 1
     # zeros outside do not mix with zeros inside: one hit at 1, then the other two among all 16
     partly = torch.zeros(1, 4, 4)

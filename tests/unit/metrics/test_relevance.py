@@ -29,9 +29,9 @@ def test_rank_by_hand():
     assert score(relevance_rank, [[4, 1], [2, 3]]) == 1 / 2
     assert score(relevance_rank, [[4, 1], [3, 2]]) == 1
     assert score(relevance_rank, [[1, 4], [2, 3]]) == 0
-    # one place is taken by a hit, the other drawn from a hit and a miss
+    # one of two pixels is a hit, the other drawn from a hit and a miss
     assert score(relevance_rank, [[4, 2], [2, 1]]) == pytest.approx((1 + 1 / 2) / 2)
-    # one place is taken by a miss, the other drawn from a hit and two misses, or two hits and a miss
+    # one of two pixels is a miss, the other drawn from a hit and two misses, or two hits and a miss
     assert score(relevance_rank, [[2, 4, 2], [2, 0, 0]], [[1, 0, 0], [0, 1, 0]]) == pytest.approx(1 / 3 / 2)
     assert score(relevance_rank, [[2, 4, 2], [2, 0, 0]], [[1, 0, 0], [1, 0, 0]]) == pytest.approx(2 / 3 / 2)
 
@@ -39,12 +39,12 @@ def test_rank_by_hand():
 def test_special_maps():
     mask = torch.zeros(1, 4, 4, dtype=torch.bool)
     mask[0, 0, :3] = True
-    perfect, whole = mask.float(), torch.ones(1, 4, 4, dtype=torch.bool)
+    perfect, full = mask.float(), torch.ones(1, 4, 4, dtype=torch.bool)
     for metric in (relevance_mass, relevance_rank):
         assert metric(perfect, mask).item() == 1
         assert metric(1 - perfect, mask).item() == 0
         assert metric(torch.full((1, 4, 4), 0.7), mask).item() == pytest.approx(3 / 16)
-        assert metric(torch.rand(1, 4, 4), whole).item() == 1
+        assert metric(torch.rand(1, 4, 4), full).item() == 1
     assert relevance_mass(torch.zeros(1, 4, 4), mask).item() == 0
     assert relevance_rank(torch.zeros(1, 4, 4), mask).item() == pytest.approx(3 / 16)
 

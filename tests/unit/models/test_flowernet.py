@@ -21,7 +21,7 @@ def test_it_is_conv_relu_pool_with_a_strided_first_convolution():
     assert net.conv1.stride == (2, 2)
 
 
-def test_taps_and_fields():
+def test_layers_and_receptive_fields():
     classifier = Classifier(FlowerNet(6).eval(), Preprocess(FlowerNet.size, FlowerNet.mean, FlowerNet.std))
     layers = choose_layers(classifier)
     assert [(x.name, x.channels, x.height) for x in layers] == [

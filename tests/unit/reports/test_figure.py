@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import vebi
-from vebi.reports.figure import GAP, SIDE, figure, heat_panel
+from vebi.reports.figure import GAP, SIDE, explanation_figure, heat_panel
 
 
 @pytest.fixture(scope="module")
@@ -17,21 +17,21 @@ def explained(toy_module, squares):
     return interpretation, vebi.explain(interpretation, squares / "red" / "00.png")
 
 
-def test_a_figure_has_a_panel_for_the_picture_each_heatmap_and_their_combination(explained):
+def test_a_figure_has_a_panel_for_the_image_each_heatmap_and_their_combination(explained):
     interpretation, explanation = explained
     assert explanation.evidence
-    assert figure(explanation, interpretation).width == (len(explanation.evidence) + 2) * (SIDE + GAP) + GAP
+    assert explanation_figure(explanation, interpretation).width == (len(explanation.evidence) + 2) * (SIDE + GAP) + GAP
 
 
-def test_the_first_panel_is_the_picture_as_the_network_saw_it(explained):
+def test_the_first_panel_is_the_image_as_the_network_saw_it(explained):
     interpretation, explanation = explained
-    panel = np.asarray(figure(explanation, interpretation))[GAP : GAP + SIDE, GAP : GAP + SIDE]
-    assert np.array_equal(panel[:: SIDE // 32, :: SIDE // 32], explanation.picture)
+    panel = np.asarray(explanation_figure(explanation, interpretation))[GAP : GAP + SIDE, GAP : GAP + SIDE]
+    assert np.array_equal(panel[:: SIDE // 32, :: SIDE // 32], explanation.image)
 
 
 def test_an_explanation_without_evidence_says_so_in_an_empty_panel(explained):
     interpretation, explanation = explained
-    bare = figure(dataclasses.replace(explanation, evidence=()), interpretation)
+    bare = explanation_figure(dataclasses.replace(explanation, evidence=()), interpretation)
     assert bare.width == 2 * (SIDE + GAP) + GAP
     assert bare.getpixel((GAP + SIDE + GAP + SIDE // 2, GAP + SIDE // 2)) == (236, 236, 236)
 

@@ -1,6 +1,12 @@
-"""Flowers with known ground truth: a generator of data sets after the an8Flower protocol, rendered by vebi."""
+"""Flowers with known ground truth: data sets by the an8Flower protocol, rendered by vebi.
 
-from vebi.datasets.flowers.dataset import generate, load_dataset
-from vebi.datasets.flowers.variants import carrier_mask
+Reference:
+    Oramas, Wang and Tuytelaars, Visual explanation by interpretation: improving visual feedback capabilities of deep
+    neural networks, ICLR 2019: the protocol.
+"""
 
-__all__ = ["carrier_mask", "generate", "load_dataset"]
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__, submod_attrs={"dataset": ["generate", "load_dataset"], "variants": ["carrier_mask"]}
+)

@@ -1,7 +1,7 @@
-"""The data set on disk: which images it has, making them, going on after a break, reading it back.
+"""The data set on disk: which images it has, rendering them, resuming after a break, reading it back.
 
 A folder holds ``images/<class>/class{c}_img{n}_p{p}_r{r}.png``, masks of the same names under ``masks/``,
-``dataset.json`` and a data card. While it is being made, ``dataset.partial.json`` stands in for ``dataset.json``.
+``dataset.json`` and a data card. Until it is complete, ``dataset.partial.json`` takes the place of ``dataset.json``.
 """
 
 import hashlib
@@ -10,9 +10,9 @@ import json
 import operator
 import os
 from collections import defaultdict
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -23,7 +23,11 @@ from vebi.datasets.flowers.rendering import Shading, shade
 from vebi.datasets.flowers.scene import FRAMES
 from vebi.datasets.flowers.variants import VARIANTS, FlowerClass, classes
 from vebi.errors import InputError, UsageError
-from vebi.files import whole, write_json
+from vebi.files import atomic_write, write_json
+from vebi.progress import Progress
+
+#: Frame, position and rotation of an image, which together name it within its class.
+ImageId = tuple[int, int, int]
 
 POSITIONS = ROTATIONS = 5
 IMAGES_PER_CLASS = FRAMES * POSITIONS * ROTATIONS
@@ -34,25 +38,49 @@ _RECORD, _PARTIAL, _CARD = "dataset.json", "dataset.partial.json", "README.md"
 
 
 def generate(
-    out: Path,
+    out: str | Path,
     *,
     variant: str = "single-6c",
     images_per_class: int = 1000,
     size: int = 112,
     seed: int = 0,
     background: str = "plain",
-    progress: Callable[[int, int], None] | None = None,
-) -> dict:
-    """Make the data set in the folder ``out`` and return the contents of its dataset.json.
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Renders a data set of flowers into a folder.
 
-    ``size`` is the side of an image in pixels; ``progress(done, total)`` is called now and then with numbers of images.
-    What is there already is kept: a complete folder returns at once, an unfinished one is gone on with. Equal settings
-    give equal bytes. Needs Mitsuba unless nothing is left to do.
+    Images that the folder holds already are kept: a complete data set returns at once, an unfinished one is resumed.
+    Equal settings give equal bytes. Needs Mitsuba, unless nothing is left to render.
+
+    Args:
+        out: The folder: new, empty, or a data set with the same settings.
+        variant: ``single-6c`` (the petals carry the class) or ``double-12c`` (the petals or the leaves do).
+        images_per_class: 1 to 1000; 1000 is the full protocol.
+        size: Side of an image in pixels, 16 to 1024.
+        seed: Seed of placements and backgrounds, at least 0.
+        background: ``plain``, ``noise`` or ``gradient``.
+        progress: Called with (images done, images).
+
+    Returns:
+        The content of its dataset.json.
+
+    Raises:
+        UsageError: An option is out of range.
+        InputError: The folder holds something else, or a data set with other settings.
+        MissingExtraError: Mitsuba is not installed.
+
+    Reference:
+        Oramas, Wang and Tuytelaars, Visual explanation by interpretation, ICLR 2019: the protocol.
+
+    Example:
+        >>> record = vebi.datasets.flowers.generate("flowers", images_per_class=1, size=32)
+        >>> [c["name"] for c in record["classes"]]
+        ['red', 'orange', 'yellow', 'blue', 'violet', 'pink']
     """
     out = Path(out)
-    settings = _checked(variant, images_per_class, size, seed, background)
-    _open(out, settings)
-    todo, done = _missing(out, settings)
+    settings = _check_settings(variant, images_per_class, size, seed, background)
+    _open_folder(out, settings)
+    missing, done = _missing_images(out, settings)
     total = len(classes(variant)) * settings["images_per_class"]
     if progress:
         progress(done, total)
@@ -60,7 +88,7 @@ def generate(
         return load_dataset(out)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for frame, images in todo.items():
+        for frame, images in missing.items():
             shading = shade(frame, placement.OVERSAMPLING * settings["size"])
             outline = placement.outline(shading.stack[-1])
             jobs = [pool.submit(_write_class, out, settings, shading, outline, c, ids) for c, ids in images.items()]
@@ -70,15 +98,30 @@ def generate(
                     progress(done, total)
 
     record = describe(settings) | {"sha256": _checksum(out, settings)}
-    _replace(out / _CARD, read_me(record).encode())
+    _write(out / _CARD, read_me(record).encode())
     write_json(out / _RECORD, record)
     (out / _PARTIAL).unlink(missing_ok=True)
     return record
 
 
-def load_dataset(path: Path) -> dict:
-    """The contents of dataset.json in the folder ``path``, checked for the entries that readers rely on."""
-    record = _read(Path(path) / _RECORD)
+def load_dataset(path: str | Path) -> dict[str, Any]:
+    """Reads the dataset.json of a data set, and checks the entries that readers rely on.
+
+    Args:
+        path: The folder of the data set.
+
+    Returns:
+        The content of its dataset.json.
+
+    Raises:
+        InputError: The file is missing, damaged or of another kind.
+
+    Example:
+        >>> record = vebi.datasets.flowers.generate("flowers", images_per_class=1, size=32)
+        >>> vebi.datasets.flowers.load_dataset("flowers") == record
+        True
+    """
+    record = _read_record(Path(path) / _RECORD)
     try:
         sound = (
             [entry["name"] for entry in record["classes"]] == [c.name for c in classes(record["variant"])]
@@ -94,11 +137,14 @@ def load_dataset(path: Path) -> dict:
     return record
 
 
-def image_ids(count: int) -> list[tuple[int, int, int]]:
-    """The first ``count`` images of a class as (n, p, r): frame, position, rotation.
+def image_ids(count: int) -> list[ImageId]:
+    """The first images of a class as (n, p, r): frame, position, rotation.
 
-    The order is fixed, so small sets are part of large ones. Forty consecutive images show every frame once, spread as
-    evenly as can be from the first on; rotations take turns, so the five folds are alike; positions come last.
+    The order is fixed, so small sets are part of large ones. Forty consecutive images show every frame once, spaced as
+    evenly as possible from the first on; rotations take turns, so the five folds are alike; positions come last.
+
+    Args:
+        count: How many images, 1 to 1000.
     """
     ids = []
     for i in range(count):
@@ -113,59 +159,60 @@ def file_name(c: int, n: int, p: int, r: int) -> str:
 
 
 def _write_class(
-    out: Path, settings: dict, shading: Shading, outline: np.ndarray, c: int, ids: list[tuple[int, int, int]]
+    out: Path, settings: dict[str, Any], shading: Shading, outline: np.ndarray, c: int, ids: list[ImageId]
 ) -> int:
-    """Write the images and masks ``ids`` of class ``c``, all of one frame; returns how many."""
+    """Writes the images and masks ``ids`` of class ``c``, all of one frame; returns how many."""
     flower_class = classes(settings["variant"])[c]
-    picture = placement.colour(shading, flower_class)
+    frame = placement.colour(shading, flower_class)
     for n, p, r in ids:
         entropy = [settings["seed"], list(VARIANTS).index(settings["variant"]), c, n, p, r]
         rng = np.random.default_rng(np.random.SeedSequence(entropy))
-        where = placement.draw_placement(rng, outline)
-        behind = placement.draw_background(rng, settings["background"], settings["size"])
-        image, labels = placement.compose(picture, shading.labels, where, behind)
+        position = placement.draw_placement(rng, outline)
+        background = placement.draw_background(rng, settings["background"], settings["size"])
+        image, labels = placement.compose(frame, shading.labels, position, background)
         mask = Image.fromarray(labels)
         mask.putpalette([value for rgb in _PALETTE for value in rgb])
-        image_path, mask_path = _pair(out, flower_class, c, n, p, r)
-        _replace(mask_path, _png(mask))
-        _replace(image_path, _png(Image.fromarray(image)))
+        image_path, mask_path = _paths(out, flower_class, c, (n, p, r))
+        _write(mask_path, _png(mask))
+        _write(image_path, _png(Image.fromarray(image)))
     return len(ids)
 
 
-def _pair(out: Path, flower_class: FlowerClass, c: int, n: int, p: int, r: int) -> tuple[Path, Path]:
-    name = file_name(c, n, p, r)
+def _paths(out: Path, flower_class: FlowerClass, c: int, image_id: ImageId) -> tuple[Path, Path]:
+    """The files of an image and of its mask."""
+    name = file_name(c, *image_id)
     return out / "images" / flower_class.name / name, out / "masks" / flower_class.name / name
 
 
-def _missing(out: Path, settings: dict) -> tuple[dict[int, dict[int, list[tuple[int, int, int]]]], int]:
-    """What is still to be made, as frame -> class -> ids, and how many images are there already."""
-    todo = defaultdict(lambda: defaultdict(list))
+def _missing_images(out: Path, settings: dict[str, Any]) -> tuple[dict[int, dict[int, list[ImageId]]], int]:
+    """The images still to be rendered, as frame -> class -> ids, and the number of those that exist."""
+    missing: dict[int, dict[int, list[ImageId]]] = defaultdict(lambda: defaultdict(list))
     done = 0
     for c, flower_class in enumerate(classes(settings["variant"])):
         folders = [out / kind / flower_class.name for kind in ("images", "masks")]
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
-        there = set(os.listdir(folders[0])) & set(os.listdir(folders[1]))
+        images, masks = ({path.name for path in folder.iterdir()} for folder in folders)
         for n, p, r in image_ids(settings["images_per_class"]):
-            if file_name(c, n, p, r) in there:
+            if file_name(c, n, p, r) in images & masks:
                 done += 1
             else:
-                todo[n][c].append((n, p, r))
-    return dict(sorted(todo.items())), done
+                missing[n][c].append((n, p, r))
+    return dict(sorted(missing.items())), done
 
 
-def _open(out: Path, settings: dict) -> None:
-    """Make the folder ours, or find that it is ours already; refuse any other."""
+def _open_folder(out: Path, settings: dict[str, Any]) -> None:
+    """Begins or resumes a data set in a folder. InputError where it holds anything else, or other settings."""
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file: choose a folder for the data set")
-    found = next((out / name for name in (_RECORD, _PARTIAL) if (out / name).exists()), None)
-    if found:
-        held = _read(found)
+    path = next((out / name for name in (_RECORD, _PARTIAL) if (out / name).exists()), None)
+    if path:
+        stored = _read_record(path)
         for key in SETTINGS:
-            if held.get(key) != settings[key]:
+            if stored.get(key) != settings[key]:
                 raise InputError(
-                    f"{out} holds a data set with {key} {held.get(key)}, not {settings[key]}: "
-                    f"choose another folder, or ask for {key} {held.get(key)}"
+                    f"{out} holds a data set with {key} {stored.get(key)}, not {settings[key]}: "
+                    f"choose another folder, or ask for {key} {stored.get(key)}"
                 )
     elif out.exists() and any(out.iterdir()):
         raise InputError(f"{out} is not empty and holds no data set of vebi: choose a new or empty folder")
@@ -174,20 +221,21 @@ def _open(out: Path, settings: dict) -> None:
         write_json(out / _PARTIAL, {"name": NAME} | settings)
 
 
-def _checked(variant: str, images_per_class: int, size: int, seed: int, background: str) -> dict:
-    classes(variant)
+def _check_settings(variant: str, images_per_class: int, size: int, seed: int, background: str) -> dict[str, Any]:
+    """The settings as they are stored. UsageError for one that is out of range."""
+    classes(variant)  # raises for an unknown variant
     if background not in placement.BACKGROUNDS:
         raise UsageError(f"there is no background {background!r}: choose one of {', '.join(placement.BACKGROUNDS)}")
     return {
         "variant": variant,
-        "images_per_class": _whole("images_per_class", images_per_class, 1, IMAGES_PER_CLASS),
-        "size": _whole("size", size, 16, 1024),
-        "seed": _whole("seed", seed, 0, 2**63 - 1),
+        "images_per_class": _check_integer("images_per_class", images_per_class, 1, IMAGES_PER_CLASS),
+        "size": _check_integer("size", size, 16, 1024),
+        "seed": _check_integer("seed", seed, 0, 2**63 - 1),
         "background": background,
     }
 
 
-def _whole(name: str, value: int, low: int, high: int) -> int:
+def _check_integer(name: str, value: int, low: int, high: int) -> int:
     try:
         number = operator.index(value)
     except TypeError:
@@ -197,12 +245,12 @@ def _whole(name: str, value: int, low: int, high: int) -> int:
     return number
 
 
-def _checksum(out: Path, settings: dict) -> str:
+def _checksum(out: Path, settings: dict[str, Any]) -> str:
     """SHA-256 over the bytes of every image and then its mask, class by class, in the order of ``image_ids``."""
     digest = hashlib.sha256()
     for c, flower_class in enumerate(classes(settings["variant"])):
-        for n, p, r in image_ids(settings["images_per_class"]):
-            for path in _pair(out, flower_class, c, n, p, r):
+        for image_id in image_ids(settings["images_per_class"]):
+            for path in _paths(out, flower_class, c, image_id):
                 digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -213,20 +261,19 @@ def _png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _read(path: Path) -> dict:
-    """A JSON object from a file of the data set."""
+def _read_record(path: Path) -> dict[str, Any]:
+    """The content of dataset.json or of dataset.partial.json. InputError where it cannot be read."""
     try:
-        contents = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{path} is missing: {path.parent} is no finished data set, so generate it first") from None
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}): choose another folder and generate again") from None
-    if not isinstance(contents, dict):
+    if not isinstance(content, dict):
         raise InputError(f"{path} is damaged: choose another folder and generate the data set again")
-    return contents
+    return content
 
 
-def _replace(path: Path, contents: bytes) -> None:
-    """Write a file whole or not at all."""
-    with whole(path) as partial:
-        partial.write_bytes(contents)
+def _write(path: Path, content: bytes) -> None:
+    with atomic_write(path) as partial:
+        partial.write_bytes(content)

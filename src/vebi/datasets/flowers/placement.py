@@ -1,8 +1,8 @@
-"""From a shaded frame to one image: colour, place in the image plane, put on a background, encode.
+"""From a shaded frame to one image: colour, placement in the image plane, background, encoding.
 
-Everything that varies is drawn from a generator of the image's own, so an image does not depend on its neighbours.
+Everything random is drawn from a generator of its own for each image, so an image does not depend on any other.
 Coordinates of a plane run from -1 to 1 between the outer edges of its first and last pixels, whatever its resolution;
-picture and mask are placed by the same map, and so agree.
+image and mask are placed by the same map, and so agree.
 """
 
 from dataclasses import dataclass
@@ -23,21 +23,34 @@ _TO_SRGB = np.round(255 * encode(np.arange(65536) / 65535)).astype(np.uint8)
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a flower stands: ``angle`` in radians, anticlockwise; ``scale``; ``shift`` (right, down) in half sides."""
+    """The position of a flower in its image.
+
+    Attributes:
+        angle: Rotation in radians, anticlockwise.
+        scale: 1 keeps the size of the frame.
+        shift: Translation (right, down), in half sides of the image.
+    """
 
     angle: float
     scale: float
     shift: tuple[float, float]
 
     def matrix(self) -> np.ndarray:
-        """(2, 2): turns and scales a point (right, down) of the frame."""
+        """The map (2, 2) that rotates and scales a point (right, down) of the frame."""
         c, s = np.cos(self.angle), np.sin(self.angle)
         return self.scale * np.array([[c, s], [-s, c]])
 
 
 def draw_placement(rng: np.random.Generator, outline: np.ndarray) -> Placement:
-    """A rotation of up to 90 degrees either way, a scale of 0.82 to 1, and a position uniform over all that keep
-    the flower, given by its ``outline`` (N, 2), wholly inside the image. A flower too wide for its rotation shrinks."""
+    """Draws a placement that keeps a flower inside the image.
+
+    The rotation is up to 90 degrees either way, the scale 0.82 to 1, and the position uniform over all that keep the
+    outline inside. A flower that is too wide after its rotation shrinks.
+
+    Args:
+        rng: The generator of the image.
+        outline: N x 2 points of the flower, see ``outline``.
+    """
     angle, scale = rng.uniform(-np.pi / 2, np.pi / 2), rng.uniform(0.82, 1.0)
     points = outline @ Placement(angle, 1.0, (0.0, 0.0)).matrix().T
     low, high = points.min(axis=0), points.max(axis=0)
@@ -48,7 +61,7 @@ def draw_placement(rng: np.random.Generator, outline: np.ndarray) -> Placement:
 
 
 def outline(coverage: np.ndarray) -> np.ndarray:
-    """The outer edges (N, 2) of what ``coverage`` (S, S) holds, row by row, as (right, down) in [-1, 1]."""
+    """The outer edges (N, 2) of the flower in ``coverage`` (S, S), row by row, as (right, down) in [-1, 1]."""
     side = len(coverage)
     inside = coverage > 0
     rows = np.flatnonzero(inside.any(axis=1))
@@ -59,23 +72,34 @@ def outline(coverage: np.ndarray) -> np.ndarray:
 
 def colour(shading: Shading, flower_class: FlowerClass) -> np.ndarray:
     """The frame in the colours of a class: (4, S, S) float32, linear red, green, blue (premultiplied) and coverage."""
-    picture = np.zeros((4, *shading.labels.shape), dtype=np.float32)
-    picture[3] = shading.stack[-1]
+    frame = np.zeros((4, *shading.labels.shape), dtype=np.float32)
+    frame[3] = shading.stack[-1]
     for channel, row in enumerate(flower_class.weights().astype(np.float32)):
         for weight, layer in zip(row, shading.stack[:-1], strict=True):
             if weight:
-                picture[channel] += weight * layer
-    return picture
+                frame[channel] += weight * layer
+    return frame
 
 
 def compose(
-    picture: np.ndarray, labels: np.ndarray, placement: Placement, background: np.ndarray
+    frame: np.ndarray, labels: np.ndarray, placement: Placement, background: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The image (size, size, 3) and its labels (size, size), both uint8, on a linear ``background`` (size, size, 3)."""
+    """Places a coloured frame on a background.
+
+    Args:
+        frame: 4 x S x S, see ``colour``.
+        labels: S x S part labels of the frame.
+        placement: The position of the flower.
+        background: size x size x 3 linear light.
+
+    Returns:
+        The image (size, size, 3) and its part labels (size, size), both uint8.
+    """
     size = len(background)
-    fine = _sample(picture, placement, OVERSAMPLING * size, "bilinear")
+    fine = _sample(frame, placement, OVERSAMPLING * size, "bilinear")
     offsets = [(row, column) for row in range(OVERSAMPLING) for column in range(OVERSAMPLING)]
-    pooled = sum(fine[:, i::OVERSAMPLING, j::OVERSAMPLING] for i, j in offsets) / np.float32(len(offsets))
+    summed = np.asarray(sum(fine[:, i::OVERSAMPLING, j::OVERSAMPLING] for i, j in offsets))
+    pooled = summed / np.float32(len(offsets))
     light = pooled[:3].transpose(1, 2, 0) + (1 - pooled[3])[..., None] * background
     image = _TO_SRGB[(np.clip(light, 0, 1) * 65535 + 0.5).astype(np.uint16)]
     mask = _sample(labels[None].astype(np.float32), placement, size, "nearest")[0]
@@ -83,15 +107,24 @@ def compose(
 
 
 def draw_background(rng: np.random.Generator, kind: str, size: int) -> np.ndarray:
-    """A linear light background (size, size, 3) float32: ``plain``, or drawn: smooth ``noise`` or a ``gradient``."""
+    """A background (size, size, 3) float32 in linear light.
+
+    Args:
+        rng: The generator of the image; ``plain`` draws nothing.
+        kind: ``plain``, smooth ``noise`` or a ``gradient``.
+        size: Side of the image in pixels.
+
+    Raises:
+        UsageError: There is no such kind.
+    """
     if kind == "plain":
         return np.broadcast_to(_PLAIN.astype(np.float32), (size, size, 3))
     if kind == "gradient":
         angle = rng.uniform(0, 2 * np.pi)
         x, y = np.meshgrid(*[(np.arange(size) + 0.5) / size - 0.5] * 2)
-        along = np.clip(0.5 + (np.cos(angle) * x + np.sin(angle) * y) / np.sqrt(2) * 1.2, 0, 1)[..., None]
+        fraction = np.clip(0.5 + (np.cos(angle) * x + np.sin(angle) * y) / np.sqrt(2) * 1.2, 0, 1)[..., None]
         ends = rng.uniform(0.22, 0.9, (2, 1)) * rng.uniform(0.86, 1.0, (2, 3))
-        return (along * ends[0] + (1 - along) * ends[1]).astype(np.float32)
+        return np.asarray(fraction * ends[0] + (1 - fraction) * ends[1], dtype=np.float32)
     if kind == "noise":
         field = sum(_clouds(rng, size, cells) / (1 + level) for level, cells in enumerate((3, 6, 14, 40)))
         return np.clip(0.5 + 0.1 * field, 0.06, 0.95).astype(np.float32)
@@ -101,25 +134,27 @@ def draw_background(rng: np.random.Generator, kind: str, size: int) -> np.ndarra
 def _clouds(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
     """Smooth noise (size, size, 3), nearly grey, from a lattice of ``cells`` x ``cells`` random values."""
     lattice = rng.normal(size=(cells + 1, cells + 1, 1)) + 0.12 * rng.normal(size=(cells + 1, cells + 1, 3))
-    at = (np.arange(size) + 0.5) / size * cells
-    low = at.astype(int)
-    part = at - low
-    part = part * part * (3 - 2 * part)
-    rows = lattice[low] + part[:, None, None] * (lattice[low + 1] - lattice[low])
-    return rows[:, low] + part[None, :, None] * (rows[:, low + 1] - rows[:, low])
+    position = (np.arange(size) + 0.5) / size * cells
+    low = position.astype(int)
+    fraction = position - low
+    fraction = fraction * fraction * (3 - 2 * fraction)
+    rows = lattice[low] + fraction[:, None, None] * (lattice[low + 1] - lattice[low])
+    noise: np.ndarray = rows[:, low] + fraction[None, :, None] * (rows[:, low + 1] - rows[:, low])
+    return noise
 
 
 def _sample(layers: np.ndarray, placement: Placement, side: int, mode: str) -> np.ndarray:
-    """``layers`` (C, S, S) float32 as seen through a placement, at the pixel centres of a (side, side) plane."""
+    """``layers`` (C, S, S) float32 under a placement, sampled at the pixel centres of a (side, side) plane."""
     import torch  # here, so that vebi.datasets.flowers is light to import
 
     inverse = np.linalg.inv(placement.matrix())
     centres = (2 * np.arange(side) + 1) / side - 1
     right, down = centres[None, :] - placement.shift[0], centres[:, None] - placement.shift[1]
-    where = np.empty((1, side, side, 2), dtype=np.float32)
-    where[0, ..., 0] = inverse[0, 0] * right + inverse[0, 1] * down
-    where[0, ..., 1] = inverse[1, 0] * right + inverse[1, 1] * down
+    grid = np.empty((1, side, side, 2), dtype=np.float32)
+    grid[0, ..., 0] = inverse[0, 0] * right + inverse[0, 1] * down
+    grid[0, ..., 1] = inverse[1, 0] * right + inverse[1, 1] * down
     source = torch.from_numpy(layers)[None]
     with torch.no_grad():
-        placed = torch.nn.functional.grid_sample(source, torch.from_numpy(where), mode=mode, align_corners=False)
-    return placed[0].numpy()
+        placed = torch.nn.functional.grid_sample(source, torch.from_numpy(grid), mode=mode, align_corners=False)
+    image: np.ndarray = placed[0].numpy()
+    return image

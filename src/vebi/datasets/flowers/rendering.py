@@ -1,33 +1,51 @@
 """Shading of one frame with Mitsuba 3, once for all classes.
 
 Under direct light radiance is linear in albedo, so a frame is rendered as a stack of shadings, one for every albedo of
-``scene.BASIS``; a coloured picture is their weighted sum. The light is white, or hues would shift with the shading.
+``scene.BASIS``; a coloured frame is their weighted sum. The light is white, or hues would shift with the shading.
+
+Reference:
+    Jakob et al., Mitsuba 3 renderer, 2022, https://mitsuba-renderer.org.
 """
 
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from vebi.datasets.flowers.scene import PARTS, Mesh, flower
-from vebi.errors import MissingExtra
+from vebi.errors import MissingExtraError
 
 SAMPLES = 12  # per pixel of the stack, which is finer than the images
 
-# Fixed, because Mitsuba would else pick the size of its work blocks by the number of cores, and the noise with it.
+# Fixed, because Mitsuba would otherwise pick the size of its work blocks by the number of cores, and the noise with it.
 _BLOCKS = {"block_size": 16}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shading:
-    """One frame: ``stack`` (7, S, S) float32, the linear shading of each of BASIS and then the coverage in [0, 1];
-    ``labels`` (S, S) uint8, the part seen in each pixel as in PARTS. Radiance is premultiplied by coverage."""
+    """One frame, before any colour.
+
+    Attributes:
+        stack: 7 x S x S float32: the linear shading of each of BASIS, premultiplied by coverage, and then the coverage
+            in [0, 1].
+        labels: S x S uint8: the part seen in each pixel, as in PARTS.
+    """
 
     stack: np.ndarray
     labels: np.ndarray
 
 
 def shade(frame: int, side: int) -> Shading:
-    """The frame 0..39 on a square of ``side`` pixels. Equal arguments give equal bits, whatever the number of cores."""
+    """Renders a frame. Equal arguments give equal bits, whatever the number of cores.
+
+    Args:
+        frame: 0 to 39, see ``scene.flower``.
+        side: Side of the square in pixels.
+
+    Raises:
+        MissingExtraError: Mitsuba is not installed.
+    """
     mi = _mitsuba()
     parts = flower(frame)
     scenes = [
@@ -40,25 +58,40 @@ def shade(frame: int, side: int) -> Shading:
 
 
 def render(parts: dict[str, Mesh], albedos: dict[str, np.ndarray], side: int) -> np.ndarray:
-    """A direct-light picture (side, side, 4) of linear red, green, blue and coverage; ``albedos`` (V, 3) per part."""
+    """Renders parts with given albedos under direct light.
+
+    Args:
+        parts: The meshes by name.
+        albedos: V x 3 linear red, green and blue of the vertices of each part.
+        side: Side of the square in pixels.
+
+    Returns:
+        (side, side, 4): linear red, green, blue and coverage.
+
+    Raises:
+        MissingExtraError: Mitsuba is not installed.
+    """
     mi = _mitsuba()
     return _light(mi, _scene(mi, parts, albedos, side))
 
 
-def _light(mi, scene) -> np.ndarray:
+def _light(mi: ModuleType, scene: Any) -> np.ndarray:
+    """(side, side, 4): linear red, green, blue and coverage of a scene."""
     integrator = {"type": "direct", "emitter_samples": 1, "bsdf_samples": 1, "hide_emitters": True}
     return np.array(mi.render(scene, integrator=mi.load_dict(integrator | _BLOCKS), spp=SAMPLES, seed=0))
 
 
-def _labels(mi, scene, names: list[str]) -> np.ndarray:
+def _labels(mi: ModuleType, scene: Any, names: list[str]) -> np.ndarray:
     """The part seen at one point of every pixel, (side, side) uint8; ``names`` in the order of the scene."""
     integrator = {"type": "aov", "aovs": "part:shape_index"}
     index = np.array(mi.render(scene, integrator=mi.load_dict(integrator | _BLOCKS), spp=1, seed=0))[..., -1]
     values = np.array([0] + [PARTS[name] for name in names], dtype=np.uint8)  # 0 is a miss, k the k-th shape
-    return values[index.astype(int)]
+    labels: np.ndarray = values[index.astype(int)]
+    return labels
 
 
-def _scene(mi, parts: dict[str, Mesh], albedos: dict[str, np.ndarray], side: int):
+def _scene(mi: ModuleType, parts: dict[str, Mesh], albedos: dict[str, np.ndarray], side: int) -> Any:
+    """A Mitsuba scene of the parts, with camera, sky and lamp."""
     description = {
         "type": "scene",
         "sensor": {
@@ -88,7 +121,8 @@ def _scene(mi, parts: dict[str, Mesh], albedos: dict[str, np.ndarray], side: int
     return mi.load_dict(description)
 
 
-def _mitsuba_mesh(mi, name: str, part: Mesh, albedo: np.ndarray):
+def _mitsuba_mesh(mi: ModuleType, name: str, part: Mesh, albedo: np.ndarray) -> Any:
+    """A part as Mitsuba takes it, diffuse on both sides, with the albedo (V, 3) of its vertices."""
     surface = {"type": "diffuse", "reflectance": {"type": "mesh_attribute", "name": "vertex_color"}}
     properties = mi.Properties()
     properties["bsdf"] = mi.load_dict({"type": "twosided", "surface": surface})
@@ -102,12 +136,13 @@ def _mitsuba_mesh(mi, name: str, part: Mesh, albedo: np.ndarray):
     return mesh
 
 
-def _mitsuba():
+def _mitsuba() -> ModuleType:
     """The package, in its scalar variant: plain C++, no GPU, and the one variant that runs on every machine."""
+    mi: ModuleType
     try:
         import mitsuba as mi
     except ImportError as error:
-        raise MissingExtra("mitsuba", "flowers", "rendering flowers") from error
+        raise MissingExtraError("mitsuba", "flowers", "rendering flowers") from error
     if mi.variant() != "scalar_rgb":
         mi.set_variant("scalar_rgb")
     return mi

@@ -1,10 +1,11 @@
 """The flower as triangle meshes, in plain numpy.
 
-A flower is four parts (petals, centre, stem, leaves). Each part is a mesh whose vertices carry weights on the basis of
-albedos that ``rendering`` shades and ``colours`` mixes. The z axis points up; a full-grown head is about 2 units wide.
+A flower has four parts (petals, centre, stem, leaves). Each part is a mesh whose vertices carry weights on the basis of
+albedos that ``rendering`` shades and ``variants`` colours. The z axis points up; a full-grown head is 2 units wide.
 """
 
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
@@ -19,9 +20,16 @@ _GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 _STEM_GREEN = np.array([0.085, 0.21, 0.045])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mesh:
-    """Triangles: ``vertices`` (V, 3), unit ``normals`` (V, 3), ``faces`` (F, 3) and ``weights`` (V, 6) on BASIS."""
+    """A triangle mesh.
+
+    Attributes:
+        vertices: V x 3 points.
+        normals: V x 3 unit vectors.
+        faces: F x 3 indices of vertices.
+        weights: V x 6, the albedo of each vertex on BASIS.
+    """
 
     vertices: np.ndarray
     normals: np.ndarray
@@ -30,7 +38,11 @@ class Mesh:
 
 
 def flower(frame: int) -> dict[str, Mesh]:
-    """The four parts at ``frame`` 0 (young, half closed) to 39 (full grown, open), turned by frame / 40 of a round."""
+    """The four parts of the flower by their names in PARTS.
+
+    Args:
+        frame: 0 (young, half closed) to 39 (full grown, open); the flower is turned by frame / 40 of a round.
+    """
     age = frame / (FRAMES - 1)
     height = _mix(1.15, 1.75, age)
     top, axis = _stem_curve(np.array([1.0]), height)
@@ -42,9 +54,8 @@ def flower(frame: int) -> dict[str, Mesh]:
         "stem": _stem(height, scale),
         "leaves": _leaves(age, height),
     }
-    turn = 2 * np.pi * frame / FRAMES
-    spin = _about_z(turn)
-    return {name: _place(mesh, 1.0, spin, np.zeros(3)) for name, mesh in parts.items()}
+    rotation = _about_z(2 * np.pi * frame / FRAMES)
+    return {name: _place(mesh, 1.0, rotation, np.zeros(3)) for name, mesh in parts.items()}
 
 
 def _petals(age: float) -> Mesh:
@@ -84,8 +95,7 @@ def _leaves(age: float, height: float) -> Mesh:
     """Five pointed leaves up the stem in a spiral, folded along a light midrib, drooping as they grow."""
     leaves = []
     for k in range(5):
-        at = 0.10 + 0.105 * k
-        root, _ = _stem_curve(np.array([at]), height)
+        root, _ = _stem_curve(np.array([0.10 + 0.105 * k]), height)
         size = _mix(0.74, 1.0, age) * (1.12 - 0.085 * k)
         u, v = _grid(30, 15)
         width = 0.285 * size * (_profile(u, 1.0, 0.95) + 0.05 * (1 - u))
@@ -112,16 +122,16 @@ def _centre(age: float) -> Mesh:
     pieces = [_mesh(dome, _quads(12, 33), _fixed(dark, u.size))]
     count = 120
     for k in range(count):
-        share = np.sqrt((k + 0.5) / count)
-        polar, around = share * np.pi * 0.47, k * _GOLDEN_ANGLE
-        out = np.array([np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), 0.62 * np.cos(polar)])
-        colour = _mix(dark * 1.6, np.array([0.085, 0.055, 0.085]), share**2)
-        pieces.append(_ball(radius * out, 0.085 * radius, colour))
+        distance = np.sqrt((k + 0.5) / count)
+        tilt, turn = distance * np.pi * 0.47, k * _GOLDEN_ANGLE
+        outwards = np.array([np.sin(tilt) * np.cos(turn), np.sin(tilt) * np.sin(turn), 0.62 * np.cos(tilt)])
+        colour = _mix(dark * 1.6, np.array([0.085, 0.055, 0.085]), distance**2)
+        pieces.append(_ball(radius * outwards, 0.085 * radius, colour))
     ivory = np.array([0.80, 0.70, 0.46])
     for k in range(34):
-        around = 2 * np.pi * k / 34
+        turn = 2 * np.pi * k / 34
         reach, lift = radius * (1.12 + 0.14 * (k % 2)), 0.09 + 0.045 * ((k * 7) % 5) / 4
-        pieces.append(_ball(np.array([reach * np.cos(around), reach * np.sin(around), lift]), 0.021, ivory))
+        pieces.append(_ball(np.array([reach * np.cos(turn), reach * np.sin(turn), lift]), 0.021, ivory))
     mesh = _join(pieces)
     return _place(mesh, 1.0, np.eye(3), np.array([0, 0, 0.07]))
 
@@ -147,27 +157,31 @@ def _stem_curve(u: np.ndarray, height: float) -> tuple[np.ndarray, np.ndarray]:
     return point, _unit(2 * (1 - u) * (knee - start) + 2 * u * (end - knee))
 
 
-def _blade(u, v, length, width, base, tip, lift) -> np.ndarray:
-    """A curved sheet (N, 3) along x and z: its midline's angle from the z axis runs from ``base`` to ``tip`` (radians).
+def _blade(
+    u: np.ndarray, v: np.ndarray, length: float, width: np.ndarray, base: float, tip: float, lift: np.ndarray
+) -> np.ndarray:
+    """Vertices (N, 3) of a curved sheet along x and z.
 
-    ``width`` is the half width and ``lift`` the offset along the sheet's upper normal, both per vertex.
+    The angle of its midline from the z axis runs from ``base`` to ``tip`` (radians). ``width`` is the half width and
+    ``lift`` the offset along the upper normal of the sheet, both per vertex.
     """
     steps = np.linspace(0, 1, 201)
     angle = _mix(base, tip, steps)
     x = np.concatenate([[0], np.cumsum(0.5 * (np.sin(angle[1:]) + np.sin(angle[:-1])))]) / 200
     z = np.concatenate([[0], np.cumsum(0.5 * (np.cos(angle[1:]) + np.cos(angle[:-1])))]) / 200
-    here = _mix(base, tip, u)
-    along_x, along_z = np.interp(u, steps, x) * length, np.interp(u, steps, z) * length
-    return np.stack([along_x - np.cos(here) * lift, v * width, along_z + np.sin(here) * lift], axis=1)
+    slope = _mix(base, tip, u)
+    midline_x, midline_z = np.interp(u, steps, x) * length, np.interp(u, steps, z) * length
+    return np.stack([midline_x - np.cos(slope) * lift, v * width, midline_z + np.sin(slope) * lift], axis=1)
 
 
 def _profile(u: np.ndarray, rise: float, fall: float) -> np.ndarray:
-    """A blade's outline, 0 at both ends and 1 at its widest; small exponents make blunt ends, large ones points."""
+    """Half width of a blade along ``u``, 0 at both ends and 1 at its widest; small exponents make blunt ends."""
     peak = rise / (rise + fall)
     return (u / peak) ** rise * ((1 - u) / (1 - peak)) ** fall
 
 
 def _ball(centre: np.ndarray, radius: float, colour: np.ndarray) -> Mesh:
+    """A small sphere of one linear colour (3,)."""
     u, v = _grid(6, 9)
     polar, around = u * np.pi, (v + 1) * np.pi
     shell = np.stack([np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), np.cos(polar)], axis=1)
@@ -175,6 +189,7 @@ def _ball(centre: np.ndarray, radius: float, colour: np.ndarray) -> Mesh:
 
 
 def _fixed(colour: np.ndarray, count: int) -> np.ndarray:
+    """Weights (count, 6) of a linear colour (3,) that is the same in every class."""
     return np.tile(np.concatenate([np.zeros(3), colour]), (count, 1))
 
 
@@ -212,6 +227,7 @@ def _join(meshes: list[Mesh]) -> Mesh:
 
 
 def _place(mesh: Mesh, scale: float, rotation: np.ndarray, shift: np.ndarray) -> Mesh:
+    """The mesh scaled, rotated (3, 3) and shifted (3,)."""
     return Mesh(scale * mesh.vertices @ rotation.T + shift, mesh.normals @ rotation.T, mesh.faces, mesh.weights)
 
 
@@ -227,8 +243,17 @@ def _about_z(angle: float) -> np.ndarray:
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+    """The vectors (..., 3) at length 1."""
+    lengths: np.ndarray = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12))
 
 
-def _mix(a, b, t):
+@overload
+def _mix(a: float, b: float, t: float) -> float: ...
+@overload
+def _mix(a: float, b: float, t: np.ndarray) -> np.ndarray: ...
+@overload
+def _mix(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray: ...
+def _mix(a: float | np.ndarray, b: float | np.ndarray, t: float | np.ndarray) -> float | np.ndarray:
+    """Linear interpolation: ``a`` at t = 0, ``b`` at t = 1."""
     return a + (b - a) * t

@@ -1,6 +1,7 @@
-"""The two variants of the data set: which classes there are, what colours them and where."""
+"""The two variants of the data set: their classes, the colour of each and the part that carries it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,13 @@ VARIANTS = {"single-6c": ("petals",), "double-12c": ("petals", "leaves")}  # the
 
 @dataclass(frozen=True)
 class FlowerClass:
-    """One class: its ``name``, its ``colour`` (a key of COLOURS) and its ``carrier``, the part that has the colour."""
+    """One class.
+
+    Attributes:
+        name: Its name, as of the folder of its images.
+        colour: A key of COLOURS.
+        carrier: The part that has this colour, a key of PARTS.
+    """
 
     name: str
     colour: str
@@ -45,7 +52,14 @@ class FlowerClass:
 
 
 def classes(variant: str) -> list[FlowerClass]:
-    """The classes of ``single-6c`` or ``double-12c`` in the order of their indices."""
+    """The classes of a variant in the order of their indices.
+
+    Args:
+        variant: ``single-6c`` or ``double-12c``.
+
+    Raises:
+        UsageError: There is no such variant.
+    """
     if variant not in VARIANTS:
         raise UsageError(f"there is no variant {variant!r}: choose one of {', '.join(VARIANTS)}")
     carriers = VARIANTS[variant]
@@ -56,20 +70,36 @@ def classes(variant: str) -> list[FlowerClass]:
     ]
 
 
-def carrier_mask(label_image: np.ndarray, which: str | int, dataset: dict) -> np.ndarray:
-    """The pixels of the part that carries class ``which`` (name or index): a boolean array shaped like ``label_image``.
+def carrier_mask(label_image: np.ndarray, which: str | int, dataset: dict[str, Any]) -> np.ndarray:
+    """Finds the pixels of the part that carries a class.
 
-    ``label_image`` holds part labels as stored under masks/, ``dataset`` is what ``load_dataset`` returns.
+    Args:
+        label_image: h x w part labels, as they are stored under ``masks/``.
+        which: The class, by name or by index.
+        dataset: What ``load_dataset`` returns.
+
+    Returns:
+        h x w booleans: the mask of the class.
+
+    Raises:
+        UsageError: The data set has no such class.
+
+    Example:
+        >>> dataset = {"classes": [{"name": "red", "carrier": "petals"}]}
+        >>> vebi.datasets.flowers.carrier_mask(np.array([[0, 1], [1, 4]]), "red", dataset)
+        array([[False,  True],
+               [ True, False]])
     """
     entries = dataset["classes"]
     if isinstance(which, str):
-        found = [entry for entry in entries if entry["name"] == which]
+        matches = [entry for entry in entries if entry["name"] == which]
     else:
-        found = [entries[which]] if 0 <= which < len(entries) else []
-    if not found:
+        matches = [entries[which]] if 0 <= which < len(entries) else []
+    if not matches:
         names = ", ".join(entry["name"] for entry in entries)
         raise UsageError(f"the data set has no class {which!r}: its classes are {names}, with indices from 0")
-    return np.asarray(label_image) == PARTS[found[0]["carrier"]]
+    mask: np.ndarray = np.asarray(label_image) == PARTS[matches[0]["carrier"]]
+    return mask
 
 
 def linear(colour: str) -> np.ndarray:
@@ -84,5 +114,6 @@ def encode(light: np.ndarray) -> np.ndarray:
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
-def _blend(ends: tuple[str, str], share: float) -> np.ndarray:
-    return (1 - share) * linear(ends[0]) + share * linear(ends[1])
+def _blend(ends: tuple[str, str], fraction: float) -> np.ndarray:
+    """Linear colour (3,) between the deep end (fraction 0) and the bright one (1)."""
+    return (1 - fraction) * linear(ends[0]) + fraction * linear(ends[1])

@@ -64,10 +64,10 @@ def test_equal_settings_give_equal_bytes_and_others_do_not(tmp_path, small):
 
 def test_a_small_set_is_part_of_a_larger_one(double, tmp_path, small):
     generate(tmp_path / "four", variant="double-12c", **(small | {"images_per_class": 4}))
-    part, whole = contents(tmp_path / "four"), contents(double)
-    pictures = [name for name in part if name.endswith(".png")]
-    assert len(pictures) == 2 * 12 * 4
-    assert all(part[name] == whole[name] for name in pictures)
+    small_set, large_set = contents(tmp_path / "four"), contents(double)
+    images = [name for name in small_set if name.endswith(".png")]
+    assert len(images) == 2 * 12 * 4
+    assert all(small_set[name] == large_set[name] for name in images)
 
 
 def test_no_two_images_share_a_placement(double):
@@ -118,7 +118,8 @@ def test_what_is_missing_is_made_again_to_the_bit(double, tmp_path, small, finis
     record = generate(folder, variant="double-12c", **small, progress=lambda *call: calls.append(call))
     assert contents(folder) == contents(double)
     assert record == load_dataset(double)
-    assert calls[0][0] < 120 and calls[-1] == (120, 120)
+    assert calls[0][0] < 120
+    assert calls[-1] == (120, 120)
 
 
 def test_a_complete_folder_returns_at_once(double, small, monkeypatch):

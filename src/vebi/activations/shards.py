@@ -1,0 +1,124 @@
+"""Shards of a descriptor table: safetensors files with the rows of a range of images."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from vebi.activations.descriptors import Descriptor, describe
+from vebi.activations.layers import Layer
+from vebi.data.collections import ImageCollection
+from vebi.data.loader import Batch, batches
+from vebi.errors import RunError
+from vebi.files import write_arrays
+from vebi.models.classifier import Classifier
+
+
+def shard_name(k: int) -> str:
+    """The file name of shard ``k``."""
+    return f"shard-{k:05d}.safetensors"
+
+
+def read_shard(path: Path, names: Sequence[str] | None = None) -> tuple[dict[str, np.ndarray], list[tuple[str, str]]]:
+    """The columns of a shard, and the images that it skipped.
+
+    Args:
+        path: The file.
+        names: ``descriptors``, ``predictions``, ``labels`` or ``indices``; None for all of them.
+
+    Returns:
+        Name -> array, one row per image; and (id, reason) of every image without a row.
+
+    Raises:
+        RunError: The file is damaged or missing.
+    """
+    try:
+        with safe_open(path, "np") as file:
+            rows = {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
+            return rows, [(str(name), str(reason)) for name, reason in json.loads(file.metadata()["skipped"])]
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged or missing ({error}): delete it and run the same command again") from None
+
+
+def check_shard(path: Path, indices: range, features: int) -> None:
+    """Checks that a shard from an earlier pass is of the images ``indices`` and of so many features.
+
+    Raises:
+        RunError: It is damaged or of another table.
+    """
+    rows, skipped = read_shard(path)
+    n = len(indices) - len(skipped)
+    columns = {"descriptors": (np.dtype(np.float32), (n, features))} | {
+        name: (np.dtype(np.int64), (n,)) for name in ("predictions", "labels", "indices")
+    }
+    if (
+        {name: (row.dtype, row.shape) for name, row in rows.items()} != columns
+        or not np.isfinite(rows["descriptors"]).all()
+        or not np.isin(rows["indices"], indices).all()
+        or rows["predictions"].min(initial=0) < 0
+    ):
+        raise RunError(f"{path} is damaged or of another table: delete it and run the same command again")
+
+
+def write_shard(
+    path: Path,
+    classifier: Classifier,
+    images: ImageCollection,
+    indices: range,
+    layers: Sequence[Layer],
+    descriptor: Descriptor,
+    *,
+    batch_size: int,
+    strict: bool,
+) -> None:
+    """Passes the images ``indices`` through the model and writes their rows.
+
+    Args:
+        path: The file, which gets its name when all of it is written.
+        classifier: The model, in evaluation mode.
+        images: The collection.
+        indices: Indices of the images of this shard.
+        layers: The layers to record.
+        descriptor: How activations become numbers.
+        batch_size: Images per forward pass.
+        strict: Whether an image that cannot be decoded is an error.
+
+    Raises:
+        ImageError: With ``strict``, an image cannot be decoded.
+        ModelError: Activations or class scores are not finite, or a layer did not run.
+        UsageError: The batch size is below 1.
+    """
+    columns: dict[str, np.ndarray] = {
+        "descriptors": np.empty((len(indices), sum(layer.channels for layer in layers)), np.float32),
+        "predictions": np.empty(len(indices), np.int64),
+        "labels": np.empty(len(indices), np.int64),
+        "indices": np.empty(len(indices), np.int64),
+    }
+    done, skipped = 0, []
+    for batch in batches(images, indices, classifier.preprocess.prepare, batch_size, strict=strict):
+        skipped += batch.skipped
+        n = len(batch.indices)
+        if n:
+            descriptors, scores = describe(
+                classifier, layers, _fill_up(batch, batch_size).to(classifier.device), descriptor
+            )
+            rows = slice(done, done + n)
+            columns["descriptors"][rows] = descriptors[:n].cpu()
+            columns["predictions"][rows] = scores[:n].argmax(dim=1).cpu()
+            columns["labels"][rows] = batch.labels
+            columns["indices"][rows] = batch.indices
+            done += n
+    write_arrays(path, {name: column[:done] for name, column in columns.items()}, {"skipped": json.dumps(skipped)})
+
+
+def _fill_up(batch: Batch, size: int) -> Tensor:
+    """The inputs of a batch, the last one repeated up to ``size``.
+
+    So the same kernels run, and the row of an image does not depend on how many others are in its batch.
+    """
+    missing = size - len(batch.inputs)
+    return batch.inputs if missing == 0 else torch.cat([batch.inputs, batch.inputs[-1:].expand(missing, -1, -1, -1)])

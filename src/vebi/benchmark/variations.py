@@ -1,0 +1,179 @@
+"""The choices that the paper leaves open, one made differently at a time."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from vebi import lasso
+from vebi.activations.descriptors import Descriptor
+from vebi.activations.layers import Layer, choose_layers
+from vebi.activations.table import DescriptorTable, tabulate
+from vebi.data.collections import ImageCollection
+from vebi.explanation.explain import ExplainOptions
+from vebi.interpretation.result import Interpretation
+from vebi.interpretation.settings import LABELS
+from vebi.interpretation.table_fit import select_nonzero
+from vebi.methods.base import Explainer
+from vebi.methods.cam import GradCam, GradCamPlusPlus
+from vebi.methods.features import FeatureEvidence, UpsampledActivations
+from vebi.methods.guided_cam import GuidedCam
+from vebi.methods.modified_backprop import GuidedBackprop
+from vebi.reports.benchmark_rows import OURS
+
+MUS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+MAX_FEATURES = (1, 2, 3, 5, 10)
+#: Choice and setting of the row of the defaults.
+DEFAULT = ("as in the table", "")
+
+Explainers = dict[str, Explainer]
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One choice made differently.
+
+    Attributes:
+        choice: What is chosen.
+        setting: How it is chosen.
+        make: Makes the methods that the choice affects, by name.
+    """
+
+    choice: str
+    setting: str
+    make: Callable[[], Explainers]
+
+
+@dataclass(frozen=True, eq=False)
+class Refitting:
+    """Fits with other options, on the tables of a run where these can be used.
+
+    Attributes:
+        interpretation: The fit with the defaults, bound to the model.
+        layers: The layers of its descriptor.
+        images: The images of the fit.
+        run: Its run folder; tables of other descriptors are made beside it.
+        batch_size: Images per forward pass.
+        tables: The tables so far, by energy.
+    """
+
+    interpretation: Interpretation
+    layers: tuple[Layer, ...]
+    images: ImageCollection
+    run: Path
+    batch_size: int
+    tables: dict[str, DescriptorTable] = field(default_factory=dict)
+
+    def explainers(
+        self, *, energy: str | None = None, mu: float | None = None, signed: bool = False, labels: str = "predicted"
+    ) -> Explainers:
+        """The methods that use features, of a fit with other options; it has no exemplars.
+
+        Args:
+            energy: Energy of the descriptor, None for that of the run.
+            mu: Bound on the l1 norm of the weights of each class, None for that of the run.
+            signed: Whether negative weights are allowed.
+            labels: ``"predicted"`` or ``"true"``.
+        """
+        i = self.interpretation
+        descriptor = Descriptor(i.descriptor.energy if energy is None else energy, i.descriptor.unit_norm)
+        table = self._table(descriptor)
+        sums = table.sums(len(i.class_names), LABELS[labels])
+        mu = i.mu if mu is None else mu
+        selection = select_nonzero(table, lasso.solve_all(sums.gram, sums.b, sums.label_energy, mu, signed=signed))
+        refit = replace(
+            i,
+            features=selection.features,
+            columns=selection.columns,
+            weights=selection.weights,
+            mu=mu,
+            settings=replace(i.settings, descriptor=descriptor),
+            exemplars=(),
+        )
+        return feature_methods(refit)
+
+    def _table(self, descriptor: Descriptor) -> DescriptorTable:
+        energy = descriptor.energy
+        if energy not in self.tables:
+            is_run = energy == self.interpretation.descriptor.energy
+            folder = self.run / "table" if is_run else self.run.with_name(f"{self.run.name}-table-{energy}")
+            classifier = self.interpretation.require_classifier()
+            self.tables[energy] = tabulate(
+                classifier, self.images, self.layers, folder, descriptor, batch_size=self.batch_size
+            )
+        return self.tables[energy]
+
+
+def iter_variations(
+    interpretation: Interpretation, fit_images: ImageCollection, run: Path, batch_size: int = 32
+) -> Iterator[Variation]:
+    """Every variation, the defaults first.
+
+    Args:
+        interpretation: The fit with the defaults, bound to the model.
+        fit_images: The images of the fit.
+        run: Its run folder.
+        batch_size: Images per forward pass.
+
+    Yields:
+        The defaults, then one choice made differently at a time.
+    """
+    i = interpretation
+    layers = choose_layers(i.require_classifier(), [name for name, _ in i.layers])
+    refitting = Refitting(i, layers, fit_images, run, batch_size)
+    yield Variation(*DEFAULT, lambda: feature_methods(i) | _guided(i) | _cams(i))
+    for interpolation in ("nearest", "bicubic"):
+        yield Variation("interpolation", interpolation, partial(_interpolated, i, interpolation))
+    maps = [layer.name for layer in layers if layer.height * layer.width > 1]
+    for layer in maps[-4:-1]:
+        yield Variation("layer of Grad-CAM", layer, partial(_cams, i, layer=layer))
+    yield Variation("descriptor", "plain l2 norms", partial(refitting.explainers, energy="l2"))
+    yield Variation("weights", "signed", partial(refitting.explainers, signed=True))
+    yield Variation("labels", "true", partial(refitting.explainers, labels="true"))
+    for mu in MUS:
+        if mu != i.mu:
+            yield Variation("mu", f"{mu:g}", partial(refitting.explainers, mu=mu))
+    for count in MAX_FEATURES:
+        if count != ExplainOptions().max_features:
+            yield Variation("features", str(count), partial(feature_methods, i, count))
+    yield Variation("combination", "weighted mean", lambda: _averaged(i))
+    yield Variation("stride fix", "nearest", partial(_with_stride_fix, i, "nearest"))
+    yield Variation("stride fix", "none", partial(_with_stride_fix, i, None))
+
+
+def feature_methods(interpretation: Interpretation, count: int = ExplainOptions().max_features) -> Explainers:
+    """The methods that use the selected features, at most ``count`` of them per image."""
+    return {
+        OURS: FeatureEvidence(interpretation, ExplainOptions(max_features=count)),
+        "upsampled-activations": UpsampledActivations(interpretation, max_features=count),
+    }
+
+
+def _averaged(i: Interpretation) -> Explainers:
+    return {
+        OURS: FeatureEvidence(i, reduction="mean"),
+        "upsampled-activations": UpsampledActivations(i, reduction="mean"),
+    }
+
+
+def _with_stride_fix(i: Interpretation, stride_fix: str | None) -> Explainers:
+    return {OURS: FeatureEvidence(i, ExplainOptions(stride_fix=stride_fix))}
+
+
+def _guided(i: Interpretation) -> Explainers:
+    return {"guided-backprop": GuidedBackprop(i.require_classifier())}
+
+
+def _cams(i: Interpretation, layer: str | None = None, interpolation: str = "bilinear") -> Explainers:
+    plain, plus = (kind(i.require_classifier(), layer, interpolation) for kind in (GradCam, GradCamPlusPlus))
+    return {
+        "grad-cam": plain,
+        "guided-grad-cam": GuidedCam(plain),
+        "grad-cam++": plus,
+        "guided-grad-cam++": GuidedCam(plus),
+    }
+
+
+def _interpolated(i: Interpretation, interpolation: str) -> Explainers:
+    activations = UpsampledActivations(i, interpolation=interpolation)
+    return {"upsampled-activations": activations, **_cams(i, interpolation=interpolation)}

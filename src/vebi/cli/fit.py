@@ -1,0 +1,148 @@
+"""The command that selects the features of each class."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vebi.cli import console
+from vebi.cli.command import command
+from vebi.cli.options import BatchSize, Json, Layers, ModelOptions, Spec, Strict
+
+if TYPE_CHECKING:  # they need torch, which --help must not wait for
+    from vebi.activations.layers import Feature
+    from vebi.interpretation.result import Interpretation
+
+
+def _parse_mu(text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter("it should be a number above 0, or auto") from None
+
+
+@command(resumable=True)
+def fit(
+    spec: Spec,
+    data: Annotated[Path, typer.Argument(help="The training images of the model, one folder per class.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Run folder to write.")],
+    mu: Annotated[
+        str,
+        typer.Option(
+            callback=_parse_mu,
+            metavar="NUMBER|auto",
+            help="Bound on the l1 norm of the feature weights per class: a larger one selects more features. auto: the "
+            "smallest within one standard error of the best R² in 5-fold cross-validation.",
+        ),
+    ] = "10",
+    layer: Layers = None,
+    signed: Annotated[bool, typer.Option("--signed", help="Allow negative feature weights.")] = False,
+    labels: Annotated[
+        str, typer.Option(help="Labels of the regression: predicted (by the model) or true (by folder).")
+    ] = "predicted",
+    energy: Annotated[
+        str,
+        typer.Option(help="Descriptor of a channel: squared (sum of squared activations) or l2 (their l2 norm)."),
+    ] = "squared",
+    no_unit_norm: Annotated[
+        bool, typer.Option("--no-unit-norm", help="Do not scale the descriptor of each image to l2 norm 1.")
+    ] = False,
+    no_stability: Annotated[
+        bool, typer.Option("--no-stability", help="Skip stability selection (50 subsamples of half the images).")
+    ] = False,
+    model: ModelOptions,
+    batch_size: BatchSize = 32,
+    strict: Strict = False,
+    as_json: Json = False,
+) -> None:
+    """Select the few features that tell each class apart.
+
+    A feature is a channel of a layer. The mu-Lasso regresses each class on the activations of all channels, under a
+    bound on the l1 norm of the weights, so that only a few are not zero. Writes a run folder; the same command resumes
+    a fit that was stopped.
+    """
+    from vebi.interpretation.fit import interpret
+
+    with console.progress() as progress:
+        interpretation = interpret(
+            model.load(spec),
+            data,
+            mu=mu,
+            signed=signed,
+            labels=labels,
+            layers=layer,
+            energy=energy,
+            unit_norm=not no_unit_norm,
+            stability=not no_stability,
+            batch_size=batch_size,
+            strict=strict,
+            out=out,
+            progress=progress,
+        )
+    if as_json:
+        console.print_json({"run": str(out), **_to_dict(interpretation)})
+    else:
+        _print(interpretation)
+
+
+def _print(interpretation: "Interpretation") -> None:
+    from vebi.reports.selection_summary import stability_summary
+
+    rows = [
+        [name, "  ".join(f"{feature} {weight:.2f}" for feature, weight in interpretation.select_features(name))]
+        for name in interpretation.class_names
+    ]
+    console.table(["class", "features and weights"], rows)
+    if interpretation.settings.mu == "auto":
+        console.note(
+            f"mu = {interpretation.mu:g}: the smallest within one standard error of the best R² in cross-validation"
+        )
+    summary = stability_summary(interpretation)
+    if summary:
+        console.note(
+            f"of {summary['all']} selected features, {summary['stable']} have a selection probability of at least 90% "
+            f"over {summary['n_subsamples']} subsamples, {summary['unstable']} of less than 60%; "
+            f"{summary['replaceable']} have correlated features (r > 0.95)"
+        )
+    accuracy = interpretation.diagnostics.accuracy
+    if accuracy is not None:
+        console.note(f"accuracy {accuracy:.1%} on these images, preprocessed as {interpretation.settings.preprocess}")
+
+
+def _to_dict(interpretation: "Interpretation") -> dict[str, Any]:
+    settings, diagnostics = interpretation.settings, interpretation.diagnostics
+    return {
+        "mu": interpretation.mu,
+        "accuracy": diagnostics.accuracy,
+        "fidelity": diagnostics.fidelity,
+        "preprocess": settings.preprocess.to_dict(),
+        "skipped": diagnostics.skipped,
+        "notes": diagnostics.notes,
+        "classes": {
+            name: {
+                "gap": gap,
+                "violation": violation,
+                "features": [_feature(interpretation, name, *pair) for pair in interpretation.select_features(name)],
+            }
+            for name, gap, violation in zip(
+                interpretation.class_names, diagnostics.gaps, diagnostics.violations, strict=True
+            )
+        },
+    }
+
+
+def _feature(interpretation: "Interpretation", name: str, feature: "Feature", weight: float) -> dict[str, Any]:
+    """A selected feature of a class; without stability selection the entries of its stability are None."""
+    stability = interpretation.feature_stability(name, feature)
+    return {
+        "feature": str(feature),
+        "weight": weight,
+        "consistency": interpretation.exemplar(feature).consistency,
+        "selection_probability": stability and stability.selection_probability,
+        "group_probability": stability and stability.group_probability,
+        "correlated_features": stability
+        and [{"feature": str(other), "correlation": r} for other, r in stability.correlated_features],
+    }

@@ -1,0 +1,55 @@
+"""The command that lists the layers of a model."""
+
+from typing import Annotated
+
+import typer
+
+from vebi.cli import console
+from vebi.cli.command import command
+from vebi.cli.options import Json, ModelOptions, Spec
+
+
+@command()
+def layers(
+    spec: Spec,
+    *,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layers", metavar="NAME", help="Only this layer, by name or glob like 'layer3.*'; may be repeated."
+        ),
+    ] = None,
+    model: ModelOptions,
+    as_json: Json = False,
+) -> None:
+    """List the layers of a model: channels, size, receptive field.
+
+    The activation functions are the layers that the other commands use by default.
+    """
+    from dataclasses import asdict
+
+    from vebi.activations.layers import choose_layers, list_layers
+    from vebi.backprop.receptive_field import receptive_fields
+
+    classifier = model.load(spec)
+    choice = choose_layers(classifier, layer) if layer else list_layers(classifier)
+    fields = receptive_fields(classifier, [x.name for x in choice])
+    if as_json:
+        console.print_json([{**asdict(x), "receptive_field": fields[x.name].size} for x in choice])
+        return
+    rows = [
+        [
+            x.name,
+            x.kind,
+            x.channels,
+            f"{x.height} x {x.width}",
+            _extent(fields[x.name].size, classifier.preprocess.size),
+            "yes" if x.is_activation else "",
+        ]
+        for x in choice
+    ]
+    console.table(["layer", "kind", "channels", "height x width", "receptive field", "default"], rows)
+
+
+def _extent(size: tuple[int, int], side: int) -> str:
+    return "whole image" if size == (side, side) else f"{size[0]} x {size[1]} px"

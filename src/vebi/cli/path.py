@@ -1,0 +1,67 @@
+"""The command that shows what is selected along mu."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vebi.cli import console
+from vebi.cli.command import command
+from vebi.cli.options import Json, Run
+
+
+@command()
+def path(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="Figure to write (SVG).")] = Path("path.svg"),
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", metavar="NAME", help="Only this class; may be repeated.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the features selected at every mu, with held-out scores.
+
+    Per class the features in the order of entry. Per mu, on held-out images in 5-fold cross-validation: R², and the
+    fidelity, which is the share of images for which the selected features give the class that the model predicts.
+    Writes a figure.
+    """
+    from vebi.interpretation.result import load
+    from vebi.reports.selection_charts import write_figure
+    from vebi.reports.selection_summary import to_dict
+
+    interpretation = load(run)
+    content = to_dict(interpretation, classes)
+    write_figure(interpretation, out, classes)
+    if as_json:
+        console.print_json({"run": str(run), "figure": str(out), **content})
+        return
+    rows = [
+        [
+            f"{mu:g}",
+            f"{content['features'][k]:.1f}",
+            _with_error(content["r2"], k),
+            _with_error(content["fidelity"], k),
+            _label(content, k),
+        ]
+        for k, mu in enumerate(content["mus"])
+    ]
+    console.table(["mu", "features per class", "held-out R², %", "held-out fidelity, %", ""], rows)
+    rows = [
+        [name, "  ".join(f"{f['feature']}({f['entry_mu']:.3g})" for f in selection["features"])]
+        for name, selection in content["classes"].items()
+    ]
+    console.table(["class", "features in the order of entry (entry mu)"], rows)
+    console.note(f"figure: {out}")
+
+
+def _with_error(column: dict[str, Any], k: int) -> str:
+    """Mean and standard error in percent at the k-th mu."""
+    if column["mean"] is None:
+        return "none"
+    return f"{100 * column['mean'][k]:.1f} ± {100 * column['standard_error'][k]:.1f}"
+
+
+def _label(content: dict[str, Any], k: int) -> str:
+    """Which of the notable bounds the k-th mu is, if any."""
+    bounds = {"this run": content["mu"], "best": content["best_mu"], "auto": content["one_se_mu"]}
+    return ", ".join(name for name, mu in bounds.items() if mu == content["mus"][k])

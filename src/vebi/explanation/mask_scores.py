@@ -1,0 +1,56 @@
+"""Explanations scored against ground truth masks."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+
+from vebi.data.collections import ImageCollection, Subset
+from vebi.datasets.masks import Mask, crop_mask
+from vebi.errors import InputError
+from vebi.explanation.explain import explain_each
+from vebi.interpretation.result import Interpretation
+from vebi.metrics.iou import auc_iou
+from vebi.models.preprocess import Preprocess
+from vebi.progress import StageProgress, stage
+
+#: What is scored: name -> stride fix.
+METHODS = {"vebi": "centred", "vebi-without-stride-fix": None}
+WHOLE = "whole-picture"  # for comparison: a map that marks every pixel alike
+
+
+def visible_masks(preprocess: Preprocess, masks: Callable[[int], Mask], indices: Sequence[int]) -> dict[int, Mask]:
+    """Index of an image -> its mask as the network sees it, for those images in which the object is visible.
+
+    Raises InputError where it is visible in none.
+    """
+    cropped = {index: crop_mask(preprocess, masks(index)) for index in indices}
+    visible = {index: mask for index, mask in cropped.items() if mask.any()}
+    if not visible:
+        raise InputError(f"all {len(indices)} masks are empty: give masks in which the object is not black")
+    return visible
+
+
+def mask_scores(
+    interpretation: Interpretation,
+    images: ImageCollection,
+    masks: Mapping[int, Mask],
+    batch_size: int,
+    progress: StageProgress | None,
+) -> dict[str, float]:
+    """Mean area under the IoU curve of the combined maps, in percent, for each of ``METHODS`` and for ``WHOLE``."""
+    truth = torch.from_numpy(np.stack(list(masks.values())))
+    subset = Subset(images, list(masks))
+    scores = {}
+    for name, stride_fix in METHODS.items():
+        explanations = explain_each(
+            interpretation,
+            subset,
+            stride_fix=stride_fix,
+            batch_size=batch_size,
+            strict=True,  # all of them could be decoded before
+            progress=stage(progress, f"score {name}"[:14]),
+        )
+        maps = torch.from_numpy(np.stack([explanation.combined_map() for explanation in explanations]))
+        scores[name] = 100 * float(auc_iou(maps, truth).mean())
+    return scores | {WHOLE: 100 * float(auc_iou(torch.ones_like(maps), truth).mean())}

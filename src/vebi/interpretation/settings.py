@@ -1,0 +1,146 @@
+"""What a fit was asked for, with all that its result depends on."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from vebi.activations.descriptors import Descriptor
+from vebi.interpretation.checks import are_all, as_tuple, is_count, is_number
+from vebi.models.preprocess import Preprocess
+
+#: The mu that stands for: choose it by cross-validation.
+AUTO = "auto"
+#: The labels that can be fitted -> the column of the table that holds them.
+LABELS = {"predicted": "predictions", "true": "labels"}
+ENERGIES = ("squared", "l2")
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Which network was fitted.
+
+    Attributes:
+        spec: The network, as for ``load_classifier``; None for one made in Python.
+        weights: Path of its weights, None where there is no such file.
+        sha256: Hash of its weights.
+    """
+
+    spec: str | None
+    weights: str | None
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Which images were fitted.
+
+    Attributes:
+        n_images: How many, with those that could not be decoded.
+        sha256: Hash of their names and samples of their bytes.
+        folder: The folder that was given, None where the images were given otherwise.
+    """
+
+    n_images: int
+    sha256: str
+    folder: str | None
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """What a fit was asked for, and all that its result depends on.
+
+    Two fits with equal settings have equal results. A run folder is resumed with the settings that it was begun with
+    and no others; only the paths of the network, its weights and the images may have changed.
+
+    Attributes:
+        model: The network: where it came from, and the hash of its weights.
+        class_names: Names of its classes, in the order of its class scores.
+        preprocess: How an image becomes the input of the network.
+        data: The images: how many, their hash, and the folder they were in.
+        layers: (name, number of channels) of each layer of the descriptor, in order.
+        mu: Bound on the l1 norm of the weights of each class; ``"auto"`` where it was chosen by cross-validation.
+        signed: Whether negative weights are allowed.
+        labels: Which classes were fitted: ``"predicted"`` by the network, or the ``"true"`` ones.
+        descriptor: How the activations of a channel become one number.
+        stability: Whether stability selection was asked for.
+        batch_size: Images per forward pass.
+        shard_size: Rows per file of the table of descriptors.
+        strict: Whether an image that cannot be decoded was an error.
+
+    Example:
+        >>> interpretation.settings.mu, interpretation.settings.signed
+        (1.5, False)
+        >>> interpretation.settings.layers
+        (('relu1', 8), ('relu', 12))
+    """
+
+    model: ModelSource
+    class_names: tuple[str, ...]
+    preprocess: Preprocess
+    data: DataSource
+    layers: tuple[tuple[str, int], ...]
+    mu: float | str
+    signed: bool
+    labels: str
+    descriptor: Descriptor
+    stability: bool
+    batch_size: int
+    shard_size: int
+    strict: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON takes them."""
+        return asdict(self) | {
+            "class_names": list(self.class_names),
+            "preprocess": self.preprocess.to_dict(),
+            "layers": [list(layer) for layer in self.layers],
+        }
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "FitSettings":
+        """The settings that ``to_dict`` wrote.
+
+        Args:
+            plain: Content of a JSON file.
+
+        Returns:
+            The settings, each of its type.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError: A setting is missing, unknown, or not of its type.
+        """
+        settings = cls(
+            **plain
+            | {
+                "model": ModelSource(**plain["model"]),
+                "class_names": as_tuple(plain["class_names"]),
+                "preprocess": Preprocess.from_dict(plain["preprocess"]),
+                "data": DataSource(**plain["data"]),
+                "layers": tuple((name, channels) for name, channels in as_tuple(plain["layers"])),
+                "descriptor": Descriptor(**plain["descriptor"]),
+            }
+        )
+        wrong = [name for name, right in _typed(settings).items() if not right]
+        if wrong:
+            raise TypeError(f"not of its type: {', '.join(wrong)}")
+        return settings
+
+
+def _typed(settings: FitSettings) -> dict[str, bool]:
+    """Setting -> whether its value is of its type, and one of those that it can have."""
+    model, data, preprocess = settings.model, settings.data, settings.preprocess
+    names, channels = zip(*settings.layers, strict=True) if settings.layers else ((), ())
+    return {
+        "model": are_all(str, model.sha256) and are_all(str | None, model.spec, model.weights),
+        "class_names": are_all(str, *settings.class_names),
+        "preprocess": are_all(str, preprocess.interpolation)
+        and is_count(preprocess.size)
+        and (preprocess.resize is None or is_count(preprocess.resize))
+        and all(map(is_number, (*preprocess.mean, *preprocess.std))),
+        "data": are_all(str, data.sha256) and are_all(str | None, data.folder) and is_count(data.n_images),
+        "layers": are_all(str, *names) and all(map(is_count, channels)),
+        "mu": settings.mu == AUTO or is_number(settings.mu),
+        "labels": settings.labels in LABELS,
+        "descriptor": settings.descriptor.energy in ENERGIES and are_all(bool, settings.descriptor.unit_norm),
+        "signed, stability and strict": are_all(bool, settings.signed, settings.stability, settings.strict),
+        "batch_size and shard_size": is_count(settings.batch_size) and is_count(settings.shard_size),
+    }

@@ -1,0 +1,167 @@
+"""From the table of descriptors to the interpretation: choice of mu, solutions, stability, exemplars, diagnostics."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from vebi import lasso, provenance
+from vebi.activations.layers import Feature
+from vebi.activations.table import DescriptorTable
+from vebi.data.collections import ImageCollection
+from vebi.data.loader import skipped_note
+from vebi.errors import InputError
+from vebi.interpretation.diagnostics import (
+    Diagnostics,
+    accuracy,
+    certify,
+    fidelity,
+    near_chance_notes,
+    solution_notes,
+)
+from vebi.interpretation.exemplars import find_exemplars
+from vebi.interpretation.mu_path import MuPath, compute_mu_path
+from vebi.interpretation.partition import FOLDS, PartitionedTable
+from vebi.interpretation.result import Interpretation
+from vebi.interpretation.settings import LABELS, FitSettings
+from vebi.interpretation.stability import compute_stability
+from vebi.lasso.gram import GramSums
+from vebi.models.classifier import Classifier
+from vebi.progress import StageProgress, stage
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The features that at least one class selected.
+
+    Attributes:
+        features: The features, in the order of their columns.
+        columns: Their columns in the descriptor.
+        weights: classes x features, 0 where a class did not select the feature.
+    """
+
+    features: tuple[Feature, ...]
+    columns: tuple[int, ...]
+    weights: Float[np.ndarray, "classes features"]
+
+
+def fit_table(
+    classifier: Classifier,
+    images: ImageCollection,
+    table: DescriptorTable,
+    settings: FitSettings,
+    progress: StageProgress | None = None,
+) -> Interpretation:
+    """Fits the mu-Lasso of each class to a table of descriptors.
+
+    Args:
+        classifier: The model.
+        images: The images of the table.
+        table: Their descriptors.
+        settings: What is asked for.
+        progress: Called with (stage, done, total).
+
+    Returns:
+        The interpretation, bound to the classifier.
+
+    Raises:
+        InputError: There are no images to fit, or too few to choose mu from.
+    """
+    label = LABELS[settings.labels]
+    sums = table.sums(len(settings.class_names), label)
+    if not sums.label_energy.any():
+        skipped = table.skipped()
+        undecoded = len(skipped) == len(images)
+        reason = f"no image could be decoded, first: {skipped[0][1]}" if undecoded else "no image has a true class"
+        raise InputError(f"there is nothing to fit: {reason}; check the data")
+    parts = PartitionedTable(table, sums, label, signed=settings.signed)
+    path, mu = _choose_mu(parts, settings.mu, progress)
+    solutions = lasso.solve_all(
+        sums.gram, sums.b, sums.label_energy, mu, signed=settings.signed, progress=stage(progress, "solutions")
+    )
+    selection = select_nonzero(table, solutions)
+    columns, advance = selection.columns, stage(progress, "stability")
+    stability = compute_stability(parts, mu, columns, selection.weights, advance) if settings.stability else None
+    advance = stage(progress, "exemplars")
+    exemplars = find_exemplars(classifier, images, table, columns, batch_size=settings.batch_size, progress=advance)
+    return Interpretation(
+        class_names=settings.class_names,
+        features=selection.features,
+        columns=selection.columns,
+        weights=selection.weights,
+        mu=mu,
+        settings=settings,
+        diagnostics=_diagnose(table, sums, solutions, selection, path, mu, settings),
+        exemplars=tuple(exemplars),
+        mu_path=path,
+        stability=stability,
+        classifier=classifier,
+    )
+
+
+def _choose_mu(parts: PartitionedTable, mu: float | str, progress: StageProgress | None) -> tuple[MuPath, float]:
+    """The path along mu, and the mu to fit with."""
+    requested = None if isinstance(mu, str) else mu
+    path = compute_mu_path(parts, requested, stage(progress, "path"))
+    if requested is not None:
+        return path, requested
+    if not path.validated:
+        reason = "five images" if parts.sums.rows < FOLDS else "images of two classes"
+        raise InputError(f"mu cannot be chosen from these {parts.sums.rows} images, {reason} are needed: give a number")
+    return path, path.one_se_mu
+
+
+def select_nonzero(table: DescriptorTable, solutions: Sequence[lasso.Solution]) -> Selection:
+    """The features with a weight other than 0 in at least one solution.
+
+    Args:
+        table: The descriptors that were fitted.
+        solutions: The solution of each class.
+
+    Returns:
+        The features, their columns and their weights.
+    """
+    weights = np.stack([solution.weights for solution in solutions])
+    columns = np.flatnonzero(np.abs(weights).sum(axis=0) > 0)
+    return Selection(
+        features=tuple(table.features[c] for c in columns),
+        columns=tuple(int(c) for c in columns),
+        weights=weights[:, columns],
+    )
+
+
+def _diagnose(
+    table: DescriptorTable,
+    sums: GramSums,
+    solutions: Sequence[lasso.Solution],
+    selection: Selection,
+    path: MuPath,
+    mu: float,
+    settings: FitSettings,
+) -> Diagnostics:
+    certificates = certify(table, sums, solutions, mu, LABELS[settings.labels], settings.signed)
+    gaps = tuple(certificate.gap for certificate in certificates)
+    counts = [int(n) for n in sums.label_energy]
+    labels, predictions = table.column("labels"), table.column("predictions")
+    labels, predictions = labels[labels >= 0], predictions[labels >= 0]
+    skipped = table.skipped()
+    notes = [
+        *skipped_note(skipped, settings.data.n_images),
+        *near_chance_notes(labels, predictions),
+        *solution_notes(settings.class_names, counts, solutions, gaps, settings.labels, mu),
+    ]
+    if isinstance(settings.mu, str) and path.best_at_edge:
+        notes.append(f"mu = {path.best:g} is the largest that was tried, and the best")
+    return Diagnostics(
+        accuracy=accuracy(labels, predictions),
+        fidelity=fidelity(table, selection.columns, selection.weights),
+        gaps=gaps,
+        violations=tuple(certificate.violation for certificate in certificates),
+        complete=tuple(solution.complete for solution in solutions),
+        images_per_class=dict(zip(settings.class_names, counts, strict=True)),
+        skipped=dict(skipped),
+        notes=tuple(notes),
+        created=provenance.now(),
+        versions=provenance.versions(),
+    )

@@ -1,0 +1,77 @@
+"""`vebi explain`: figures, raw arrays and the rows of explanations.json."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_support import FIT, json_of, vebi
+from PIL import Image
+
+pytestmark = pytest.mark.usefixtures("workspace")
+
+EXPLAIN = ("explain", "run", "images/red/00.png", "--out", "out", "--model", "network.py:Net")
+
+
+@pytest.mark.usefixtures("workspace_run")
+def test_explain():
+    explain = ("explain", "run", "images/red/00.png", "images/blue", "--model", "network.py:Net", "--out", "out")
+    rows = json_of(*explain, "--max-features", 1)
+    assert [row["prediction"] for row in rows] == ["red"] + 24 * ["blue"]
+    assert all(len(row["evidence"]) == 1 and Path("out", row["figure"]).exists() for row in rows)
+    row = json_of(*explain, "--class", "green", "--stride-fix", "none")[0]
+    assert (row["prediction"], row["target"]) == ("red", "green")
+    outcome = vebi(*explain)
+    assert "red" in outcome.out
+    assert outcome.err == "figures and arrays: out\n"
+
+
+@pytest.mark.usefixtures("workspace_run")
+def test_arrays_are_data_without_code():
+    """The arrays of an image can be read without unpickling, and fit it."""
+    (row,) = json_of(*EXPLAIN, "--max-features", 2)
+    with np.load(Path("out", row["arrays"]), allow_pickle=False) as file:
+        arrays = dict(file)
+    n = len(row["evidence"])
+    assert n
+    assert {name: (a.shape, a.dtype.kind) for name, a in arrays.items()} == {
+        "image": ((32, 32, 3), "u"),
+        "heatmaps": ((n, 32, 32), "f"),
+        "features": ((n,), "U"),
+        "contributions": ((n,), "f"),
+        "combined": ((32, 32), "f"),
+    }
+    assert arrays["features"].tolist() == [e["feature"] for e in row["evidence"]]
+    assert arrays["contributions"].tolist() == [e["contribution"] for e in row["evidence"]]
+    assert (arrays["image"] == np.asarray(Image.open("images/red/00.png"))).all()
+    assert 0 == arrays["combined"].min() < arrays["combined"].max() == 1
+
+
+def test_rules_and_stride_fixes_give_different_maps():
+    """Of features above another activation function; below the first one rules do not differ."""
+    vebi(*FIT, "--out", "run", "--layers", "relu")
+    maps = {}
+    for rule, fix in [("guided", "centred"), ("deconvnet", "centred"), ("gradient", "centred"), ("guided", "nearest")]:
+        (row,) = json_of(*EXPLAIN, "--rule", rule, "--stride-fix", fix)
+        maps[rule, fix] = np.load(Path("out", row["arrays"]))["heatmaps"].tobytes()
+        assert json.loads(Path("out/explanations.json").read_text())["provenance"]["options"]["rule"] == rule
+    assert len(set(maps.values())) == 4
+    (row,) = json_of(*EXPLAIN)
+    assert np.load(Path("out", row["arrays"]))["heatmaps"].tobytes() == maps["guided", "centred"]
+
+
+@pytest.mark.usefixtures("workspace_run")
+def test_explanations_do_not_depend_on_the_batch_size():
+    explain = ("explain", "run", "images", "--out", "out", "--model", "network.py:Net")
+    for one, other in zip(json_of(*explain), json_of(*explain, "--batch-size", 5), strict=True):
+        assert one["image"] == other["image"]
+        assert one["prediction"] == other["prediction"]
+        assert [e["feature"] for e in one["evidence"]] == [e["feature"] for e in other["evidence"]]
+
+
+@pytest.mark.usefixtures("workspace_run")
+def test_a_bomb_is_skipped():
+    Image.new("1", (10_000, 10_000)).save("bomb.png")
+    line = vebi("explain", "run", "bomb.png", *EXPLAIN[2:]).err.splitlines()[0]
+    assert line.startswith("note: 1 of 2 ")
+    assert "bomb.png has 10000 x 10000" in line

@@ -1,0 +1,136 @@
+"""`vebi fit`: the result as data and for a person, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_support import FIT, fails, json_of, truncate, vebi
+
+pytestmark = pytest.mark.usefixtures("workspace")
+
+UNNAMED = ("fit", "network.py:unnamed", "images", "--weights", "w.safetensors", "--mu", 1, "--out", "run")
+
+
+def settings() -> dict:
+    """The settings of the run in ``run``."""
+    return json.loads(Path("run/run.json").read_text())["settings"]
+
+
+def test_fit():
+    result = json_of(*FIT, "--out", "run")
+    assert result["mu"] == 1
+    assert result["accuracy"] == 1
+    assert 0 <= result["fidelity"] <= 1
+    assert list(result["classes"]) == ["blue", "green", "red"]
+    assert result["run"] == "run"
+    assert result["skipped"] == {}
+    assert result["notes"] == []
+    for selection in result["classes"].values():
+        features = selection["features"]
+        assert features
+        assert selection["gap"] <= 1e-6
+        assert selection["violation"] <= 1e-6
+        assert all(-1 <= feature["consistency"] <= 1 for feature in features)
+        assert all(0 <= f["selection_probability"] <= f["group_probability"] <= 1 for f in features)
+        assert all(0.95 < other["correlation"] <= 1 for f in features for other in f["correlated_features"])
+    assert json_of(*FIT, "--out", "run") == result  # the same settings give the same result
+    outcome = vebi(*FIT, "--out", "run")
+    assert "relu" in outcome.out
+    assert "accuracy 100.0%" in outcome.err
+    assert "32 x 32 px, bilinear, mean 0.5 0.5 0.5" in outcome.err
+    assert "50 subsamples" in outcome.err
+
+
+def test_the_keys_of_the_result():
+    result = json_of(*FIT, "--out", "run")
+    assert set(result) == {"run", "mu", "accuracy", "fidelity", "preprocess", "skipped", "notes", "classes"}
+    selection = result["classes"]["red"]
+    assert set(selection) == {"gap", "violation", "features"}
+    assert set(selection["features"][0]) == {
+        "feature",
+        "weight",
+        "consistency",
+        "selection_probability",
+        "group_probability",
+        "correlated_features",
+    }
+
+
+def test_fit_records_the_layers_that_are_named():
+    result = json_of(*FIT, "--out", "run", "--layers", "relu1", "--layers", "conv*", "--batch-size", 7)
+    layers = {f["feature"].partition(":")[0] for entry in result["classes"].values() for f in entry["features"]}
+    assert layers <= {"relu1", "conv1", "conv2"}
+    assert settings()["layers"] == [["conv1", 8], ["relu1", 8], ["conv2", 12]]
+
+
+def test_fit_with_every_option():
+    options = ("--signed", "--labels", "true", "--energy", "l2", "--no-unit-norm", "--strict", "--device", "cpu")
+    preprocess = ("--size", 24, "--resize", 28, "--interpolation", "nearest", "--mean", "0,0,0", "--std", "1,1,1")
+    result = json_of(*FIT, "--out", "run", *options, *preprocess)
+    assert result["preprocess"] == {
+        "size": 24,
+        "resize": 28,
+        "interpolation": "nearest",
+        "mean": [0.0] * 3,
+        "std": [1.0] * 3,
+    }
+    stored = settings()
+    plain = {name: stored[name] for name in ("mu", "signed", "labels", "strict")}
+    assert plain == {"mu": 1.0, "signed": True, "labels": "true", "strict": True}
+    assert stored["descriptor"] == {"energy": "l2", "unit_norm": False}
+
+
+def test_skipped_images_are_noted():
+    truncate("images/red/00.png", 200)
+    Path("images/red/01.png").write_text("no image")
+    outcome = vebi(*FIT, "--out", "run", "--json")
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("note: 2 of 72 ")
+    assert "images/red/00.png" in line
+    assert "red/01.png" in line
+    assert list(json.loads(outcome.out)["skipped"]) == ["red/00.png", "red/01.png"]
+
+
+def test_class_names_from_the_folders_are_noted():
+    (line,) = [line for line in vebi(*UNNAMED).err.splitlines() if line.startswith("note: ")]
+    assert "the folders" in line
+
+
+@pytest.mark.parametrize("classes", ["blue, green,red", "names.txt"])
+def test_class_names_from_an_option_or_a_file(classes):
+    Path("names.txt").write_text("blue\n green \n\nred\n")
+    outcome = vebi(*UNNAMED, "--classes", classes, "--json")
+    assert list(json.loads(outcome.out)["classes"]) == ["blue", "green", "red"]
+    assert outcome.err == ""
+
+
+def test_many_class_names_are_no_name_of_a_file():
+    """A list of 1000 names is longer than a path may be."""
+    names = ",".join(f"class number {k}" for k in range(1000))
+    assert "3 class scores, but 1000 class names" in fails(3, *UNNAMED, "--classes", names)
+
+
+def test_a_finished_run_is_left_alone_by_other_settings():
+    vebi(*FIT, "--out", "run")
+    before = Path("run/interpretation.json").read_bytes()
+    assert "mu 1.0, not 2.0" in fails(3, *FIT, "--out", "run", "--mu", "2")
+    assert Path("run/interpretation.json").read_bytes() == before
+
+
+def test_fit_with_a_chosen_mu():
+    line = (*FIT[: FIT.index("--mu")], "--mu", "auto", "--out", "auto")
+    result, path = json_of(*line), json_of("path", "auto")
+    assert result["mu"] == path["one_se_mu"] == path["mu"]
+    assert path["chosen"] == "auto"
+    assert f"mu = {result['mu']:g}: " in vebi(*line).err
+
+
+def test_fit_without_stability():
+    result = json_of(*FIT, "--out", "run", "--no-stability")
+    for selection in result["classes"].values():
+        for feature in selection["features"]:
+            assert feature["selection_probability"] is None
+            assert feature["group_probability"] is None
+            assert feature["correlated_features"] is None
+    assert "subsamples" not in vebi(*FIT, "--out", "run", "--no-stability").err
+    assert "stability false, not true" in fails(3, *FIT, "--out", "run")

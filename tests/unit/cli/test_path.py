@@ -1,0 +1,45 @@
+"""`vebi path`: what is selected along mu, as data, as a figure and for a person."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from cli_support import FIT, json_of, vebi
+
+pytestmark = pytest.mark.usefixtures("workspace")
+
+
+def test_path():
+    result = json_of(*FIT, "--out", "run")
+    path = json_of("path", "run", "--out", "new/path.svg")
+    assert path["mu"] == 1
+    assert path["chosen"] == "given"
+    assert path["folds"] == 5
+    assert path["run"] == "run"
+    assert path["figure"] == "new/path.svg"
+    k = path["mus"].index(1)
+    assert list(path["classes"]) == ["blue", "green", "red"]
+    for name, selection in path["classes"].items():
+        features = selection["features"]
+        at_mu = {f["feature"]: f["weights"][k] for f in features if f["weights"][k]}
+        assert at_mu == pytest.approx({f["feature"]: f["weight"] for f in result["classes"][name]["features"]})
+        assert selection["counts"][k] == len(at_mu)
+        assert [f["entry_mu"] for f in features] == sorted(f["entry_mu"] for f in features)
+        assert selection["end_mu"] is None or selection["end_mu"] >= features[0]["entry_mu"]
+    for column in (path["r2"], path["fidelity"]):
+        assert len(column["mean"]) == len(column["standard_error"]) == len(path["mus"])
+    figure = ElementTree.parse("new/path.svg").getroot()
+    words = " ".join(figure.itertext())
+    assert figure.tag.endswith("svg")
+    assert "mu = 1" in words
+    assert "red: share of the weight" in words
+
+
+def test_path_of_one_class():
+    vebi(*FIT, "--out", "run")
+    outcome = vebi("path", "run", "--class", "red")
+    assert "this run" in outcome.out
+    assert "red" in outcome.out
+    assert "blue" not in outcome.out
+    assert outcome.err == "figure: path.svg\n"
+    assert "blue" not in Path("path.svg").read_text()

@@ -1,0 +1,127 @@
+"""Networks from specs: nothing but the user's own file is ever executed, and no test touches the network."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from support import import_torchvision
+
+from vebi.errors import MissingExtraError, ModelError, UsageError, VebiError
+from vebi.models.load import load_classifier
+from vebi.models.preprocess import Preprocess
+
+# --- a user's own file ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "facts"),
+    [
+        ("raise RuntimeError('mine')", "RuntimeError: mine"),
+        ("raise SystemExit(0)", "SystemExit"),
+        ("return 3", r"int, .*torch\.nn\.Module"),
+    ],
+)
+def test_functions_that_return_no_network(spec, body, facts):
+    with pytest.raises(ModelError, match=facts):
+        load_classifier(spec(body))
+
+
+def test_files_that_hold_no_network(spec, tmp_path):
+    path = spec().removesuffix(":build")
+    with pytest.raises(ModelError, match=f"{path} .*'nothing'"):
+        load_classifier(f"{path}:nothing")
+    with pytest.raises(ModelError, match=f"{tmp_path}/no.py does not exist"):
+        load_classifier(f"{tmp_path}/no.py:build")
+    Path(path).write_text("def build(:")
+    with pytest.raises(ModelError, match="SyntaxError"):
+        load_classifier(f"{path}:build")
+
+
+@pytest.mark.parametrize("wrong", ["network.py", "build", "", "vebi:other", "vebi:network.py:build"])
+def test_specs_that_name_nothing(wrong):
+    with pytest.raises(UsageError, match=f"^'{wrong}' .*FILE.py:FUNCTION"):
+        load_classifier(wrong)
+
+
+def test_a_network_file_imports_the_modules_beside_it(spec, tmp_path):
+    """Also where another folder has a module of the same name."""
+    before = list(sys.path)
+    outputs = []
+    for bias in (1, 2):
+        folder = tmp_path / str(bias)
+        folder.mkdir()
+        (folder / "neighbour.py").write_text(f"BIAS = {bias}\n")
+        body = "import neighbour\n    net = Net()\n    net.conv.bias.data[:] = neighbour.BIAS\n    return net"
+        outputs.append(load_classifier(spec(body, f"{bias}/network.py")).model.conv.bias[0].item())
+    assert outputs == [1, 2]
+    assert sys.path == before
+    assert "neighbour" not in sys.modules
+
+
+# --- torchvision and timm -------------------------------------------------------------------------------------------
+
+
+def test_torchvision_by_name(tmp_path):
+    models = import_torchvision().models
+    torch.manual_seed(0)
+    net = models.squeezenet1_1(weights=None)
+    save_file(net.state_dict(), tmp_path / "w.safetensors")
+    classifier = load_classifier("torchvision:squeezenet1_1", tmp_path / "w.safetensors")
+    assert classifier.preprocess == Preprocess(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 256)
+    assert torch.equal(classifier.logits(classifier.zero_input()), net.eval()(torch.zeros(1, 3, 224, 224)))
+    # images are prepared as by torchvision itself, up to one of 255 steps
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (320, 320, 3), np.uint8))
+    theirs = models.SqueezeNet1_1_Weights.DEFAULT.transforms()(image)
+    assert (classifier.preprocess.prepare(image) - theirs).abs().max() <= 1.01 / 255 / 0.224
+    with pytest.raises(ModelError, match=r"torchvision .*'fasterrcnn_resnet50_fpn'"):
+        load_classifier("torchvision:fasterrcnn_resnet50_fpn")
+    with pytest.raises(ModelError, match=r"w\.safetensors .*Missing key"):
+        load_classifier("torchvision:alexnet", tmp_path / "w.safetensors")
+
+
+def test_torchvision_without_its_weights(monkeypatch):
+    models = import_torchvision().models
+
+    def offline(*args, **options):
+        raise OSError("no network")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: "/nowhere")
+    monkeypatch.setattr("os.makedirs", lambda *args, **options: None)
+    assert models.SqueezeNet1_1_Weights.DEFAULT
+    with pytest.raises(ModelError, match=r"torchvision:squeezenet1_1 .*no network"):
+        load_classifier("torchvision:squeezenet1_1")
+
+
+def test_timm_by_name(tmp_path):
+    import_torchvision()
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    net = timm.create_model("mobilenetv3_small_050", pretrained=False)
+    save_file(net.state_dict(), tmp_path / "w.safetensors")
+    classifier = load_classifier("timm:mobilenetv3_small_050", tmp_path / "w.safetensors", class_names=None)
+    assert classifier.preprocess == Preprocess(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 256, "bicubic")
+    assert torch.equal(classifier.logits(classifier.zero_input()), net.eval()(torch.zeros(1, 3, 224, 224)))
+    for name in ("nothing", "hf-hub:somebody/something", f"local-dir:{tmp_path}"):
+        with pytest.raises(ModelError, match=f"timm has no model '{name}'"):
+            load_classifier(f"timm:{name}")
+
+
+@pytest.mark.parametrize("package", ["torchvision", "timm"])
+def test_a_missing_package_is_named(monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=rf" {package}, .*: pip install 'vebi\[models\]'"):
+        load_classifier(f"{package}:resnet18")
+
+
+def test_a_broken_package_is_told_from_a_missing_one(monkeypatch, tmp_path):
+    (tmp_path / "timm.py").write_text("import nothing_of_this_name")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "timm", raising=False)
+    with pytest.raises(VebiError, match=r"timm .*No module named 'nothing_of_this_name'") as raised:
+        load_classifier("timm:resnet18")
+    assert not isinstance(raised.value, MissingExtraError)

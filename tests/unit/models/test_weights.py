@@ -1,0 +1,162 @@
+"""Weights and checkpoints: nothing in them is ever executed, and what does not fit is an error."""
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from support import ToyNet
+
+from vebi.errors import ModelError, UsageError, VebiError
+from vebi.models.flowernet import FlowerNet
+from vebi.models.load import load_classifier
+from vebi.models.preprocess import Preprocess
+from vebi.models.weights import read_note, save_checkpoint
+
+
+class Trap:
+    """Unpickled, it writes a file."""
+
+    def __init__(self, path: Path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_weights_of_every_kind(spec, tmp_path):
+    torch.manual_seed(0)
+    state = {"conv.weight": torch.randn(2, 3, 3, 3), "conv.bias": torch.zeros(2)}
+    save_file(state, tmp_path / "w.safetensors")
+    torch.save(state, tmp_path / "w.pt")
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "w.ckpt")
+    hashes = {load_classifier(spec(), tmp_path / f"w.{kind}").sha256() for kind in ("safetensors", "pt", "ckpt")}
+    assert len(hashes) == 1
+
+
+# --- what must not run ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
+@pytest.mark.parametrize("write", [lambda trap, path: path.write_bytes(pickle.dumps(trap)), torch.save])
+def test_a_pickle_is_never_unpickled(spec, tmp_path, name, write):
+    write(Trap(tmp_path / "trapped"), tmp_path / name)
+    with pytest.raises(ModelError, match=str(tmp_path / name)):
+        load_classifier(spec(), tmp_path / name)
+    assert not (tmp_path / "trapped").exists()
+
+
+@pytest.mark.parametrize("model", ["evil.py:build", "vebi:evil.py:build", "torchvision:resnet18", "timm:resnet18", ""])
+def test_a_checkpoint_never_chooses_the_code(checkpoint, tmp_path, monkeypatch, model):
+    monkeypatch.chdir(tmp_path)
+    for name in ("evil.py", "vebi:evil.py"):
+        Path(name).write_text("open('trapped', 'w')\n\ndef build():\n    pass\n")
+    path = checkpoint(Path("c.safetensors"), model=model)
+    with pytest.raises(VebiError, match=f"'{model}'"):
+        load_classifier(path)
+    assert not Path("trapped").exists()
+
+
+# --- weights that cannot be used ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "facts"),
+    [
+        ({"conv.weight": torch.zeros(2, 3, 3, 3)}, 'Missing key.*"conv.bias"'),
+        ({"conv.weight": torch.zeros(2, 3, 5, 5), "conv.bias": torch.zeros(2)}, "size mismatch.*conv.weight"),
+        ({"conv.weight": torch.full((2, 3, 3, 3), torch.nan), "conv.bias": torch.zeros(2)}, r"NaN.* conv\.weight"),
+    ],
+)
+def test_weights_that_do_not_fit(spec, tmp_path, state, facts):
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=facts):
+        load_classifier(spec(), tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pt"])
+@pytest.mark.parametrize("share", [0, 0.3, 0.9])
+def test_damaged_weights(spec, tmp_path, suffix, share):
+    path = tmp_path / f"w.{suffix}"
+    state = {"conv.weight": torch.zeros(2, 3, 3, 3), "conv.bias": torch.zeros(2)}
+    save_file(state, path) if suffix == "safetensors" else torch.save(state, path)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ModelError, match=str(path)):
+        load_classifier(spec(), path)
+
+
+@pytest.mark.parametrize("content", [torch.zeros(3), [1, 2], {"epoch": 3}, {1: torch.zeros(2)}])
+def test_files_that_hold_no_state(spec, tmp_path, content):
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(ModelError, match=f"{tmp_path}/w.pt holds no state_dict"):
+        load_classifier(spec(), tmp_path / "w.pt")
+
+
+def test_weights_that_are_no_file(spec, tmp_path):
+    for path in (tmp_path, tmp_path / "no.pt"):
+        with pytest.raises(ModelError, match=f"^{path} "):
+            load_classifier(spec(), path)
+
+
+# --- checkpoints ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "facts"),
+    [
+        ({"format": "other"}, r"c\.safetensors holds weights alone"),
+        ({"mean": "not json"}, r"c\.safetensors is no intact"),
+        ({"mean": "[" * 100_000}, r"c\.safetensors is no intact"),
+        ({"mean": '"x"'}, "mean='x'"),
+        ({"size": '"big"'}, "size='big'"),
+        ({"class_names": "3"}, "class names"),
+        ({"class_names": '["x", "y"]'}, r"3 class scores.* 2 class names.*\(x, y\)"),
+        ({"note": "[]"}, r"c\.safetensors holds a note"),
+    ],
+)
+def test_checkpoints_of_other_make(checkpoint, tmp_path, changes, facts):
+    with pytest.raises(ModelError, match=facts):
+        load_classifier(checkpoint(tmp_path / "c.safetensors", **changes))
+
+
+def test_a_checkpoint_takes_no_other_weights(checkpoint, tmp_path):
+    path = checkpoint(tmp_path / "c.safetensors")
+    with pytest.raises(UsageError, match=f"weights={path}"):
+        load_classifier(path, path)
+
+
+def test_flowernet_needs_weights(tmp_path):
+    with pytest.raises(ModelError, match=r"vebi:flowernet .*`vebi train`"):
+        load_classifier("vebi:flowernet")
+    save_file({"x": torch.zeros(1)}, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"w\.safetensors .*Missing key"):
+        load_classifier("vebi:flowernet", tmp_path / "w.safetensors")
+
+
+def test_a_checkpoint_is_whole_or_not_there(tmp_path, toy_module):
+    path = tmp_path / "c.safetensors"
+    save_checkpoint(path, toy_module, "vebi:toy", Preprocess(32, ToyNet.mean, ToyNet.std), ToyNet.class_names, {})
+    assert [p.name for p in tmp_path.iterdir()] == ["c.safetensors"]
+    with safe_open(path, "pt") as file:
+        assert json.loads(file.metadata()["class_names"]) == ["blue", "green", "red"]
+
+
+def test_checkpoints_of_before_are_read(tmp_path):
+    """The metadata as the first version wrote them, without a note."""
+    metadata = {
+        "format": "vebi-checkpoint",
+        "model": "vebi:flowernet",
+        "mean": "[0.5, 0.5, 0.5]",
+        "std": "[0.2, 0.2, 0.2]",
+        "size": "64",
+        "class_names": '["x", "y"]',
+    }
+    path = tmp_path / "c.safetensors"
+    save_file(FlowerNet(2).state_dict(), path, metadata)
+    classifier = load_classifier(path)
+    assert classifier.preprocess == Preprocess(64, (0.5,) * 3, (0.2,) * 3)
+    assert classifier.class_names == ("x", "y")
+    assert read_note(path) == {}
