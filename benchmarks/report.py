@@ -23,7 +23,7 @@ from vebi.interpretation.settings import DataSource, FitSettings, ModelSource
 from vebi.interpretation.stability import Stability
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
-from vebi.reports.study_page import MOST_CLASSES, render
+from vebi.reports.run_report.page import MOST_CLASSES, render
 
 #: Features per class at mu, and at any mu; channels per layer; values of mu.
 SELECTED, ON_PATH, CHANNELS, MUS = 10, 16, 256, 30

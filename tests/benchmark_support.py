@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from vebi.reports.benchmark_examples import Examples
-from vebi.reports.benchmark_result import BenchmarkResult, BenchmarkSettings, DatasetNote, NetworkNote
-from vebi.reports.benchmark_rows import MethodRow, SensitivityRow
+from vebi.reports.benchmark_report.examples import Examples
+from vebi.reports.benchmark_report.result import BenchmarkResult, BenchmarkSettings, DatasetNote, NetworkNote
+from vebi.reports.benchmark_report.rows import MethodRow, SensitivityRow
 
 METRICS = ("best_iou", "average_precision", "pointing_game", "relevance_mass", "relevance_rank")
 CURVES = {"vebi": 90.0, "grad-cam": 70.0, "grad-cam-fix": 40.0, "gradient": 30.0}

@@ -42,6 +42,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "models.load": ["load_classifier"],
         "models.preprocess": ["Preprocess"],
         "reports.gallery": ["write_gallery"],
-        "reports.study_page": ["write_report"],
+        "reports.run_report.page": ["write_report"],
     },
 )

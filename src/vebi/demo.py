@@ -18,7 +18,7 @@ from vebi.interpretation.result import Interpretation
 from vebi.models.load import load_classifier
 from vebi.progress import StageProgress, stage
 from vebi.reports.gallery import write_gallery
-from vebi.reports.study_page import write_report
+from vebi.reports.run_report.page import write_report
 
 VARIANT = "single-6c"
 IMAGES_PER_CLASS = 200

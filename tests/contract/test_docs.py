@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vebi.cli.main import app
-from vebi.reports.benchmark_result import BenchmarkResult
+from vebi.reports.benchmark_report.result import BenchmarkResult
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -7,9 +7,9 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "custom": ["benchmark_model"],
         "methods": ["Method", "all_methods", "user_method"],
+        "paper_table1": ["run_table1"],
         "plan": ["Plan"],
-        "results": ["BenchmarkResult"],
         "statistics": ["fold_means", "holm", "paired_p", "ratio_interval"],
-        "table1": ["run_table1"],
+        "write_results": ["BenchmarkResult"],
     },
 )

@@ -7,8 +7,8 @@ from pathlib import Path
 from vebi.benchmark.examples import find_examples
 from vebi.benchmark.ground_truth import find_ground_truth
 from vebi.benchmark.methods import Method, all_methods
-from vebi.benchmark.results import DatasetResult, make_note, make_result, write_result
 from vebi.benchmark.runner import FoldScores, score_methods
+from vebi.benchmark.write_results import DatasetResult, make_note, make_result, write_result
 from vebi.data.collections import ImageCollection
 from vebi.data.loader import check_batch_size
 from vebi.data.sources import open_images
@@ -19,7 +19,7 @@ from vebi.interpretation.result import Interpretation
 from vebi.methods.cam import find_layer
 from vebi.models.classifier import Classifier
 from vebi.progress import StageProgress, stage
-from vebi.reports.benchmark_result import BenchmarkResult, DatasetNote, NetworkNote
+from vebi.reports.benchmark_report.result import BenchmarkResult, DatasetNote, NetworkNote
 
 NAME = "table"
 

@@ -11,7 +11,7 @@ from vebi.benchmark.runner import bind_methods, errors_of
 from vebi.benchmark.scoring import positive_maps
 from vebi.data.collections import evenly_spaced
 from vebi.interpretation.result import Interpretation
-from vebi.reports.benchmark_examples import Examples
+from vebi.reports.benchmark_report.examples import Examples
 
 #: Example images at most, one per class.
 N_EXAMPLES = 6

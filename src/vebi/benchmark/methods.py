@@ -17,7 +17,7 @@ from vebi.methods.guided_cam import GuidedCam
 from vebi.methods.modified_backprop import Deconvnet, GuidedBackprop
 from vebi.models.classifier import Classifier
 from vebi.models.sources import call_function
-from vebi.reports.benchmark_rows import OURS
+from vebi.reports.benchmark_report.rows import OURS
 
 #: From an interpretation to a method bound to its model.
 Make = Callable[[Interpretation], Explainer]

@@ -23,7 +23,7 @@ from vebi.files import write_arrays
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
 from vebi.progress import StageProgress, stage
-from vebi.reports.benchmark_rows import GRID_POINTING
+from vebi.reports.benchmark_report.rows import GRID_POINTING
 
 Scores = dict[str, Float[np.ndarray, "..."]]
 

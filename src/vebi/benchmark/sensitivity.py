@@ -21,7 +21,7 @@ from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
 from vebi.metrics.iou import STEPS, iou_curve
 from vebi.progress import Progress
-from vebi.reports.benchmark_rows import SensitivityRow
+from vebi.reports.benchmark_report.rows import SensitivityRow
 
 #: Thresholds of the IoU curve by name.
 Thresholds = Mapping[str, Float[Tensor, " t"]]

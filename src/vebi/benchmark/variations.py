@@ -19,7 +19,7 @@ from vebi.methods.cam import GradCam, GradCamPlusPlus
 from vebi.methods.features import FeatureEvidence, UpsampledActivations
 from vebi.methods.guided_cam import GuidedCam
 from vebi.methods.modified_backprop import GuidedBackprop
-from vebi.reports.benchmark_rows import OURS
+from vebi.reports.benchmark_report.rows import OURS
 
 MUS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 MAX_FEATURES = (1, 2, 3, 5, 10)

@@ -10,7 +10,7 @@ from vebi.cli.command import command
 from vebi.cli.options import BatchSize, Device, Json, Layers, MaskFolder, ModelOptions, Seed
 
 if TYPE_CHECKING:  # it needs numpy, which --help must not wait for
-    from vebi.reports.benchmark_result import BenchmarkResult
+    from vebi.reports.benchmark_report.result import BenchmarkResult
 
 app = typer.Typer(
     help="Benchmark: score heatmaps of many methods against ground-truth masks.",
@@ -45,8 +45,8 @@ def table1(
     All methods, two data sets, five folds (Oramas, Wang and Tuytelaars, BNAIC 2019). Renders, trains, fits, explains
     and scores. Writes table1.json, table1.md and report.html.
     """
+    from vebi.benchmark.paper_table1 import run_table1
     from vebi.benchmark.plan import FULL, QUICK
-    from vebi.benchmark.table1 import run_table1
 
     with console.progress() as progress:
         result = run_table1(

@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from functools import partial
 from typing import Any, get_type_hints
 
-from vebi.cli.console import report_errors
+from vebi.cli.errors import report_errors
 from vebi.cli.options import Config
 
 Function = Callable[..., None]

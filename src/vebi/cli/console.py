@@ -1,67 +1,13 @@
-"""What the commands share: data on stdout; progress, warnings and errors on stderr; exit codes."""
+"""What commands print: data on stdout, notes and progress on stderr."""
 
-import ctypes
 import io
 import json
-import os
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any, NoReturn
+from contextlib import contextmanager
+from typing import Any
 
-import typer
-
-from vebi.errors import VebiError, VebiWarning
 from vebi.progress import StageProgress
-
-INTERRUPTED = 130
-_M_ARENA_MAX = -8  # of malloc.h
-
-
-@contextmanager
-def report_errors(resumable: bool = False) -> Iterator[None]:
-    """Turns an error of a command into one sentence on stderr and an exit code, never a traceback.
-
-    Args:
-        resumable: Whether the same command resumes after an interruption; then the sentence says so.
-    """
-    _share_heap()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("default")
-            warnings.showwarning = _show_warning
-            yield
-        sys.stdout.flush()  # inside this block, where a closed pipe is no error
-    except VebiError as error:
-        _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail("interrupted" + ("; the same command resumes it" if resumable else ""), INTERRUPTED)
-    except typer.TyperException as error:
-        _fail_usage(error)
-    except BrokenPipeError:  # nobody reads the output any more, as in `vebi layers ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except (FileExistsError, NotADirectoryError) as error:
-        _fail(f"{error.filename} cannot be used as a folder, a file is in its way: choose another path", 3)
-    except OSError as error:
-        _fail(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}", 1)
-    except MemoryError:
-        _fail("out of memory: try a smaller batch size or fewer layers", 1)
-    except Exception as error:
-        if os.environ.get("VEBI_DEBUG"):
-            raise
-        _fail(f"stopped by a defect ({type(error).__name__}: {error}); VEBI_DEBUG=1 shows where, please report it", 1)
-
-
-def _share_heap() -> None:
-    """Makes glibc use one heap for all threads.
-
-    It would otherwise give every decoding thread its own, and these grow with the length of a pass instead of staying
-    as large as a batch.
-    """
-    with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def note(text: str) -> None:
@@ -112,41 +58,3 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     buffer = io.StringIO()
     Console(file=buffer, force_terminal=sys.stdout.isatty()).print(content)
     print(buffer.getvalue(), end="")
-
-
-def _show_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
-) -> None:
-    if issubclass(category, VebiWarning):  # those of other libraries are for their developers, not for our users
-        note(f"note: {message}")
-
-
-def _fail_usage(error: Any) -> None:
-    """Ends with the parser's own sentence, to which it adds the value that the parser refused."""
-    text, context = error.format_message().partition(", unable to parse")[0].rstrip(".?"), error.ctx
-    if text.startswith(("Usage:", "usage:")):  # no command: the help itself is the answer
-        print(text, file=sys.stderr)
-        sys.exit(error.exit_code)
-    value = _refused_value(error)
-    text = text.replace(". Did you", ", did you").replace(": Input should", ": it should")
-    text = f"{text[:1].lower()}{text[1:]}" + (f", given: {value}" if value is not None else "")
-    command = context.command_path if context else " ".join(["vebi", *(w for w in sys.argv[1:2] if w[:1] != "-")])
-    _fail(f"{text}; see `{command} --help`", error.exit_code)
-
-
-def _refused_value(error: Any) -> str | None:
-    """The value of the option that the parser refused, from the command line or from the file of ``--config``."""
-    parameter = getattr(error, "param", None)
-    if parameter is None:
-        return None
-    for k, word in enumerate(sys.argv):
-        name, equals, value = word.partition("=")
-        if name in parameter.opts:
-            return value if equals else next(iter(sys.argv[k + 1 :]), None)
-    default = (error.ctx.default_map or {}).get(parameter.name) if error.ctx else None
-    return None if default is None else f"{default} (in the file of --config)"
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    note(f"vebi: {text}")
-    sys.exit(code)

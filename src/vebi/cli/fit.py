@@ -89,7 +89,7 @@ def fit(
 
 
 def _print(interpretation: "Interpretation") -> None:
-    from vebi.reports.selection_summary import stability_summary
+    from vebi.reports.run_report.selection_summary import stability_summary
 
     rows = [
         [name, "  ".join(f"{feature} {weight:.2f}" for feature, weight in interpretation.select_features(name))]

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from vebi.cli import bench, console
+from vebi.cli import bench
 from vebi.cli.audit import audit
 from vebi.cli.demo import demo
 from vebi.cli.doctor import doctor
+from vebi.cli.errors import report_errors
 from vebi.cli.explain import explain
 from vebi.cli.fit import fit
 from vebi.cli.flowers import flowers
@@ -51,6 +52,6 @@ app.add_typer(bench.app, name="bench")
 
 def main() -> None:
     """Runs the command line of this process, and exits."""
-    with console.report_errors():
+    with report_errors():
         code = app(prog_name="vebi", standalone_mode=False)
     sys.exit(code or 0)

@@ -26,8 +26,8 @@ def path(
     Writes a figure.
     """
     from vebi.interpretation.result import load
-    from vebi.reports.selection_charts import write_figure
-    from vebi.reports.selection_summary import to_dict
+    from vebi.reports.run_report.selection_charts import write_figure
+    from vebi.reports.run_report.selection_summary import to_dict
 
     interpretation = load(run)
     content = to_dict(interpretation, classes)

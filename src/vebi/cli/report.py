@@ -36,7 +36,7 @@ def report(
     """
     from vebi.interpretation.result import load
     from vebi.interpretation.run_folder import find_classifier
-    from vebi.reports.study_page import write_report
+    from vebi.reports.run_report.page import write_report
 
     interpretation = load(run, find_classifier(run, model, weights, device))
     with console.progress() as progress:

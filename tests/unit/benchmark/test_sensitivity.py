@@ -6,7 +6,7 @@ from vebi.benchmark.sensitivity import VARIED_THRESHOLDS, mean_over_folds, sensi
 from vebi.data.sources import open_images
 from vebi.interpretation.fit import interpret
 from vebi.methods.features import FeatureEvidence
-from vebi.reports.benchmark_rows import SensitivityRow
+from vebi.reports.benchmark_report.rows import SensitivityRow
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import warnings
 import pytest
 
 from vebi.cli import console
+from vebi.cli.errors import report_errors
 from vebi.errors import ImageError, UsageError, VebiError, VebiWarning
 
 
@@ -23,7 +24,7 @@ from vebi.errors import ImageError, UsageError, VebiError, VebiWarning
     ],
 )
 def test_whatever_goes_wrong_is_one_line_and_a_code(capsys, error, code, line):
-    with pytest.raises(SystemExit) as stopped, console.report_errors():
+    with pytest.raises(SystemExit) as stopped, report_errors():
         raise error
     assert stopped.value.code == code
     out, err = capsys.readouterr()
@@ -34,13 +35,13 @@ def test_whatever_goes_wrong_is_one_line_and_a_code(capsys, error, code, line):
 
 def test_a_defect_can_be_looked_at(monkeypatch):
     monkeypatch.setenv("VEBI_DEBUG", "1")
-    with pytest.raises(ZeroDivisionError), console.report_errors():
+    with pytest.raises(ZeroDivisionError), report_errors():
         raise ZeroDivisionError
 
 
 def test_our_warnings_are_notes_and_those_of_others_are_not_for_users(capsys):
     shown = warnings.showwarning
-    with console.report_errors():
+    with report_errors():
         warnings.warn("two images\nwere skipped", VebiWarning, stacklevel=1)
         warnings.warn("numpy will change", FutureWarning, stacklevel=1)
     assert capsys.readouterr().err == "note: two images were skipped\n"
@@ -50,7 +51,7 @@ def test_our_warnings_are_notes_and_those_of_others_are_not_for_users(capsys):
 def test_a_reader_that_has_gone_is_no_error(monkeypatch, tmp_path):
     with (tmp_path / "pipe").open("w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
-        with pytest.raises(SystemExit) as stopped, console.report_errors():
+        with pytest.raises(SystemExit) as stopped, report_errors():
             raise BrokenPipeError
     assert stopped.value.code == 0
 

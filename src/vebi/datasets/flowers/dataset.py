@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from vebi.datasets.flowers import placement
+from vebi.datasets.flowers.background import BACKGROUNDS, draw_background
 from vebi.datasets.flowers.card import NAME, describe, read_me
 from vebi.datasets.flowers.rendering import Shading, shade
 from vebi.datasets.flowers.scene import FRAMES
@@ -168,7 +169,7 @@ def _write_class(
         entropy = [settings["seed"], list(VARIANTS).index(settings["variant"]), c, n, p, r]
         rng = np.random.default_rng(np.random.SeedSequence(entropy))
         position = placement.draw_placement(rng, outline)
-        background = placement.draw_background(rng, settings["background"], settings["size"])
+        background = draw_background(rng, settings["background"], settings["size"])
         image, labels = placement.compose(frame, shading.labels, position, background)
         mask = Image.fromarray(labels)
         mask.putpalette([value for rgb in _PALETTE for value in rgb])
@@ -224,8 +225,8 @@ def _open_folder(out: Path, settings: dict[str, Any]) -> None:
 def _check_settings(variant: str, images_per_class: int, size: int, seed: int, background: str) -> dict[str, Any]:
     """The settings as they are stored. UsageError for one that is out of range."""
     classes(variant)  # raises for an unknown variant
-    if background not in placement.BACKGROUNDS:
-        raise UsageError(f"there is no background {background!r}: choose one of {', '.join(placement.BACKGROUNDS)}")
+    if background not in BACKGROUNDS:
+        raise UsageError(f"there is no background {background!r}: choose one of {', '.join(BACKGROUNDS)}")
     return {
         "variant": variant,
         "images_per_class": _check_integer("images_per_class", images_per_class, 1, IMAGES_PER_CLASS),

@@ -3,15 +3,8 @@ import sys
 import numpy as np
 import pytest
 
-from vebi.datasets.flowers.placement import (
-    OVERSAMPLING,
-    Placement,
-    colour,
-    compose,
-    draw_background,
-    draw_placement,
-    outline,
-)
+from vebi.datasets.flowers.background import draw_background
+from vebi.datasets.flowers.placement import OVERSAMPLING, Placement, colour, compose, draw_placement, outline
 from vebi.datasets.flowers.rendering import Shading, render, shade
 from vebi.datasets.flowers.scene import BASIS, PARTS, flower
 from vebi.datasets.flowers.variants import classes

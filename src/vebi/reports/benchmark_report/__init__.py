@@ -1,0 +1,1 @@
+"""The results of a benchmark: their rows, the page and the text."""

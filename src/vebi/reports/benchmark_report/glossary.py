@@ -1,0 +1,95 @@
+"""What the columns and choices of a benchmark are called and what they mean, for the page and the Markdown alike."""
+
+from collections.abc import Sequence
+
+from vebi.metrics.registry import METRICS
+from vebi.reports.benchmark_report.rows import GRID_POINTING, MethodRow
+
+#: Grid pointing of a map that does not follow the class, in percent: one of four images in a mosaic is asked for.
+CHANCE = 25.0
+#: The row that every table has for comparison.
+WHOLE_IMAGE = "marking the whole image"
+RATIO_TITLE = "vebi / method"
+P_TITLE = "p (area under the IoU curve)"
+#: Columns of scores -> titles, in the order of a table.
+TITLES = {metric.name: metric.title for metric in METRICS} | {GRID_POINTING: "grid pointing"}
+#: Columns of scores -> what they measure.
+MEANINGS = {
+    "auc_iou": "a map, scaled to run from 0 to 1, is cut at thresholds from 0 to 1. The overlap of what lies above "
+    "with the mask (intersection over union, IoU) is averaged over the thresholds. A map scores high if it is bright "
+    "all over what the mask marks and dark elsewhere",
+    "best_iou": "the overlap at the best threshold for each image, chosen with the mask in hand",
+    "average_precision": "pixels are ranked by the map; at every pixel of the mask the share of the mask among the "
+    "pixels down to its value is taken, and the mean of these counts. Only the order of pixels matters",
+    "pointing_game": "how often the highest pixel of a map lies in the mask",
+    "relevance_mass": "the share of a map’s sum that lies in the mask",
+    "relevance_rank": "of as many highest pixels as the mask has, the share that lies in the mask",
+    GRID_POINTING: "four images of different classes are laid out as one mosaic, two by two. Each of their classes is "
+    "asked for in turn, and the share of the map’s sum that lies in the image of that class counts. A map that does "
+    "not follow the class scores 25",
+}
+DEVIATION = (
+    "the mean over folds, and the standard deviation of the folds’ means. The networks of all folds start from the "
+    "same seed, so it says little about other trainings"
+)
+RATIO = (
+    "vebi’s score divided by the method’s, so that above 1 vebi is ahead, with a 95 % interval of a paired bootstrap: "
+    "images are resampled with replacement, the same ones for both methods. Networks are not trained again, so the "
+    "interval does not say what other networks would give"
+)
+P_VALUE = (
+    "the probability of differences at least as one-sided as these, image by image, if neither method were ahead of "
+    "the other (Wilcoxon’s signed-rank test), adjusted for the number of methods (Holm). It takes the networks as "
+    "given, too"
+)
+MASK_SHARE = (
+    "for comparison, what a map that is 1 everywhere would score if it were taken as it is: the share of an image that "
+    "its mask covers"
+)
+#: What is changed in the sensitivity table -> what it is, and its setting in the other tables.
+CHOICES = {
+    "thresholds": "at which values maps are cut (101 from 0 to 1). At 0 every pixel is above",
+    "interpolation": "how a map of a deep layer is enlarged to the size of the image (bilinear)",
+    "layer of Grad-CAM": "the layer of Grad-CAM and the methods derived from it (the last one before positions are "
+    "pooled away). Earlier layers have finer maps",
+    "descriptor": "how the activations of a channel become one number when features are selected (sums of squares)",
+    "weights": "whether a feature may speak against a class when features are selected (no)",
+    "labels": "whether features are selected for the true or for the predicted classes (predicted)",
+    "mu": "how much weight a class may give to its features ({mu:g}): the larger, the more features are selected",
+    "features": "how many features at most are taken back to the pixels of an image (3)",
+    "combination": "how the maps of several features become one (the highest value at every pixel)",
+    "stride fix": "how vebi avoids the grid that strides leave in a map (centred)",
+}
+TRANSFORM = (
+    "Every map is blurred (Gaussian, 1/56 of its longer side) and passed through a soft threshold at Otsu’s level, the "
+    "value that best parts its bright pixels from its dark ones; the recipe is the same for every method."
+)
+PAPER = "Oramas, Wang and Tuytelaars, “Visual Explanation by Interpretation”, ICLR 2019 (arXiv 1712.06302)"
+NOT_COMPARABLE = (
+    "Published: table 1 of Oramas, Wang and Tuytelaars, “Interpreting and Explaining Deep Models Visually” (BNAIC "
+    "2019), on their own images and networks. The images here follow their an8Flower protocol and are rendered by "
+    "vebi, the networks are vebi’s own, so the two columns are not comparable one to one."
+)
+#: Options of a plan -> what they are.
+PLAN = {
+    "images_per_class": "images per class",
+    "folds": "folds",
+    "epochs": "epochs of training",
+    "scored": "scored images per class and fold, at most",
+    "mosaics": "mosaics of four images per fold, at most",
+    "varied": "images per class and fold in the sensitivity table, at most",
+    "mu": "mu of the fit",
+    "seed": "seed",
+    "cam_layer": "layer of Grad-CAM and the methods derived from it",
+}
+
+
+def score_titles(rows: Sequence[MethodRow]) -> dict[str, str]:
+    """The columns of scores that these rows have -> their titles."""
+    columns = [name for name in TITLES if any(row.score(name) is not None for row in rows)]
+    return {name: TITLES[name] for name in columns}
+
+
+def method_titles(rows: Sequence[MethodRow]) -> dict[str, str]:
+    """Names of methods -> titles, in the order of the rows."""
+    return {row.method: row.title for row in rows}

@@ -1,0 +1,128 @@
+"""Methods ranked by one score, with a dot for each on a scale: what the page draws of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from vebi.reports.benchmark_report.glossary import WHOLE_IMAGE
+from vebi.reports.benchmark_report.number_formats import (
+    format_mean_std,
+    format_number,
+    format_published,
+    format_ratio,
+    highest,
+)
+from vebi.reports.benchmark_report.rows import MAIN_METRIC, OURS, MethodRow
+from vebi.reports.svg_chart import ceiling
+
+
+@dataclass(frozen=True)
+class RankingRow:
+    """A method or the reference on a board; positions are percentages of the scale's width, as ``"41.20%"``.
+
+    Attributes:
+        title: Name of the method.
+        kind: ``"ours"``, ``"paper"``, ``"further"`` or ``"reference"``.
+        value: The score, in percent.
+        text: The score as it is written.
+        dot: Position of the score.
+        best: Whether it is the highest.
+        before: The score before the transform, empty where there is none.
+        published: The published score, empty where there is none.
+        ratio: vebi's score divided by the method's, empty for vebi and the reference.
+        whisker: Positions one standard deviation below and above the score, None where there is none.
+        published_mark: Position of the published score, None where there is none.
+    """
+
+    title: str
+    kind: str
+    value: float
+    text: str
+    dot: str
+    best: bool = False
+    before: str = ""
+    published: str = ""
+    ratio: str = ""
+    whisker: tuple[str, str] | None = None
+    published_mark: str | None = None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Methods by one score, the highest first.
+
+    Attributes:
+        rows: The methods and the reference.
+        level: Position of the reference on the scale.
+        ticks: Positions and labels of the scale.
+        published: Whether any row has a published score.
+        before: Whether rows have a score before the transform.
+    """
+
+    rows: tuple[RankingRow, ...]
+    level: str
+    ticks: tuple[tuple[str, str], ...]
+    published: bool
+    before: bool
+
+
+def top_of_scale(datasets: Mapping[str, Sequence[MethodRow]]) -> int:
+    """Where the scale of the main metric ends, the same for all data sets, in percent."""
+    rows = [row for of_dataset in datasets.values() for row in of_dataset]
+    ends = [row.mean + (row.std or 0) for row in rows] + [sum(row.published or ()) for row in rows]
+    return min(100, ceiling(ends))
+
+
+def make_board(
+    rows: Sequence[MethodRow],
+    column: str,
+    level: float,
+    top: int,
+    before: Mapping[str, str] | None = None,
+    reference: str = WHOLE_IMAGE,
+) -> Ranking:
+    """The methods of one data set by one score.
+
+    Args:
+        rows: The rows of the data set.
+        column: The score.
+        level: Score of the reference, in percent.
+        top: Where the scale ends, in percent; it starts at 0.
+        before: Scores before the transform by method, as they are written; published scores are left out then.
+        reference: Title of the reference.
+    """
+    scores = {row.method: row.score(column) or 0.0 for row in rows}
+    best = highest(scores)
+    lines = [_method_row(row, column, scores[row.method], row.method in best, top, before) for row in rows]
+    marker = RankingRow(reference, "reference", level, format_number(level), _position(level, top))
+    step = 20 if top > 50 else 10
+    return Ranking(
+        rows=tuple(sorted([*lines, marker], key=lambda line: -line.value)),
+        level=marker.dot,
+        ticks=tuple((_position(tick, top), str(tick)) for tick in range(0, top + 1, step)),
+        published=any(line.published for line in lines),
+        before=before is not None,
+    )
+
+
+def _method_row(
+    row: MethodRow, column: str, value: float, best: bool, top: int, before: Mapping[str, str] | None
+) -> RankingRow:
+    std = row.std if column == MAIN_METRIC else None
+    published = row.published if column == MAIN_METRIC and before is None else None
+    return RankingRow(
+        title=row.title,
+        kind="ours" if row.method == OURS else "paper" if row.in_paper else "further",
+        value=value,
+        text=format_mean_std(value, std),
+        dot=_position(value, top),
+        best=best,
+        before="" if before is None else before[row.method],
+        published=format_published(row) if published else "",
+        ratio=format_ratio(row, column),
+        whisker=(_position(value - std, top), _position(value + std, top)) if std else None,
+        published_mark=_position(published[0], top) if published else None,
+    )
+
+
+def _position(value: float, top: int) -> str:
+    return f"{100 * min(max(value, 0), top) / top:.2f}%"

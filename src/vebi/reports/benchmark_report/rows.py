@@ -1,0 +1,114 @@
+"""The rows of a benchmark's tables: one method on one data set, one choice made differently."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from vebi.metrics.registry import METRICS
+from vebi.reports.benchmark_report.earlier_format import with_lists, with_new_keys, with_tuples
+
+#: The name of vebi's own method, against which every other one is compared.
+OURS = "vebi"
+#: The metric of the main table.
+MAIN_METRIC = METRICS[0].name
+GRID_POINTING = "grid_pointing"
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """The scores of one method on one data set, in percent.
+
+    Attributes:
+        dataset: Name of the data set.
+        method: Name of the method.
+        title: The method as pages call it.
+        auc_iou: Area under the IoU curve, one mean per fold.
+        mean: Mean of ``auc_iou`` over folds.
+        std: Sample standard deviation of ``auc_iou`` over folds, None for one fold.
+        ratio: vebi's ``mean`` divided by the method's.
+        ratio_interval: 95 % interval of ``ratio``.
+        p: p-value of the paired test against vebi, adjusted by Holm's method; None for vebi itself.
+        grid_pointing: Grid pointing of the raw maps, mean over folds; None where there are no mosaics.
+        grid_pointing_ratio: vebi's grid pointing divided by the method's, and the ends of its 95 % interval, each None
+            where it is not finite; None where there are no mosaics.
+        in_paper: Whether the method is in table 1 of the paper.
+        user_defined: Whether it is a user's method.
+        published: Mean and standard deviation that the paper prints, None where it prints none.
+        metrics: The other metrics by name, mean over folds.
+    """
+
+    dataset: str
+    method: str
+    title: str
+    auc_iou: tuple[float, ...]
+    mean: float
+    std: float | None
+    ratio: float
+    ratio_interval: tuple[float, float]
+    p: float | None
+    grid_pointing: float | None
+    grid_pointing_ratio: tuple[float | None, float | None, float | None] | None
+    in_paper: bool
+    user_defined: bool
+    published: tuple[float, float] | None
+    metrics: Mapping[str, float]
+
+    def score(self, column: str) -> float | None:
+        """The score in a column of the tables, None where the method has none there."""
+        if column == MAIN_METRIC:
+            return self.mean
+        return self.grid_pointing if column == GRID_POINTING else self.metrics.get(column)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as JSON takes it, the metrics beside the other fields."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "metrics"}
+        return with_lists(plain) | dict(self.metrics)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "MethodRow":
+        """The row that ``to_dict`` wrote, in this version or an earlier one."""
+        content = with_tuples(with_new_keys(content))
+        metrics = {metric.name: content[metric.name] for metric in METRICS[1:] if metric.name in content}
+        plain = {field.name: content[field.name] for field in fields(cls) if field.name != "metrics"}
+        return cls(**plain, metrics=metrics)
+
+
+@dataclass(frozen=True)
+class SensitivityRow:
+    """The area under the IoU curve where one choice is made differently.
+
+    Attributes:
+        choice: What is chosen.
+        setting: How it is chosen, empty in the row of the defaults.
+        auc_iou: Score in percent by method, of the methods that the choice affects; mean over folds.
+        folds: The scores of the folds by method, None for one fold alone.
+    """
+
+    choice: str
+    setting: str
+    auc_iou: Mapping[str, float]
+    folds: Mapping[str, tuple[float, ...]] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as JSON takes it, without ``folds`` where it is None."""
+        content = {"choice": self.choice, "setting": self.setting, "auc_iou": dict(self.auc_iou)}
+        return content if self.folds is None else content | {"folds": with_lists(self.folds)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "SensitivityRow":
+        """The row that ``to_dict`` wrote."""
+        folds = content.get("folds")
+        return cls(
+            choice=content["choice"],
+            setting=content["setting"],
+            auc_iou=dict(content["auc_iou"]),
+            folds=None if folds is None else with_tuples(folds),
+        )
+
+
+def group_by_dataset(rows: Sequence[MethodRow]) -> dict[str, list[MethodRow]]:
+    """The rows of each data set, in their order."""
+    groups: dict[str, list[MethodRow]] = {}
+    for row in rows:
+        groups.setdefault(row.dataset, []).append(row)
+    return groups

@@ -1,0 +1,132 @@
+"""What a page shows of a feature, whichever class selects it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vebi.interpretation.contact_sheet import restore_contrast
+from vebi.interpretation.exemplars import Exemplar
+from vebi.reports.html import InlineImage, inline
+from vebi.reports.run_report.selection_index import SelectionIndex
+
+#: Crops, classes and correlated features that are shown of each feature, at most.
+CROPS, CLASSES, CORRELATED = 6, 3, 2
+#: Pixels of the longer side at most: of an average image, and of crops and small average images.
+MEDIUM, SMALL = 112, 64
+#: Consistency from which on crops are called ...
+CONSISTENCY_WORDS = (
+    (0.6, "nearly the same"),
+    (0.3, "much alike"),
+    (LOOSE := 0.1, "somewhat alike"),
+    (-1.0, "hardly alike"),
+)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A crop and the file name of its image."""
+
+    image: InlineImage
+    file_name: str
+
+
+@dataclass(frozen=True)
+class FeatureView:
+    """What a page shows of a feature.
+
+    Attributes:
+        name: As ``str(feature)``.
+        depth: Number of its layer, from 1.
+        size: Width and height of its receptive field in pixels, as text.
+        window: The same as shares of the input.
+        covers_input: Whether its receptive field is the whole input.
+        count: Crops that its average image is the mean of.
+        average: The average image.
+        thumb: The average image, small.
+        crops: Of the images in which it is strongest.
+        consistency: How alike the crops are, None for fewer than two.
+        consistency_word: In words.
+        is_loose: Whether the crops are hardly alike.
+        top_classes: The classes most frequently predicted for these images, with the number of images.
+        n_other_classes: Number of images of other classes.
+        correlated: The features of the closest correlation with it, and the correlation.
+        n_correlated: Number of features that are correlated with it.
+    """
+
+    name: str
+    depth: int
+    size: str
+    window: tuple[float, float]
+    covers_input: bool
+    count: int
+    average: InlineImage
+    thumb: InlineImage
+    crops: list[Crop]
+    consistency: float | None
+    consistency_word: str | None
+    is_loose: bool
+    top_classes: list[tuple[str, int]]
+    n_other_classes: int
+    correlated: list[tuple[str, float]]
+    n_correlated: int
+
+
+class FeatureViews:
+    """The views of features by index, each made when it is first asked for and then kept.
+
+    Every image is encoded once, however many classes select its feature.
+
+    Args:
+        index: Of the interpretation, which is bound to a model.
+    """
+
+    def __init__(self, index: SelectionIndex):
+        self._index = index
+        self._side = index.interpretation.require_classifier().preprocess.size
+        self._depths: dict[str, int] = {}
+        for depth, (layer, _) in enumerate(index.interpretation.layers, start=1):
+            self._depths.setdefault(layer, depth)
+        self._views: dict[int, FeatureView] = {}
+
+    def __getitem__(self, i: int) -> FeatureView:
+        if i not in self._views:
+            self._views[i] = self._view(i)
+        return self._views[i]
+
+    def _view(self, i: int) -> FeatureView:
+        exemplar = self._index.interpretation.exemplars[i]
+        height, width = exemplar.average.shape[:2]
+        pixels, correlated = restore_contrast(exemplar), self._correlated(i)
+        average, counts = inline(pixels, MEDIUM), list(exemplar.predicted.items())
+        return FeatureView(
+            name=str(exemplar.feature),
+            depth=self._depths[exemplar.feature.layer],
+            size=f"{width} × {height}",
+            window=(width / self._side, height / self._side),
+            covers_input=(height, width) == (self._side, self._side),
+            count=exemplar.count,
+            average=average,
+            thumb=average if max(height, width) <= SMALL else inline(pixels, SMALL),
+            crops=_crops(exemplar),
+            consistency=exemplar.consistency,
+            consistency_word=_consistency_word(exemplar.consistency),
+            is_loose=exemplar.consistency is not None and exemplar.consistency < LOOSE,
+            top_classes=counts[:CLASSES],
+            n_other_classes=sum(count for _, count in counts[CLASSES:]),
+            correlated=[(str(self._index.interpretation.feature(c)), r) for c, r in correlated[:CORRELATED]],
+            n_correlated=len(correlated),
+        )
+
+    def _correlated(self, i: int) -> tuple[tuple[int, float], ...]:
+        stability = self._index.interpretation.stability
+        return () if stability is None else stability.correlated_features[i]
+
+
+def _crops(exemplar: Exemplar) -> list[Crop]:
+    crops = zip(exemplar.crops[:CROPS], exemplar.image_ids, strict=False)  # there may be more images than crops
+    return [Crop(inline(pixels, SMALL), Path(image_id).name) for pixels, image_id in crops]
+
+
+def _consistency_word(consistency: float | None) -> str | None:
+    if consistency is None:
+        return None
+    return next(word for least, word in CONSISTENCY_WORDS if consistency >= least)

@@ -1,0 +1,177 @@
+"""One HTML file, with every image inlined: classes, their features, explained examples, scores."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vebi import provenance
+from vebi.data.collections import ImageCollection, evenly_spaced
+from vebi.data.sources import open_images
+from vebi.errors import InputError, UsageError
+from vebi.explanation.assessment import Assessment, assess
+from vebi.explanation.mask_scores import WHOLE
+from vebi.files import atomic_write, prepare_output_file
+from vebi.interpretation.result import Interpretation
+from vebi.progress import StageProgress
+from vebi.reports.html import render_template
+from vebi.reports.run_report import selection_charts, selection_summary
+from vebi.reports.run_report.class_sections import class_section
+from vebi.reports.run_report.example_sections import example_section
+from vebi.reports.run_report.feature_cards import FeatureViews
+from vebi.reports.run_report.selection_index import SelectionIndex
+from vebi.reports.svg_line import Line
+
+MOST_CLASSES = 24  # on a page, unless they are asked for by name: it is to be read
+#: Scored maps by the method that made them.
+SCORED_MAPS = {
+    "vebi": "the combined heatmaps of this page",
+    "vebi-without-stride-fix": "the same without the stride fix",
+    WHOLE: "for comparison: the whole image marked",
+}
+
+
+def write_report(
+    interpretation: Interpretation,
+    out: str | Path,
+    *,
+    images: Any = None,
+    masks: str | Path | None = None,
+    classes: Sequence[str] | None = None,
+    title: str | None = None,
+    batch_size: int = 32,
+    strict: bool = False,
+    progress: StageProgress | None = None,
+) -> Assessment:
+    """Writes a report: one HTML file with the classes, their features, explained examples and scores.
+
+    Args:
+        interpretation: What the model has learned, bound to the model.
+        out: The file.
+        images: Where examples come from, as for ``interpret``; by default the images of the fit.
+        masks: A folder of masks with the names of the images, in which what is not black is the object; images that
+            `vebi flowers` rendered have masks of their own.
+        classes: Names of the classes to show, by default up to 24, spread evenly.
+        title: Heading of the page.
+        batch_size: Images per forward pass, 1 or more.
+        strict: Whether an image that cannot be decoded is an error, instead of left out.
+        progress: Called with (stage, images done, images).
+
+    Returns:
+        What the page says of the images.
+
+    Raises:
+        UsageError: There is no such class, ``out`` is a folder, or the interpretation is bound to no model or does not
+            know where its images are.
+        InputError: The images of the fit, an image or a mask cannot be used.
+        ImageError: None of the images can be decoded; with ``strict``: one of them cannot.
+        RunError: Nothing can be written where ``out`` lies.
+
+    Example:
+        >>> assessment = vebi.write_report(interpretation, "report.html", images="images", classes=["red"])
+        >>> assessment.looked_at
+        72
+    """
+    for name in classes or ():
+        interpretation.select_features(name)  # raises for a name that does not exist
+    collection = _collection(interpretation, images)
+    out = Path(out)
+    prepare_output_file(out)
+    assessment = assess(interpretation, collection, masks, batch_size=batch_size, strict=strict, progress=progress)
+    page = render(
+        interpretation,
+        assessment,
+        title=title or f"What {_model_name(interpretation)} has learned",
+        classes=classes,
+        same_images=images is None,
+    )
+    with atomic_write(out) as partial:
+        partial.write_text(page, encoding="utf-8")
+    return assessment
+
+
+def _collection(interpretation: Interpretation, images: Any) -> ImageCollection:
+    """The images that were given, else those of the fit."""
+    folder = interpretation.settings.data.folder
+    if images is None and folder is None:
+        raise UsageError("the run does not know where its images are: give images to take examples from")
+    if images is None and not Path(str(folder)).exists():
+        raise InputError(f"the images of the run are not in {folder} any more: give images to take examples from")
+    return open_images(folder if images is None else images, interpretation.class_names)
+
+
+def render(
+    interpretation: Interpretation,
+    assessment: Assessment,
+    *,
+    title: str,
+    classes: Sequence[str] | None = None,
+    same_images: bool = False,
+) -> str:
+    """The page as text.
+
+    Args:
+        interpretation: What the model has learned, bound to the model.
+        assessment: How it does on the images that examples come from.
+        title: Heading of the page.
+        classes: Names of the classes to show, by default up to 24, spread evenly.
+        same_images: Whether these are the images of the fit.
+    """
+    index = SelectionIndex(interpretation)
+    views = FeatureViews(index)
+    shown = dict.fromkeys(classes or evenly_spaced(interpretation.class_names, MOST_CLASSES))
+    return render_template(
+        "run_report.html.j2",
+        title=title,
+        same_images=same_images,
+        assessment=assessment,
+        n_mistakes=sum(assessment.labelled.values()) - sum(assessment.correct.values()),
+        scored_maps=SCORED_MAPS,
+        classes=[class_section(index, views, assessment, name) for name in shown],
+        typical=[example_section(index, views, example, shown) for example in assessment.typical],
+        mistakes=[example_section(index, views, example, shown) for example in assessment.mistakes],
+        uncovered=_uncovered(assessment),
+        versions=provenance.versions(),
+        now=provenance.now(),
+        **_facts(interpretation),
+        **_selection(interpretation),
+    )
+
+
+def _facts(interpretation: Interpretation) -> dict[str, object]:
+    """What was fitted."""
+    return {
+        "model": _model_name(interpretation),
+        "preprocess": interpretation.require_classifier().preprocess,
+        "n_classes": len(interpretation.class_names),
+        "n_layers": len(interpretation.layers),
+        "n_channels": sum(channels for _, channels in interpretation.layers),
+        "settings": interpretation.settings,
+        "diagnostics": interpretation.diagnostics,
+        "largest_gap": max(interpretation.diagnostics.gaps),
+    }
+
+
+def _selection(interpretation: Interpretation) -> dict[str, object]:
+    """What is selected along mu."""
+    return {
+        "mu": interpretation.mu,
+        "last_mu": float(interpretation.mu_path.mus[-1]),
+        "automatic": selection_summary.is_automatic(interpretation),
+        "comparison": selection_summary.compare_mu(interpretation),
+        "stability": selection_summary.stability_summary(interpretation),
+        "validation_chart": selection_charts.validation_chart(interpretation),
+        "count_chart": selection_charts.count_chart(interpretation),
+        "strokes": [Line(number, ()).stroke for number in (1, 2)],
+    }
+
+
+def _model_name(interpretation: Interpretation) -> str:
+    """What the model is called, without the folder that its file lies in."""
+    return (interpretation.settings.model.spec or "the network").rpartition(":")[2]
+
+
+def _uncovered(assessment: Assessment) -> list[str]:
+    """What the explanations passed through that the backprop rule does not cover."""
+    examples = (*assessment.typical, *assessment.mistakes)
+    findings = {finding for e in examples for finding in e.explanation.audit if not finding.covered}
+    return [str(finding) for finding in sorted(findings)]

@@ -1,0 +1,196 @@
+"""What is selected along mu, how well it predicts held-out images and how stable it is, as numbers."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from vebi.interpretation.result import Interpretation
+from vebi.interpretation.settings import AUTO
+from vebi.lasso.cross_validation import finite_folds, mean_and_se
+from vebi.reports.run_report.selection_index import SelectionIndex
+
+#: Selection probabilities from which on a selection is called ...
+STABILITY_WORDS = ((STABLE := 0.9, "stable"), (UNSTABLE := 0.6, "fairly stable"), (0.0, "unstable"))
+
+
+@dataclass(frozen=True)
+class BoundScores:
+    """What one value of mu selects, and how well that predicts held-out images.
+
+    Attributes:
+        mu: The value.
+        r2: Mean R² over the folds.
+        r2_error: Its standard error.
+        fidelity: Mean fidelity over the folds, in [0, 1].
+        fidelity_error: Its standard error.
+        features: Mean number of features per class.
+    """
+
+    mu: float
+    r2: float
+    r2_error: float
+    fidelity: float
+    fidelity_error: float
+    features: float
+
+
+@dataclass(frozen=True)
+class MuComparison:
+    """The mu of an interpretation beside those that cross-validation suggests.
+
+    Attributes:
+        current: The value of the path nearest to the mu of the interpretation.
+        best: The value of the best held-out R².
+        one_se: The smallest value within one standard error of it.
+        rows: The three with their labels, each value once.
+        n_values: Values of mu on the path.
+        beyond: Whether the mu of the interpretation is above all values of the path.
+    """
+
+    current: BoundScores
+    best: BoundScores
+    one_se: BoundScores
+    rows: list[tuple[str, BoundScores]]
+    n_values: int
+    beyond: bool
+
+
+def to_dict(interpretation: Interpretation, classes: Sequence[str] | None = None) -> dict[str, Any]:
+    """The path as JSON takes it.
+
+    Args:
+        interpretation: What the model has learned.
+        classes: Class names, by default all.
+
+    Returns:
+        ``mu``; ``chosen`` (``"auto"`` or ``"given"``); ``mus``, the values of mu; ``best_mu`` and ``one_se_mu`` (None
+        without cross-validation); ``folds``; ``r2`` and ``fidelity`` (mean and standard error by mu); ``features``
+        (mean number per class by mu); ``classes``: of each the ``features`` in the order of entry, and by mu the
+        ``counts`` and the ``r2``, and ``end_mu`` (None where the path goes on).
+
+    Raises:
+        UsageError: There is no such class.
+    """
+    path, names = interpretation.mu_path, list(classes or interpretation.class_names)
+    for name in classes or ():
+        interpretation.select_features(name)  # raises for a name that does not exist
+    counts, index = path.counts(), SelectionIndex(interpretation)
+    return {
+        "mu": interpretation.mu,
+        "chosen": "auto" if is_automatic(interpretation) else "given",
+        "mus": path.mus.tolist(),
+        "best_mu": path.best if path.validated else None,
+        "one_se_mu": path.one_se_mu if path.validated else None,
+        "folds": len(path.fidelity),
+        "r2": _mean_and_error(path.scores),
+        "fidelity": _mean_and_error(path.fidelity),
+        "features": counts.mean(axis=1).tolist(),
+        "classes": {
+            name: {
+                "features": _path_features(index, j),
+                "counts": counts[:, j].tolist(),
+                "r2": _mean_and_error(path.r2[:, :, j])["mean"],
+                "end_mu": float(path.end_mu[j]) if math.isfinite(path.end_mu[j]) else None,
+            }
+            for name, j in ((name, index.class_index[name]) for name in names)
+        },
+    }
+
+
+def _path_features(index: SelectionIndex, j: int) -> list[dict[str, Any]]:
+    rows = index.path_rows(j)
+    return [
+        {"feature": str(index.interpretation.feature(column)), "entry_mu": entry_mu, "weights": weights}
+        for column, entry_mu, weights in zip(
+            rows.columns.tolist(), rows.entry_mu.tolist(), rows.weights.tolist(), strict=True
+        )
+    ]
+
+
+def _mean_and_error(scores: Float[np.ndarray, "folds m"]) -> dict[str, list[float] | None]:
+    """Mean and standard error over the folds that have a score; None where none has."""
+    if not len(finite_folds(scores)):
+        return {"mean": None, "standard_error": None}
+    center, error = mean_and_se(scores)
+    return {"mean": center.tolist(), "standard_error": error.tolist()}
+
+
+def is_automatic(interpretation: Interpretation) -> bool:
+    """Whether mu was chosen by cross-validation."""
+    return interpretation.settings.mu == AUTO
+
+
+def compare_mu(interpretation: Interpretation) -> MuComparison | None:
+    """The mu of an interpretation beside those that cross-validation suggests; None where there was none."""
+    path = interpretation.mu_path
+    if not path.validated:
+        return None
+    by_mu = _bound_scores(interpretation)
+    current, one_se, best = (by_mu[path.nearest(mu)] for mu in (interpretation.mu, path.one_se_mu, path.best))
+    labels: dict[float, list[str]] = {}
+    for label, bound in (("this page", current), ("auto", one_se), ("best", best)):
+        labels.setdefault(bound.mu, []).append(label)
+    bounds = {bound.mu: bound for bound in (current, one_se, best)}
+    return MuComparison(
+        current=current,
+        best=best,
+        one_se=one_se,
+        rows=[(", ".join(names), bounds[mu]) for mu, names in labels.items()],
+        n_values=len(path.mus),
+        beyond=bool(interpretation.mu > path.mus[-1]),
+    )
+
+
+def _bound_scores(interpretation: Interpretation) -> list[BoundScores]:
+    path = interpretation.mu_path
+    columns = (path.mus, *mean_and_se(path.scores), *mean_and_se(path.fidelity), path.counts().mean(axis=1))
+    return [BoundScores(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
+
+
+def held_out_r2(interpretation: Interpretation, j: int) -> float | None:
+    """The held-out R² of class ``j`` at the value of the path nearest to mu; None where there is none."""
+    path = interpretation.mu_path
+    scores = path.r2[:, path.nearest(interpretation.mu), j]
+    return float(scores[np.isfinite(scores)].mean()) if np.isfinite(scores).any() else None
+
+
+def stability_summary(interpretation: Interpretation) -> dict[str, int] | None:
+    """How far the selections can be trusted; a selection is a class and a feature that it selects.
+
+    Returns:
+        Numbers of selections: ``all``; ``stable`` and ``unstable`` ones by their selection probability;
+        ``replaceable`` ones, whose feature has correlated features; ``lasting`` ones, made with half and with twice mu,
+        too. And ``n_subsamples``. None where stability was not asked for.
+    """
+    stability = interpretation.stability
+    if stability is None:
+        return None
+    selected = interpretation.weights != 0
+    probabilities = stability.selection_probability[selected]
+    has_correlated = np.array([bool(group) for group in stability.correlated_features], bool)
+    index = SelectionIndex(interpretation)
+    return {
+        "all": int(selected.sum()),
+        "stable": int((probabilities >= STABLE).sum()),
+        "unstable": int((probabilities < UNSTABLE).sum()),
+        "replaceable": int(selected[:, has_correlated].sum()),
+        "n_subsamples": stability.n_subsamples,
+        "lasting": sum(_selected_at_half_and_double(index, j, i) for j, i in np.argwhere(selected).tolist()),
+    }
+
+
+def _selected_at_half_and_double(index: SelectionIndex, j: int, i: int) -> bool:
+    """Whether a class selects a feature with half of mu and with twice as much, too, as far as the path reaches."""
+    mu, mus = index.interpretation.mu, index.interpretation.mu_path.mus
+    mu_range = index.mu_range(j, i)
+    low, high = max(mu / 2, mus[0]), min(2 * mu, mus[-1])
+    return mu_range is not None and bool(mu_range[0] <= low * 1.05 and mu_range[1] >= high / 1.05)
+
+
+def stability_word(selection_probability: float) -> str:
+    """Stable, fairly stable or unstable."""
+    return next(word for least, word in STABILITY_WORDS if selection_probability >= least)
