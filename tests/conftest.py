@@ -41,7 +41,7 @@ torch.set_num_threads(1)  # the networks here are tiny: more threads only wait f
 
 @pytest.fixture(scope="session")
 def squares(tmp_path_factory) -> Path:
-    """A class-per-folder tree: 24 pictures of each of three classes, 32 x 32."""
+    """A class-per-folder tree: 24 images of each of three classes, 32 x 32."""
     root = tmp_path_factory.mktemp("squares")
     rng = np.random.default_rng(0)
     for name, colour in COLOURS.items():

@@ -14,7 +14,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 
 #: What must not be read in code, pages and docs -> what the field says.
 WORDS = {
-    r"(?<![/\"'])\bpictures?\b(?!/|\.py)": "image (or figure, for what is drawn)",
+    r"(?<![/\"'])(?<!whole-)\bpictures?\b(?!/|\.py)": "image (or figure, for what is drawn)",
     r"\b(led|lead|leads) back\b": "backpropagated",
     r"\btap(s|ped)?\b": "recorded layer",
     r"\bbackward rules?\b": "backprop rule",
@@ -31,8 +31,8 @@ WORDS = {
     r"\b(one|features|number|heatmap|images?|score|row|map) a (class|image|feature|layer|channel|fold)\b": "per",
 }
 
-#: What reads files of earlier formats knows their words; and one key of files has not changed.
-EARLIER = ("earlier_format.py", "benchmark_report/result.py", "mask_scores.py")
+#: What reads files of earlier formats knows their words. (And one key of files has not changed: whole-picture.)
+EARLIER = ("earlier_format.py", "benchmark_report/result.py")
 
 #: Names that were private poetry.
 NAMES = frozenset(

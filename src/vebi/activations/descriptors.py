@@ -1,8 +1,8 @@
 """Activations -> one number per channel: the descriptor of an image.
 
-For every channel of every recorded layer the sum of squared activations over its positions, divided by the sum over the
-layer's channels; the layers side by side; the whole vector scaled to l2 norm 1. A layer that is silent for an image
-gives zeros.
+The strength of a channel is the sum of its squared activations over the positions, or the root of that sum. In either
+case it is divided by the sum over the channels of its layer. The layers stand side by side, and the whole vector is
+scaled to l2 norm 1 where ``unit_norm`` asks for it. A layer that is silent for an image gives zeros.
 
 Reference:
     Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3, and their released code.
@@ -23,12 +23,16 @@ from vebi.models.classifier import Classifier
 
 @dataclass(frozen=True)
 class Descriptor:
-    """How activations become numbers.
+    """How the activations of an image become its descriptor, one number per channel.
+
+    The number of a channel is its strength divided by the sum of the strengths of all channels of its layer. The
+    numbers of all layers side by side are the descriptor.
 
     Attributes:
-        energy: ``squared`` for the sum of squared activations over the positions of a channel (the authors' code),
-            ``l2`` for its root, the l2 norm (their later work).
-        unit_norm: Whether the whole vector is scaled to l2 norm 1 (the authors' code; a later port does not).
+        energy: The strength of a channel: ``squared`` for the sum of its squared activations over the positions (the
+            authors' code), ``l2`` for the root of that sum, the l2 norm (their later work).
+        unit_norm: Whether the descriptor, all layers together, is then scaled to l2 norm 1 (the authors' code; a later
+            port does not).
 
     Reference:
         Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3, and their code.

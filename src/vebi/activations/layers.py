@@ -43,7 +43,7 @@ class Layer:
         channels: Number of channels.
         height: Rows of positions, 1 for N x C values.
         width: Columns of positions, 1 for N x C values.
-        is_activation: Whether it is an activation function; these are recorded by default.
+        is_activation: Whether it is an activation function; these are recorded by default, see ``list_layers``.
 
     Example:
         >>> vebi.list_layers(classifier)[1]
@@ -59,7 +59,10 @@ class Layer:
 
 
 def list_layers(classifier: Classifier) -> list[Layer]:
-    """Every layer that can be recorded, in the order in which they end.
+    """Every layer that can be recorded, in the order in which they end; `vebi layers` prints them.
+
+    Recorded by default are the activation functions: ReLU, leaky ReLU, ELU, SiLU, GELU, tanh and their kin, those of
+    fully connected layers included; not sigmoid and softmax.
 
     Args:
         classifier: The model; an input of zeros passes through it once.
@@ -96,7 +99,8 @@ def choose_layers(classifier: Classifier, patterns: str | Sequence[str] | None =
 
     Args:
         classifier: The model.
-        patterns: Names or globs such as ``layer3.*``, one or several; None for all activation functions.
+        patterns: Names or globs such as ``layer3.*``, one or several; None for all activation functions, see
+            ``list_layers``.
 
     Returns:
         Every layer that matches any of the patterns, once.

@@ -94,7 +94,7 @@ class DescriptorTable:
         return [pair for path in self._paths() for pair in read_shard(path, [])[1]]
 
     def sums(self, classes: int, labels: str = "predictions") -> GramSums:
-        """The sums over all images that the mu-Lasso needs, for one-hot labels.
+        """The sums over all images that the mu-Lasso needs, for one-hot targets.
 
         An image without a true class counts in G alone.
 

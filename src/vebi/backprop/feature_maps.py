@@ -18,7 +18,7 @@ from vebi.activations.recorder import ActivationRecorder, Keep
 from vebi.backprop import heatmaps
 from vebi.backprop.rules import check_rule, rule_backward
 from vebi.data.loader import batches
-from vebi.data.sources import open_images
+from vebi.data.sources import open_unlabelled
 from vebi.errors import UsageError
 from vebi.models.classifier import Classifier, eval_mode
 from vebi.progress import Progress
@@ -36,25 +36,40 @@ def feature_maps(
 ) -> Float[np.ndarray, "n k h w"]:
     """Computes the raw heatmaps of the same features in all images, whatever their classes.
 
-    Equal to the maps of single images and features.
+    The backward pass of a feature starts with grad_output = the activation map of its channel, and zeros elsewhere; its
+    heatmap is sqrt(sum over input channels of max(g, 0)^2), where g is the input gradient. Batching does not change the
+    maps, but for rounding.
 
     Args:
         classifier: The network.
-        images: A folder, an image file, a list of paths, or a sized, indexable data set of (image, label).
+        images: A folder (all images in it, whatever its folders are called), an image file, a list of paths or of
+            images, or a sized, indexable data set of (image, label), whose labels are not used. An image is any that
+            ``open_images`` takes.
         features: At least one.
-        rule: Backprop rule: ``"guided"``, ``"deconvnet"`` or ``"gradient"``.
-        stride_fix: Against the grid artefacts of strided operations: ``"centred"``, ``"nearest"`` or None.
-        batch_size: Images per forward pass. It bounds the memory: the activations of a batch are kept at once.
+        rule: Backprop rule: what an activation function y(x) passes on of the gradient g of its output.
+
+            - ``"guided"``: y'(x) g where x > 0 and g > 0, else 0.
+            - ``"deconvnet"``: g where g > 0, else 0.
+            - ``"gradient"``: y'(x) g, the ordinary derivative.
+        stride_fix: Against the checkerboard artefacts of strided operations (convolutions, average pooling, slices).
+
+            - ``"centred"``: each gradient is repeated over the s x s positions of its stride, the pass continues with
+              stride 1, and the result is cropped so that nothing is shifted.
+            - ``"nearest"``: the gradient is enlarged by nearest neighbour to the size that stride 1 would have given,
+              and the pass continues with stride 1, as in the authors' code.
+            - None: the ordinary backward pass, with the artefacts.
+        batch_size: Images per forward pass, 1 or more. It limits the activations that are kept at once; the result
+            takes 4 n k h w bytes in any case, and twice that while it is put together.
         progress: Called with (images done, images).
 
     Returns:
-        Images x features x h x w, float32, zero or above, at the network's input resolution.
+        n images x k features x h x w, float32, zero or above, at the network's input resolution.
 
     Raises:
         UsageError: An option that cannot be, no feature, or a channel that its layer does not have.
         ModelError: A layer that did not run, or from which no gradient leads to the image.
         InputError: There are no images.
-        ImageError: An image that cannot be decoded.
+        ImageError: An image cannot be decoded. That is always an error here, since rows must match images.
 
     Reference:
         Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3.2.
@@ -65,7 +80,7 @@ def feature_maps(
         (24, 2, 32, 32)
     """
     check_rule(rule, stride_fix)
-    collection = open_images(images, classifier.class_names)
+    collection = open_unlabelled(images, classifier.class_names)
     maps: list[np.ndarray] = []
     done = 0
     for batch in batches(collection, range(len(collection)), classifier.preprocess.prepare, batch_size, strict=True):

@@ -53,11 +53,12 @@ class Finding:
     """An operation of a module between the features and the image, and how the backprop rule treats it.
 
     Attributes:
-        module: Name of the innermost module that runs it, "" for the network itself.
+        module: Name of the innermost module that runs it; ``""`` is the network itself.
         operation: Name of the operation, as ``"relu"`` or ``"clamp"``.
         treatment: ``"rule"`` (under the backprop rule), ``"routed"`` (to the values that were chosen, as in max
-            pooling) or ``"plain"`` (by its plain derivative).
-        covered: False where the rule promises more than the treatment does.
+            pooling) or ``"plain"`` (by its ordinary derivative).
+        covered: False for a non-linearity that the rule leaves to its ordinary derivative; the rule ``"gradient"``
+            covers all.
         count: How many times the module runs it, at least 1.
 
     Example:
@@ -81,12 +82,12 @@ def audit_backward(
 ) -> tuple[Finding, ...]:
     """Lists the non-linearities between layers and the image, and whether a backprop rule covers them.
 
-    They are seen on one forward pass.
+    They are seen on one forward pass. The same as `vebi audit`.
 
     Args:
         classifier: The network.
-        layers: A name or glob of layers, or several; by default every activation function.
-        rule: Backprop rule: ``"guided"``, ``"deconvnet"`` or ``"gradient"``.
+        layers: A name or glob of layers, or several; by default every activation function, see ``list_layers``.
+        rule: Backprop rule: ``"guided"``, ``"deconvnet"`` or ``"gradient"``, see ``explain``.
 
     Returns:
         One finding for each kind of operation in each module, what is not covered first.
@@ -97,10 +98,10 @@ def audit_backward(
 
     Example:
         >>> for finding in vebi.audit_backward(classifier):
-        ...     print(finding, finding.treatment)
-        max_pool2d_with_indices in the network itself routed
-        relu in the network itself rule
-        relu in relu1 rule
+        ...     print(finding, finding.treatment, finding.covered)
+        max_pool2d_with_indices in the network itself routed True
+        relu in the network itself rule True
+        relu in relu1 rule True
     """
     check_rule(rule, None)
     names = [layer.name for layer in choose_layers(classifier, layers)]

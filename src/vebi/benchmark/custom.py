@@ -41,25 +41,26 @@ def benchmark_model(
     batch_size: int = 32,
     progress: StageProgress | None = None,
 ) -> BenchmarkResult:
-    """Interprets a model and scores the heatmaps of every method against masks.
+    """Interprets a model and scores the heatmaps of every method against masks: the same as `vebi bench run`.
 
-    Writes ``table.json``, ``table.md`` and ``report.html``, and beside them the run and the scores of each method;
-    what the folder holds already is used again.
+    Images are explained for their true class where it is known, otherwise for the predicted one. Writes ``table.json``,
+    ``table.md`` and ``report.html``, and beside them the run and the scores of each method; what the folder holds
+    already is used again.
 
     Args:
         classifier: The model.
         images: The images to score, a folder with one folder per class.
         out: The output folder.
-        masks: A folder of masks with the names of the images, in which everything but black is the object; images of
-            ``vebi flowers`` have masks of their own.
-        fit_images: The images of the fit; by default those that are scored.
+        masks: A folder with MASKS/CLASS/NAME.png for IMAGES/CLASS/NAME.jpg, of the same size in pixels, in which any
+            pixel that is not black is the object. Needed unless the images are those of `vebi flowers`.
+        fit_images: The images of the fit; by default those that are scored, which is optimistic.
         layers: The layers of the descriptor, see ``vebi.interpret``.
         mu: Bound on the l1 norm of the weights of each class, see ``vebi.interpret``.
         per_class: Scored images per class, at most.
         mosaics: Mosaics for grid pointing, 0 for none.
         seed: Seed of the mosaics.
         methods: Methods of yours beside the built-in ones, see ``all_methods``.
-        cam_layer: Layer of the class activation maps; by default the last one with maps.
+        cam_layer: Layer of the class activation maps; by default the last one before spatial pooling.
         batch_size: Images per pass.
         progress: Called with (stage, done, total).
 

@@ -21,7 +21,7 @@ def find_examples(interpretation: Interpretation, truth: GroundTruth, methods: S
     """The middle one of the scored images of up to six classes, which are spread evenly over all classes.
 
     Args:
-        interpretation: What the model has learned, bound to the model.
+        interpretation: What the model has learned, with the classifier attached.
         truth: The scored images.
         methods: The methods that draw heatmaps.
     """

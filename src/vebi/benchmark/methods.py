@@ -1,4 +1,4 @@
-"""The methods that a benchmark compares, and how each is bound to a model that was interpreted."""
+"""The methods that a benchmark compares, and how each is made for a model that was interpreted."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from vebi.models.classifier import Classifier
 from vebi.models.sources import call_function
 from vebi.reports.benchmark_report.rows import OURS
 
-#: From an interpretation to a method bound to its model.
+#: From an interpretation to a method for its model.
 Make = Callable[[Interpretation], Explainer]
 
 
@@ -30,10 +30,10 @@ class Method:
     Attributes:
         name: Name in files and on the command line.
         title: Name on pages.
-        make: Binds the method to the model of an interpretation.
+        make: Makes the method for the model of an interpretation.
         in_paper: Whether it is in table 1 of Oramas, Wang and Tuytelaars (BNAIC 2019).
         key: Name and hash of the file of a user's method, whose scores change with it; empty for a built-in method.
-        needed: Whether it is an error that ``make`` cannot bind it; otherwise it is left out with a warning.
+        needed: Whether it is an error that ``make`` raises UsageError; otherwise it is left out with a warning.
 
     Example:
         >>> from vebi.methods import GradCam
@@ -151,7 +151,7 @@ def all_methods(methods: Sequence[str | Method] = (), cam_layer: str | None = No
 
     Args:
         methods: Methods of the user's, as ``FILE.py:FUNCTION`` (see ``user_method``) or made in Python.
-        cam_layer: Layer of the class activation maps; by default the last one with maps.
+        cam_layer: Layer of the class activation maps; by default the last one before spatial pooling.
 
     Returns:
         The methods in the order of the tables.

@@ -32,7 +32,7 @@ def run_table1(
     device: str = "cpu",
     progress: StageProgress | None = None,
 ) -> BenchmarkResult:
-    """Runs the experiment, or completes it.
+    """Runs the experiment, or completes it: the same as `vebi bench table1`.
 
     Renders the data sets, trains a network per fold on the CPU, interprets it, scores all methods against masks and
     writes ``table1.json``, ``table1.md`` and ``report.html``.

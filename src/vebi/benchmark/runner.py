@@ -68,10 +68,10 @@ def score_methods(
 ) -> FoldScores:
     """Scores every method that has no scores by this code, of this model and of these images in a folder.
 
-    A built-in method that cannot be bound to the network is left out with a warning.
+    A built-in method that cannot be used on the network is left out with a warning.
 
     Args:
-        interpretation: What the model has learned, bound to the model.
+        interpretation: What the model has learned, with the classifier attached.
         truth: The scored images.
         methods: The methods.
         folder: Where the scores of each method are kept.
@@ -81,10 +81,10 @@ def score_methods(
         progress: Called with (name of a method or of its mosaics, done, total).
 
     Returns:
-        The scores of all methods that could be bound.
+        The scores of all methods that can be used on the network.
 
     Raises:
-        UsageError: ``mosaics`` is negative, or a method that is needed cannot be bound.
+        UsageError: ``mosaics`` is negative, or a method that is needed cannot be used on the network.
         ModelError: A method fails or gives no maps; the message says which one.
     """
     if mosaics < 0:
@@ -119,16 +119,16 @@ def score_methods(
 
 
 def bind_methods(interpretation: Interpretation, methods: Sequence[Method]) -> dict[Method, Explainer]:
-    """Binds every method to the model of an interpretation.
+    """Makes every method for the model of an interpretation.
 
-    A built-in method that cannot be bound is left out with a warning, unless it is needed.
+    A built-in method that cannot be used on the network is left out with a warning, unless it is needed.
 
     Args:
-        interpretation: What the model has learned, bound to the model.
+        interpretation: What the model has learned, with the classifier attached.
         methods: The methods.
 
     Raises:
-        UsageError: A method that is needed cannot be bound.
+        UsageError: A method that is needed cannot be used on the network.
     """
     explainers = {}
     for method in methods:

@@ -47,7 +47,7 @@ def sensitivity_rows(
     """Scores the raw maps of every variation.
 
     Args:
-        interpretation: What the model has learned, bound to the model.
+        interpretation: What the model has learned, with the classifier attached.
         fit_images: The images of the fit.
         truth: The scored images.
         run: The run folder of the interpretation, whose table is used again.

@@ -49,7 +49,7 @@ class Refitting:
     """Fits with other options, on the tables of a run where these can be used.
 
     Attributes:
-        interpretation: The fit with the defaults, bound to the model.
+        interpretation: The fit with the defaults, with the classifier attached.
         layers: The layers of its descriptor.
         images: The images of the fit.
         run: Its run folder; tables of other descriptors are made beside it.
@@ -110,7 +110,7 @@ def iter_variations(
     """Every variation, the defaults first.
 
     Args:
-        interpretation: The fit with the defaults, bound to the model.
+        interpretation: The fit with the defaults, with the classifier attached.
         fit_images: The images of the fit.
         run: Its run folder.
         batch_size: Images per forward pass.

@@ -12,7 +12,8 @@ def audit(
     """List which nonlinear operations a backprop rule covers.
 
     Heatmaps are backpropagated from a layer to the pixels. On the way the rule replaces the derivative of the
-    activation functions that it covers; any other nonlinear operation keeps its plain derivative.
+    activation functions that it covers; any other nonlinear operation keeps its ordinary derivative (plain), or hands
+    the gradient to the values that were chosen, as max pooling does (routed). An empty module is the network itself.
     """
     from dataclasses import asdict
 

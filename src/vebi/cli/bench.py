@@ -7,7 +7,7 @@ import typer
 
 from vebi.cli import console
 from vebi.cli.command import command
-from vebi.cli.options import BatchSize, Device, Json, Layers, MaskFolder, ModelOptions, Seed
+from vebi.cli.options import MASKS, BatchSize, Device, Json, Layers, ModelOptions, Seed
 
 if TYPE_CHECKING:  # it needs numpy, which --help must not wait for
     from vebi.reports.benchmark_report.result import BenchmarkResult
@@ -23,8 +23,8 @@ Methods = Annotated[
     typer.Option(
         "--method",
         metavar="FILE.py:FUNCTION",
-        help="A method of yours: a function that takes the classifier and returns (images, targets) -> heatmaps; "
-        "may be repeated.",
+        help="A method of yours: a function that takes the classifier and returns a function (images N x C x H x W, "
+        "targets N) -> heatmaps N x H x W; may be repeated.",
     ),
 ]
 OUT = "Output folder; what it holds already is used again."
@@ -71,14 +71,15 @@ def run(
             "--model", metavar="SPEC", help="The model: FILE.py:FUNCTION, torchvision:NAME, timm:NAME or a checkpoint."
         ),
     ],
-    masks: MaskFolder = None,
+    masks: Annotated[
+        Path | None, typer.Option(help=f"{MASKS}. Needed unless the images are those of `vebi flowers`.")
+    ] = None,
     out: Annotated[Path, typer.Option(help=OUT)] = Path("bench"),
     fit_on: Annotated[
-        Path | None, typer.Option(help="The training images of the model; by default those that are scored.")
+        Path | None,
+        typer.Option(help="The training images of the model; by default those that are scored, which is optimistic."),
     ] = None,
-    mu: Annotated[
-        float, typer.Option(help="Bound on the l1 norm of the feature weights per class, see `vebi fit`.")
-    ] = 10.0,
+    mu: Annotated[float, typer.Option(help="Bound on the l1 norm of the weights per class, see `vebi fit`.")] = 10.0,
     layer: Layers = None,
     per_class: Annotated[int, typer.Option(help="Scored images per class, at most.")] = 50,
     mosaics: Annotated[int, typer.Option(help="Mosaics of four images for the grid pointing game; 0 for none.")] = 50,
@@ -87,7 +88,9 @@ def run(
     cam_layer: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Layer of the class activation maps (Grad-CAM and others); by default the last one."
+            metavar="NAME",
+            help="Layer of the class activation maps (Grad-CAM and others); by default the last one before spatial "
+            "pooling.",
         ),
     ] = None,
     model: ModelOptions,
@@ -96,7 +99,10 @@ def run(
 ) -> None:
     """Compare all methods on your own model and masks.
 
-    Fits, explains and scores. Writes table.json, table.md and report.html.
+    Fits, explains the true class of each image (without one the predicted class) and scores. The methods: vebi,
+    upsampled activations, guided backprop, deconvnet, Grad-CAM, Grad-CAM++, Guided Grad-CAM, Guided Grad-CAM++,
+    LayerCAM, gradient, input x gradient, several of them with and without the stride fix, and yours; see
+    docs/benchmark.md. Writes table.json, table.md and report.html.
     """
     from vebi.benchmark.custom import benchmark_model
 

@@ -30,7 +30,10 @@ def explain(
     stride_fix: Annotated[
         str,
         typer.Option(
-            help="Backward pass of strided layers: centred or nearest, which avoid the grid artifact, or none (plain)."
+            metavar="centred|nearest|none",
+            help="Backward pass of strided operations. centred: each gradient is repeated over its stride, nothing is "
+            "shifted; nearest: it is enlarged by nearest neighbour, as in the authors' code; none: the ordinary pass, "
+            "with checkerboard artefacts.",
         ),
     ] = "centred",
     batch_size: BatchSize = 32,
@@ -40,7 +43,8 @@ def explain(
 ) -> None:
     """Explain predictions: one heatmap per contributing feature.
 
-    Writes a figure and the raw arrays (.npz) of each image, and explanations.json.
+    A feature contributes its number in the descriptor times its weight for the class, divided by the l1 norm of the
+    weights of the class. Writes a figure and the raw arrays (.npz) of each image, and explanations.json.
     """
     from vebi.interpretation.result import load
     from vebi.interpretation.run_folder import find_classifier

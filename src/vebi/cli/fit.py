@@ -26,7 +26,13 @@ def _parse_mu(text: str) -> float | str:
 @command(resumable=True)
 def fit(
     spec: Spec,
-    data: Annotated[Path, typer.Argument(help="The training images of the model, one folder per class.")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="The training images of the model: a folder with one folder per class, or, for --labels predicted, a "
+            "flat folder of images."
+        ),
+    ],
     *,
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
     mu: Annotated[
@@ -34,21 +40,33 @@ def fit(
         typer.Option(
             callback=_parse_mu,
             metavar="NUMBER|auto",
-            help="Bound on the l1 norm of the feature weights per class: a larger one selects more features. auto: the "
-            "smallest within one standard error of the best R² in 5-fold cross-validation.",
+            help="Bound on the l1 norm of the weights per class: a larger one selects more features. Try 10, look at "
+            "`vebi path`, and fit again. auto: the one-standard-error rule, the smallest mu of a grid whose mean R² in "
+            "5-fold cross-validation is within one standard error of the best.",
         ),
     ] = "10",
     layer: Layers = None,
     signed: Annotated[bool, typer.Option("--signed", help="Allow negative feature weights.")] = False,
     labels: Annotated[
-        str, typer.Option(help="Labels of the regression: predicted (by the model) or true (by folder).")
+        str,
+        typer.Option(
+            metavar="predicted|true",
+            help="Class of an image in the fit: predicted by the model, or true by its folder.",
+        ),
     ] = "predicted",
     energy: Annotated[
         str,
-        typer.Option(help="Descriptor of a channel: squared (sum of squared activations) or l2 (their l2 norm)."),
+        typer.Option(
+            metavar="squared|l2",
+            help="Strength of a channel: squared (sum of squared activations) or l2 (their l2 norm). Either is divided "
+            "by the sum over the channels of its layer.",
+        ),
     ] = "squared",
     no_unit_norm: Annotated[
-        bool, typer.Option("--no-unit-norm", help="Do not scale the descriptor of each image to l2 norm 1.")
+        bool,
+        typer.Option(
+            "--no-unit-norm", help="Do not then scale the descriptor of an image, all layers together, to l2 norm 1."
+        ),
     ] = False,
     no_stability: Annotated[
         bool, typer.Option("--no-stability", help="Skip stability selection (50 subsamples of half the images).")
@@ -60,9 +78,9 @@ def fit(
 ) -> None:
     """Select the few features that tell each class apart.
 
-    A feature is a channel of a layer. The mu-Lasso regresses each class on the activations of all channels, under a
-    bound on the l1 norm of the weights, so that only a few are not zero. Writes a run folder; the same command resumes
-    a fit that was stopped.
+    A feature is a channel of a layer. The mu-Lasso regresses each class on one number per channel (the descriptor),
+    under a bound on the l1 norm of the weights, so that only a few are not zero. Writes a run folder; the same command
+    resumes a fit that was stopped.
     """
     from vebi.interpretation.fit import interpret
 

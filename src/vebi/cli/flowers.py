@@ -16,8 +16,9 @@ def flowers(
     variant: Annotated[
         str,
         typer.Option(
+            metavar="single-6c|double-12c",
             help="single-6c: the colour of the petals is the class; double-12c: the colour and the part that has it, "
-            "petals or leaves."
+            "petals or leaves.",
         ),
     ] = "single-6c",
     images_per_class: Annotated[
@@ -25,7 +26,9 @@ def flowers(
     ] = 1000,
     size: Annotated[int, typer.Option(help="Side of an image in pixels, 16 to 1024.")] = 112,
     seed: Seed = 0,
-    background: Annotated[str, typer.Option(help="plain, noise or gradient.")] = "plain",
+    background: Annotated[
+        str, typer.Option(metavar="plain|noise|gradient", help="Background of the flowers.")
+    ] = "plain",
     as_json: Json = False,
 ) -> None:
     """Render a data set of flowers with ground-truth masks.

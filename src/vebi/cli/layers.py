@@ -24,7 +24,8 @@ def layers(
 ) -> None:
     """List the layers of a model: channels, size, receptive field.
 
-    The activation functions are the layers that the other commands use by default.
+    The activation functions are the layers that the other commands use by default: ReLU, leaky ReLU, ELU, SiLU, GELU,
+    tanh and their kin, those of fully connected layers included; not sigmoid and softmax.
     """
     from dataclasses import asdict
 

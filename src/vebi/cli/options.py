@@ -26,7 +26,8 @@ Config = Annotated[
         callback=read_config,
         is_eager=True,
         expose_value=False,
-        help="TOML file of options, a table per command, like mu = 5 under [fit]; the command line takes precedence.",
+        help="TOML file of options: a table per command, as [fit] or [bench.run], whose keys are the long options and "
+        "the arguments, like mu = 5; the command line takes precedence.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
@@ -36,28 +37,33 @@ Strict = Annotated[
 ]
 BatchSize = Annotated[int, typer.Option(help="Batch size: images per forward pass.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: a GPU if there is one.")]
-Rule = Annotated[str, typer.Option(help="Backprop rule: guided, deconvnet or gradient.")]
+Rule = Annotated[
+    str,
+    typer.Option(
+        metavar="guided|deconvnet|gradient",
+        help="Backprop rule: what an activation function y(x) passes on of the gradient g of its output. guided: "
+        "y'(x) g where x > 0 and g > 0; deconvnet: g where g > 0; gradient: y'(x) g.",
+    ),
+]
 Layers = Annotated[
     list[str] | None,
     typer.Option(
         "--layers",
         metavar="NAME",
-        help="A layer, by name or glob like 'layer3.*'; may be repeated; by default all activation functions.",
+        help="A layer, by name or glob like 'layer3.*'; may be repeated; by default all activation functions, which "
+        "`vebi layers` lists.",
     ),
 ]
-MaskFolder = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder of masks with the names of the images; what is not black is the object. Images of `vebi flowers` "
-        "need none."
-    ),
-]
+MASKS = (
+    "Folder with MASKS/CLASS/NAME.png for IMAGES/CLASS/NAME.jpg, of the same size in pixels; any pixel that is not "
+    "black is the object"
+)
 
 Spec = Annotated[
     str,
     typer.Argument(
         help="The model: FILE.py:FUNCTION (a function that returns the PyTorch module), torchvision:NAME, timm:NAME, "
-        "or a checkpoint of `vebi train`."
+        "a checkpoint of `vebi train`, or vebi:flowernet (the network of `vebi train`) with --weights."
     ),
 ]
 Run = Annotated[Path, typer.Argument(help="The run folder that `vebi fit` wrote.")]
@@ -79,41 +85,50 @@ class ModelOptions:
         size: Side of the network's input in pixels.
         resize: Shorter side of the image before the center crop in pixels.
         interpolation: Name of the interpolation.
-        classes: Class names separated by commas, or a text file of them.
+        classes: Names of the model's outputs, in their order, separated by commas, or a text file of them.
         device: See ``find_device``.
     """
 
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="State dict of the model, by safetensors or torch.save; by default torchvision and timm download "
-            "theirs."
+            help="State dict of the model, by safetensors or torch.save, or a dict with one under state_dict; by "
+            "default torchvision and timm download theirs."
         ),
     ] = None
     mean: Annotated[
         str | None,
         typer.Option(
-            help="Mean of each channel on the scale 0 to 1, like 0.485,0.456,0.406; by default the model's own."
+            metavar="R,G,B",
+            help="Mean of each channel on the scale 0 to 1, like 0.485,0.456,0.406, or one number for grey; by default "
+            "the model's own.",
         ),
     ] = None
-    std: Annotated[str | None, typer.Option(help="Standard deviation of each channel, likewise.")] = None
+    std: Annotated[str | None, typer.Option(metavar="R,G,B", help="Standard deviation of each channel, likewise.")] = (
+        None
+    )
     size: Annotated[
         int | None, typer.Option(help="Side of the model's input in pixels; by default the model's own.")
     ] = None
     resize: Annotated[
         int | None,
         typer.Option(
-            help="Shorter side of the image before the center crop, in pixels; by default the model's own, or --size."
+            help="Shorter side of the image before the center crop, in pixels, at least --size; by default the model's "
+            "own, or --size if that is given."
         ),
     ] = None
     interpolation: Annotated[
-        str | None, typer.Option(help="Interpolation of the resizing: bilinear, bicubic, lanczos or nearest.")
+        str | None,
+        typer.Option(
+            metavar="bilinear|bicubic|lanczos|nearest",
+            help="Interpolation of the resizing; by default the model's own, or bilinear if --size is given.",
+        ),
     ] = None
     classes: Annotated[
         str | None,
         typer.Option(
-            help="Class names in the order of the model's outputs: separated by commas, or a text file with one name "
-            "per line."
+            help="Names of the model's outputs, in their order: separated by commas, or a text file with one name per "
+            "line; by default the model's own, or the class folders, sorted."
         ),
     ] = None
     device: Device = "auto"

@@ -19,11 +19,11 @@ def path(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show the features selected at every mu, with held-out scores.
+    """Show the regularization path: features, R² and fidelity at each mu.
 
-    Per class the features in the order of entry. Per mu, on held-out images in 5-fold cross-validation: R², and the
-    fidelity, which is the share of images for which the selected features give the class that the model predicts.
-    Writes a figure.
+    The features selected at each mu, with cross-validated R² and fidelity (5 folds): fidelity is the share of the
+    held-out images for which the class with the largest weighted sum of features is the one that the model predicts.
+    Per class, the features in the order of entry. Writes a figure.
     """
     from vebi.interpretation.result import load
     from vebi.reports.run_report.selection_charts import write_figure
@@ -62,6 +62,6 @@ def _with_error(column: dict[str, Any], k: int) -> str:
 
 
 def _label(content: dict[str, Any], k: int) -> str:
-    """Which of the notable bounds the k-th mu is, if any."""
-    bounds = {"this run": content["mu"], "best": content["best_mu"], "auto": content["one_se_mu"]}
-    return ", ".join(name for name, mu in bounds.items() if mu == content["mus"][k])
+    """Which of the notable values the k-th mu is, if any."""
+    values = {"this run": content["mu"], "best": content["best_mu"], "auto": content["one_se_mu"]}
+    return ", ".join(name for name, mu in values.items() if mu == content["mus"][k])

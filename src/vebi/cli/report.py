@@ -7,7 +7,7 @@ import typer
 
 from vebi.cli import console
 from vebi.cli.command import command
-from vebi.cli.options import BatchSize, Device, Json, MaskFolder, Run, RunModel, RunWeights, Strict
+from vebi.cli.options import MASKS, BatchSize, Device, Json, Run, RunModel, RunWeights, Strict
 
 
 @command()
@@ -16,9 +16,14 @@ def report(
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
     images: Annotated[
         Path | None,
-        typer.Option(help="Images to predict and explain, one folder per class; by default those of the fit."),
+        typer.Option(
+            help="Images to predict and explain: a folder with one folder per class, or a flat folder; by default "
+            "those of the fit."
+        ),
     ] = None,
-    masks: MaskFolder = None,
+    masks: Annotated[
+        Path | None, typer.Option(help=f"{MASKS}. By default those of `vebi flowers`, none for other images.")
+    ] = None,
     model: RunModel = None,
     weights: RunWeights = None,
     classes: Annotated[
@@ -32,7 +37,8 @@ def report(
 ) -> None:
     """Write a report: one self-contained HTML file.
 
-    Classes, their features, explanations of correct and wrong predictions, and scores where there are masks.
+    Classes, their features, explanations of correct and wrong predictions; where there are masks, scores of the
+    combined maps of the predicted classes.
     """
     from vebi.interpretation.result import load
     from vebi.interpretation.run_folder import find_classifier

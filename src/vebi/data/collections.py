@@ -117,8 +117,7 @@ class ImageFiles:
 class DatasetImages:
     """Any sized, indexable collection of (image, label): a torch ``Dataset``, a list of pairs.
 
-    An image is a path, a Pillow image, an H x W (x 3) uint8 array, or a C x H x W float tensor that is ready for the
-    network. A label is a class index or a class name. Items are fetched one at a time, since a data set need not
+    For what images and labels can be see ``open_images``. Items are fetched one at a time, since a data set need not
     bear threads.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Collections -> batches, decoded ahead on threads in bounded memory."""
+"""Collections -> batches, decoded ahead on threads in limited memory."""
 
 import os
 import warnings

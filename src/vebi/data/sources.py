@@ -3,9 +3,14 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
 
 from vebi.data.collections import DatasetImages, ImageCollection, SizedDataset
-from vebi.data.folders import from_folder, from_paths
+from vebi.data.folders import expand_paths, from_folder, from_paths
 from vebi.errors import InputError, UsageError
 
 
@@ -13,12 +18,22 @@ def open_images(data: object, class_names: tuple[str, ...] | None = None) -> Ima
     """A folder, a file, a list of paths or a data set as a collection of labelled images.
 
     Args:
-        data: A folder with one folder of images per class, a folder of images, one image, a list of paths, a data set
-            that yields (image, label), or a collection, which is returned as it is.
+        data: One of these:
+
+            - A folder with one folder of images per class.
+            - A flat folder of images, without folders in it: the images have no label.
+            - One image file, or a list of them: an image has the class of its parent folder's name, and no label where
+              ``class_names`` has no such class.
+            - A sized, indexable data set of (image, label). An image is a path, a Pillow image, an H x W (x 3) uint8
+              array, or a C x H x W float tensor that is already preprocessed (resized, cropped, normalised): its shape
+              is checked when it is used, its normalisation is not. A label is a class index in the model's order, or a
+              class name.
+            - A collection, which is returned as it is.
         class_names: The model's class names, which folders are matched to; None: the names of the folders, sorted.
 
     Returns:
-        A collection with a length, ``ids``, ``class_names`` and ``load(index)``.
+        A collection with a length, ``ids``, ``class_names`` and ``load(index)``. The id of an image is its path,
+        below the folder where one was given, or its index in a data set.
 
     Raises:
         InputError: There is nothing to read, or the folders do not match ``class_names``.
@@ -47,3 +62,35 @@ def open_images(data: object, class_names: tuple[str, ...] | None = None) -> Ima
     if isinstance(data, Sequence) and isinstance(data[0], str | os.PathLike):
         return from_paths([Path(path) for path in data], class_names)
     return DatasetImages(data, class_names or ())
+
+
+def open_unlabelled(images: Any, class_names: tuple[str, ...] | None = None) -> ImageCollection:
+    """Images whose labels do not matter, as a collection.
+
+    Args:
+        images: A folder, of which all images in it and below it are taken, whatever its folders are called; one image
+            file; a list of paths or of images; a data set of (image, label), whose labels must be valid all the same;
+            or a collection, which is returned as it is. An image is any that ``open_images`` takes.
+        class_names: The model's class names.
+
+    Returns:
+        The collection. The id of an image in a folder or file is its path, the folder included.
+
+    Raises:
+        InputError: There is nothing to read.
+        UsageError: ``images`` is none of these.
+    """
+    if isinstance(images, str | os.PathLike):
+        images = expand_paths([images])
+    elif not isinstance(images, ImageCollection) and hasattr(images, "__len__") and len(images):
+        first = images[0]
+        if is_image(first) and not isinstance(first, str | os.PathLike):
+            images = [(image, 0) for image in images]
+    return open_images(images, class_names)
+
+
+def is_image(item: Any) -> bool:
+    """Whether this is one image; a batch of arrays or tensors has one dimension more."""
+    if isinstance(item, str | os.PathLike):
+        return not Path(item).is_dir()
+    return isinstance(item, Image.Image) or (isinstance(item, np.ndarray | Tensor) and item.ndim in (2, 3))

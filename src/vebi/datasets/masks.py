@@ -24,8 +24,9 @@ def find_masks(images: ImageCollection, folder: Path | None = None) -> Callable[
 
     Args:
         images: The collection.
-        folder: A folder of masks with the names of the images, as PNG or with the same suffix; what is not black is the
-            object. Images of ``vebi flowers`` need none: their data set holds the part masks.
+        folder: A folder of masks: MASKS/CLASS/NAME.png (or with the suffix of the image) for IMAGES/CLASS/NAME.jpg, of
+            the same size in pixels. Any pixel that is not black is the object. Images of `vebi flowers` need none:
+            their data set holds the part masks.
 
     Returns:
         A function from the index of an image to its mask, h x w at the resolution of the image. None where there are no

@@ -1,4 +1,4 @@
-"""How a model does on images: how often it is correct, typical examples, striking mistakes, scores against masks."""
+"""How a model does on images: accuracy, typical examples, the most confident mistakes, scores against masks."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -44,17 +44,17 @@ class Assessment:
     """How a model does on images.
 
     Attributes:
-        looked_at: Number of images that were predicted, spread evenly over all; those that cannot be decoded are left
-            out.
+        looked_at: Number of images that were predicted, spread evenly over all, without those that cannot be decoded.
         total: Number of images that were given.
         correct: Number of correct predictions, by true class.
         labelled: Number of images whose true class is known, by true class.
         typical: Images that are predicted correctly, or whose true class is not known: of each of up to 12 predicted
-            classes the one in the middle of the probabilities.
-        mistakes: Up to 8 mistakes of the highest probability, no pair of true and predicted class twice.
+            classes the example of median probability.
+        mistakes: Up to 8 of the most confident mistakes, no pair of true and predicted class twice.
         confusions: Up to 6 most frequent confusions as (true class, predicted class, number of images).
-        scores: Mean area under the IoU curve in percent, for vebi with and without stride fix, and for a map that marks
-            the whole image; empty where there are no masks.
+        scores: Mean area under the IoU curve, in percent, of the combined map of the predicted class. Keys: ``vebi``,
+            ``vebi-without-stride-fix``, and for comparison ``whole-picture``, a map that marks every pixel alike. Empty
+            where there are no masks.
         scored: Number of images with masks that ``scores`` is the mean over.
 
     Example:
@@ -109,27 +109,29 @@ def assess(
     strict: bool = False,
     progress: StageProgress | None = None,
 ) -> Assessment:
-    """Assesses a model on images: its accuracy, typical examples, striking mistakes, and scores against masks.
+    """Assesses a model on images: accuracy, typical examples, the most confident mistakes, scores against masks.
 
-    Up to 5000 images are predicted, spread evenly over all; up to 240 of these are scored where there are masks.
+    Up to 5000 images are predicted, spread evenly over all; up to 240 of these are scored where there are masks. What
+    is scored is the combined map of the predicted class; `vebi bench` explains the true class. `vebi report` writes the
+    assessment as a page, see ``write_report``.
 
     Args:
-        interpretation: What the model has learned, bound to the model.
-        images: A folder with one folder of images per class, a folder or list of images, or a sized, indexable data set
-            of (image, label).
-        masks: A folder of masks with the names of the images, in which what is not black is the object; or a function
-            from the index of an image to its mask, h x w bool at the resolution of the image. By default the masks of
+        interpretation: What the model has learned, with the classifier attached.
+        images: A folder, a list of paths, a data set, see ``open_images``.
+        masks: A folder with MASKS/CLASS/NAME.png for IMAGES/CLASS/NAME.jpg, of the same size in pixels, in which any
+            pixel that is not black is the object; or a function from the index of an image, in the order of
+            ``open_images(images).ids``, to its mask, h x w bool at the resolution of the image. By default the masks of
             images that `vebi flowers` rendered, and none for others.
         batch_size: Images per forward pass, 1 or more.
-        strict: Whether an image that cannot be decoded is an error, instead of left out.
+        strict: Whether an image that cannot be decoded is an error, instead of skipped with a warning.
         progress: Called with (stage, images done, images).
 
     Returns:
         The counts, the explained examples and the scores.
 
     Raises:
-        UsageError: The batch size is below 1, the interpretation is bound to no model, or ``images`` is none of the
-            above.
+        UsageError: The batch size is below 1, the interpretation has no classifier attached, or ``images`` is none of
+            the above.
         InputError: There are no images, a mask is missing or damaged, or all masks are empty.
         ImageError: None of the images can be decoded, or, with ``strict``, one of them cannot.
 

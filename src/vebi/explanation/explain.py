@@ -8,21 +8,17 @@ taken back to the pixels, each from its own activation map with zeros in all oth
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 
 from vebi.backprop.feature_maps import backprop_features, forward_graph
 from vebi.backprop.graph_audit import audit_graph
 from vebi.backprop.rules import check_rule
 from vebi.data.collections import ImageCollection
-from vebi.data.folders import expand_paths
 from vebi.data.loader import batches, check_batch_size, report_skipped
-from vebi.data.sources import open_images
+from vebi.data.sources import is_image, open_unlabelled
 from vebi.errors import ImageError, UsageError, join_names
 from vebi.explanation.contributions import descriptor_layers, top_contributions
 from vebi.explanation.result import Evidence, Explanation
@@ -36,8 +32,8 @@ class ExplainOptions:
 
     Attributes:
         max_features: Heatmaps per image, at most; 1 or more.
-        rule: Backprop rule: ``"guided"``, ``"deconvnet"`` or ``"gradient"``, see ``vebi.backprop.rules``.
-        stride_fix: ``"centred"``, ``"nearest"`` or None, see ``vebi.backprop.stride_fix``.
+        rule: Backprop rule: ``"guided"``, ``"deconvnet"`` or ``"gradient"``, see ``explain``.
+        stride_fix: ``"centred"``, ``"nearest"`` or None, see ``explain``.
 
     Raises:
         UsageError: An option has a value that does not exist.
@@ -64,21 +60,36 @@ def explain(
 ) -> Explanation:
     """Explains the prediction for one image with one heatmap for each feature that contributed to it.
 
+    For class c with the weights w_c, feature i contributes x_i w_ic / ||w_c||_1, where x is the descriptor of the
+    image. The features of the largest positive contributions are backpropagated: the backward pass of each starts with
+    grad_output = the activation map of its channel, and zeros elsewhere; its heatmap is sqrt(sum over input channels of
+    max(g, 0)^2), where g is the input gradient. See ``Evidence``.
+
     Args:
-        interpretation: What the model has learned, bound to the model.
-        image: A path, a Pillow image, an H x W (x 3) uint8 array, or a C x H x W float tensor that is ready for the
-            network.
+        interpretation: What the model has learned, with the classifier attached.
+        image: A path, a Pillow image, an H x W (x 3) uint8 array, or a C x H x W float tensor that is already
+            preprocessed, see ``open_images``.
         target: The class to explain, by name; by default the predicted one.
         max_features: Heatmaps at most, those of the largest contributions; 1 or more.
-        rule: Backprop rule: ``"guided"``, ``"deconvnet"`` or ``"gradient"``.
-        stride_fix: Against the grid artefacts of strided operations: ``"centred"``, ``"nearest"`` or None.
+        rule: Backprop rule: what an activation function y(x) passes on of the gradient g of its output.
+
+            - ``"guided"``: y'(x) g where x > 0 and g > 0, else 0.
+            - ``"deconvnet"``: g where g > 0, else 0.
+            - ``"gradient"``: y'(x) g, the ordinary derivative.
+        stride_fix: Against the checkerboard artefacts of strided operations (convolutions, average pooling, slices).
+
+            - ``"centred"``: each gradient is repeated over the s x s positions of its stride, the pass continues with
+              stride 1, and the result is cropped so that nothing is shifted.
+            - ``"nearest"``: the gradient is enlarged by nearest neighbour to the size that stride 1 would have given,
+              and the pass continues with stride 1, as in the authors' code.
+            - None: the ordinary backward pass, with the artefacts.
 
     Returns:
         The prediction and its evidence.
 
     Raises:
-        UsageError: An option has a value that does not exist, the interpretation is bound to no model, or ``image`` is
-            a folder or holds many images.
+        UsageError: An option has a value that does not exist, the interpretation has no classifier attached, or
+            ``image`` is a folder or holds many images.
         InputError: The image does not exist.
         ImageError: The image cannot be decoded.
 
@@ -93,13 +104,14 @@ def explain(
         (32, 32)
     """
     options, target_index = ExplainOptions(max_features, rule, stride_fix), _target_index(interpretation, target)
-    if not _is_image(image):
+    if not is_image(image):
         kind = f"{image} is a folder" if isinstance(image, str | os.PathLike) else f"image is a {type(image).__name__}"
         raise UsageError(
             f"{kind}, but explain takes one image (a path, a Pillow image, an array or a tensor): "
             f"use explain_each for many"
         )
-    collection = _collection(image if isinstance(image, str | os.PathLike) else [image], interpretation.class_names)
+    images = image if isinstance(image, str | os.PathLike) else [image]
+    collection = open_unlabelled(images, interpretation.class_names)
     (explanation,) = _stream(interpretation, collection, target_index, options, batch_size=1, strict=True)
     return explanation
 
@@ -118,26 +130,30 @@ def explain_each(
 ) -> Iterator[Explanation]:
     """Explains many images in order; each explanation is there as soon as its batch is done.
 
-    Options and images are checked at the call, not when the first explanation is asked for.
+    Options, and whether a file or folder exists, are checked at the call; the files of a list are opened during the
+    iteration. An image that cannot be decoded then raises, with ``strict``, or is skipped: a warning at the end of the
+    iteration names it. Skipped images yield nothing: match explanations to images by ``image_id``.
+    `vebi explain` writes the explanations of files into a folder, see ``write_gallery``.
 
     Args:
-        interpretation: What the model has learned, bound to the model.
-        images: A folder (all images in it, whatever its folders are called), a list of paths or images, or a sized,
-            indexable data set of (image, label).
+        interpretation: What the model has learned, with the classifier attached.
+        images: A folder (all images in it, whatever its folders are called), a list of paths or of images as
+            ``explain`` takes them, or a sized, indexable data set of (image, label), whose labels are not used.
         target: The class to explain in all of them, by name; by default the predicted one of each image.
         max_features: Heatmaps per image at most, those of the largest contributions; 1 or more.
-        rule: Backprop rule: ``"guided"``, ``"deconvnet"`` or ``"gradient"``.
-        stride_fix: Against the grid artefacts of strided operations: ``"centred"``, ``"nearest"`` or None.
+        rule: Backprop rule: ``"guided"``, ``"deconvnet"`` or ``"gradient"``, see ``explain``.
+        stride_fix: Against the checkerboard artefacts of strided operations: ``"centred"``, ``"nearest"`` or None, see
+            ``explain``.
         batch_size: Images per forward pass, 1 or more.
         strict: Whether an image that cannot be decoded is an error, instead of skipped with a warning at the end.
         progress: Called with (images done, images) after each batch.
 
     Yields:
-        The explanations.
+        The explanations, see ``explain``.
 
     Raises:
-        UsageError: An option has a value that does not exist, or the interpretation is bound to no model.
-        InputError: An image does not exist, or there are none.
+        UsageError: An option has a value that does not exist, or the interpretation has no classifier attached.
+        InputError: The file or folder does not exist, or there are no images.
         ImageError: None of the images can be decoded, or, with ``strict``, one of them cannot.
 
     Example:
@@ -147,7 +163,7 @@ def explain_each(
     """
     options, target_index = ExplainOptions(max_features, rule, stride_fix), _target_index(interpretation, target)
     check_batch_size(batch_size)
-    collection = _collection(images, interpretation.class_names)
+    collection = open_unlabelled(images, interpretation.class_names)
     return _stream(interpretation, collection, target_index, options, batch_size, strict, progress)
 
 
@@ -159,24 +175,6 @@ def _target_index(interpretation: Interpretation, target: str | None) -> int | N
             f"there is no class {target!r}: the model's classes are {join_names(interpretation.class_names)}"
         )
     return None if target is None else interpretation.class_names.index(target)
-
-
-def _is_image(item: Any) -> bool:
-    """Whether this is one image; a batch of arrays or tensors has one dimension more."""
-    if isinstance(item, str | os.PathLike):
-        return not Path(item).is_dir()
-    return isinstance(item, Image.Image) or (isinstance(item, np.ndarray | Tensor) and item.ndim in (2, 3))
-
-
-def _collection(images: Any, class_names: tuple[str, ...]) -> ImageCollection:
-    """The images as a collection. Labels do not matter, nor whether folders are named as classes."""
-    if isinstance(images, str | os.PathLike):
-        images = expand_paths([images])
-    elif not isinstance(images, ImageCollection) and hasattr(images, "__len__") and len(images):
-        first = images[0]
-        if _is_image(first) and not isinstance(first, str | os.PathLike):
-            images = [(image, 0) for image in images]
-    return open_images(images, class_names)
 
 
 def _stream(
@@ -213,12 +211,12 @@ def explain_batch(
     targets: Sequence[int] | None = None,
     options: ExplainOptions = ExplainOptions(),
 ) -> list[Explanation]:
-    """Explains one prepared batch.
+    """Explains one preprocessed batch.
 
     One forward graph serves all images; there are as many backward passes as an image has features, not more.
 
     Args:
-        interpretation: What the model has learned, bound to the model.
+        interpretation: What the model has learned, with the classifier attached.
         inputs: n x c x h x w, as ``Preprocess.prepare`` makes them.
         ids: n names of images, for ``Explanation.image_id``.
         targets: n class indices to explain, by default the predicted ones.
@@ -228,7 +226,7 @@ def explain_batch(
         One explanation for each image.
 
     Raises:
-        UsageError: The interpretation is bound to no model.
+        UsageError: The interpretation has no classifier attached.
 
     Reference:
         Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3.2.

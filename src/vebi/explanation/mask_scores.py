@@ -38,7 +38,10 @@ def mask_scores(
     batch_size: int,
     progress: StageProgress | None,
 ) -> dict[str, float]:
-    """Mean area under the IoU curve of the combined maps, in percent, for each of ``METHODS`` and for ``WHOLE``."""
+    """Mean area under the IoU curve in percent, for the combined maps of each of ``METHODS`` and for ``WHOLE``.
+
+    An image is explained for its predicted class.
+    """
     truth = torch.from_numpy(np.stack(list(masks.values())))
     subset = Subset(images, list(masks))
     scores = {}

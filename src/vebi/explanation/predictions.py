@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from vebi.data.collections import UNLABELLED, ImageCollection, evenly_spaced
-from vebi.data.loader import batches
+from vebi.data.loader import batches, report_skipped
 from vebi.errors import ImageError
 from vebi.models.classifier import Classifier, eval_mode
 from vebi.progress import Progress
@@ -50,7 +50,7 @@ def predict(
     strict: bool,
     progress: Progress | None,
 ) -> Predictions:
-    """Predictions for the images at ``indices``, without those that cannot be decoded.
+    """Predictions for the images at ``indices``; those that cannot be decoded are skipped with a warning.
 
     Raises ImageError where none of the images can be decoded, with ``strict`` already where one of them cannot.
     """
@@ -68,6 +68,7 @@ def predict(
                 progress(done, len(indices))
     if not rows:
         raise ImageError(f"none of the {len(skipped)} images could be decoded, first: {skipped[0][1]}")
+    report_skipped(skipped, len(indices))
     return Predictions(*map(np.array, zip(*rows, strict=True)))
 
 

@@ -17,8 +17,11 @@ class Evidence:
 
     Attributes:
         feature: The feature.
-        contribution: x_i w_ic / ||w_c||_1 of feature i and class c, above 0.
-        heatmap: h x w float32 at the input resolution of the network; raw, that is not scaled, and never below 0.
+        contribution: x_i w_ic / ||w_c||_1 of feature i and class c, above 0: x is the descriptor of the image, w_c are
+            the weights of the class.
+        heatmap: sqrt(sum over input channels of max(g, 0)^2), h x w float32 at the input resolution of the network: g
+            is the input gradient of a backward pass that starts with grad_output = the activation map of the feature,
+            and zeros elsewhere. Raw, that is not scaled, and never below 0.
 
     Example:
         >>> evidence = vebi.explain(interpretation, "images/red/00.png").evidence[0]
@@ -38,13 +41,13 @@ class Explanation:
     """A prediction for one image and the evidence for one class, the predicted one unless another was asked for.
 
     Attributes:
-        image_id: The path of the image, or its index in a list or data set.
+        image_id: The path of the image, or its index in a data set or list of images.
         prediction: The predicted class.
-        probability: Softmax probability of the prediction, in [0, 1].
+        probability: Softmax probability of the prediction, in [0, 1], even where another target is explained.
         target: The class that is explained.
         evidence: The features that contributed to the target, the largest contribution first; empty where none did.
-        audit: Each non-linearity between the features of the batch and the image, and whether the backprop rule covers
-            it.
+        audit: Each non-linearity between the features that were explained in its batch and the image, and whether the
+            backprop rule covers it.
         image: The image as the network saw it, h x w x 3 uint8.
 
     Example:
@@ -82,7 +85,7 @@ class Explanation:
         }
 
     def combined_map(self, reduction: str = "max") -> Float[np.ndarray, "h w"]:
-        """One map of all evidence, each heatmap min-max scaled first.
+        """One map of all evidence: the heatmaps, each min-max scaled, combined.
 
         Args:
             reduction: ``"max"``, the elementwise maximum, or ``"mean"``, the mean weighted by the contributions.
@@ -105,7 +108,7 @@ class Explanation:
         """The heatmaps of the evidence, each scaled to [0, 1] for display.
 
         Returns:
-            One map for each entry of ``evidence``; the highest 1 % of its pixels are 1, so that a single one does not
-            leave all others dark.
+            One map for each entry of ``evidence``, clipped at its 99th percentile and min-max scaled, so that a single
+            pixel does not leave all others dark; not clipped where its 99th percentile is its minimum.
         """
         return [heatmaps.clip_for_display(e.heatmap) for e in self.evidence]

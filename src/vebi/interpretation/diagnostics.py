@@ -33,9 +33,9 @@ class Diagnostics:
         gaps: Duality gap of each class, relative to the objective at w = 0, which is half its number of images: how far
             its weights are from optimal.
         violations: Largest violation of the optimality conditions of each class, relative to max |X'l|, where X are the
-            descriptors and l the labels of the class.
-        complete: For each class whether mu binds, so that ||w||_1 = mu; where not, its weights are the least squares
-            solution.
+            descriptors and l the targets of the class.
+        complete: For each class whether the constraint binds, so that ||w||_1 = mu; where not, its weights are the
+            least squares solution.
         images_per_class: Number of images by the class that they were fitted to.
         skipped: Id of each image that could not be decoded, and the reason.
         notes: What a user should know, a sentence each.
@@ -175,7 +175,7 @@ def solution_notes(
     Returns:
         Up to four sentences.
     """
-    absent, empty, inexact, unbound = [], [], [], []
+    absent, empty, inexact, slack = [], [], [], []
     for name, count, solution, gap in zip(class_names, images_per_class, solutions, gaps, strict=True):
         if count == 0:
             absent.append(name)
@@ -184,12 +184,12 @@ def solution_notes(
         elif not gap <= lasso.TOLERANCE:
             inexact.append(f"{name} ({gap:.1e})")
         elif not solution.complete:
-            unbound.append(f"{name} ({np.abs(solution.weights).sum():.3g})")
+            slack.append(f"{name} ({np.abs(solution.weights).sum():.3g})")
     verb = "are never predicted" if labels == "predicted" else "have no images"
     kinds = (
         (absent, f"classes that {verb} get no features: {{}}"),
         (empty, "classes for which every weight is 0: {}"),
         (inexact, "the duality gap, relative to the objective at w = 0, is too large for: {}"),
-        (unbound, f"mu = {mu:g} does not bind, the least squares solution has a smaller ||w||_1, for: {{}}"),
+        (slack, f"mu = {mu:g} does not bind, the least squares solution has a smaller ||w||_1, for: {{}}"),
     )
     return [sentence.format(join_names(names)) for names, sentence in kinds if names]

@@ -33,11 +33,12 @@ FEW = 0.5  # where less than half of the crops are inside their image, the avera
 
 @dataclass(frozen=True, eq=False)
 class Exemplar:
-    """What one feature looks like, from the up to 100 images in whose descriptor it is strongest.
+    """What one feature looks like: its top-activating patches and their mean, the paper's average visualization.
 
-    Each of these images is cropped at the receptive field of the position where the feature is most active: these
-    pixels made it so. A crop is h x w pixels of the network's input, at most the whole input; what lies outside the
-    image is grey.
+    The up to 100 images in whose descriptor the feature is strongest are taken: they are ranked by the descriptor, not
+    by the raw activation. Each is cropped at the receptive field of the position where the feature is most active:
+    these pixels made it so. A crop is h x w pixels of the network's input, at most the whole input; what lies outside
+    the image is grey.
 
     Attributes:
         feature: The feature.

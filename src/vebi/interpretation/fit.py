@@ -41,36 +41,45 @@ def interpret(
     out: str | Path | None = None,
     progress: StageProgress | None = None,
 ) -> Interpretation:
-    """Finds the few features that tell each class apart.
+    """Finds the few features that tell each class apart: the same as `vebi fit`.
 
-    A feature is a channel of a layer. Each image becomes a descriptor: one number for each feature, which says how
-    active the channel is. For each class, the labels (1 for the images of the class, 0 for the others) are regressed on
-    the descriptors under a bound on the l1 norm of the weights: the mu-Lasso. Few weights are not 0; their features are
-    those that the class selects.
+    A feature is a channel of a layer. The descriptor of an image has one number per feature, see ``Descriptor``. For
+    each class the targets l, 1 for the images of the class and 0 for the others, are regressed on the descriptors X,
+    images x features, by the Lasso in its constrained form, the mu-Lasso: minimise 1/2 ||Xw - l||^2 subject to
+    ||w||_1 <= mu, and to w >= 0 unless ``signed``. There is no intercept, and columns are not standardised. Few weights
+    are not 0; their features are those that the class selects.
 
     Args:
         classifier: The model.
-        images: The images that trained it: a folder with one folder per class, a list of paths, or a sized, indexable
-            data set of (image, label).
-        mu: Bound on the l1 norm of the weights of each class, above 0: a larger one selects more features. ``"auto"``:
-            the smallest within one standard error of the best R² in 5-fold cross-validation.
+        images: The images that trained it: a folder with one folder per class, a list of paths, a data set, see
+            ``open_images``. Where predicted classes are fitted they need no labels: a flat folder is enough.
+        mu: Bound on the l1 norm of the weights of each class, above 0: a larger one selects more features. It belongs
+            to the descriptor: with other layers, ``energy`` or ``unit_norm`` the same mu selects other numbers of
+            features. Try 10, look at ``mu_path`` (`vebi path`), and fit again. ``"auto"`` applies the
+            one-standard-error rule: the smallest mu of a grid whose mean R² over 5 folds of these images is within one
+            standard error of the best.
         signed: Whether negative weights are allowed.
         labels: The class of an image: ``"predicted"`` by the network, or its ``"true"`` class.
-        layers: Names or globs of the layers to use; by default every activation function.
-        energy: ``"squared"`` sums the squared activations of a channel, ``"l2"`` takes their l2 norm.
-        unit_norm: Whether the descriptor of an image is scaled to l2 norm 1.
+        layers: Names or globs of the layers to use; by default every activation function (ReLU, leaky ReLU, ELU, SiLU,
+            GELU, tanh and their kin, those of fully connected layers included; not sigmoid and softmax), see
+            ``list_layers`` or `vebi layers`.
+        energy: The strength of a channel: ``"squared"``, the sum of its squared activations, or ``"l2"``, their l2
+            norm. In either case it is divided by the sum over the channels of its layer.
+        unit_norm: Whether the descriptor of an image, all layers together, is then scaled to l2 norm 1.
         stability: Whether to run stability selection, which fits 50 subsamples of half the images.
         batch_size: Images per forward pass.
         strict: Whether an image that cannot be decoded is an error, instead of skipped with a warning.
-        out: A run folder, which keeps the table and resumes a fit that was stopped.
+        out: A run folder, which keeps the descriptors and the result. With the same settings a fit that was stopped
+            resumes; other settings are refused.
         progress: Called with (stage, done, total).
 
     Returns:
-        The interpretation, bound to the classifier.
+        The interpretation, with the classifier attached.
 
     Raises:
         UsageError: An option has a value that is not allowed.
         InputError: The images or the model cannot be used.
+        RunError: ``out`` holds a run with other settings, a damaged one, or files that are no run.
 
     Reference:
         Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3.1, equation 1.

@@ -20,7 +20,7 @@ def open_labelled(classifier: Classifier, images: Any) -> tuple[Classifier, Imag
         images: Images in any form that ``open_images`` takes.
 
     Returns:
-        The model with class names, its own or those of the folders; and the collection.
+        The model with class names, its own or those of the folders, sorted; and the collection.
 
     Raises:
         InputError: The images, or the names of their classes, cannot be used.

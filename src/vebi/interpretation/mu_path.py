@@ -16,30 +16,30 @@ from vebi.lasso.gram import GramSums, merge
 from vebi.lasso.path import Knot, interpolate_path, lasso_path
 from vebi.progress import Progress
 
-#: Bounds mu that are tried: ten per decade, over three decades at most.
+#: Values of mu that are tried: ten per decade, over three decades at most.
 PER_DECADE, DECADES = 10, 3
-#: ... and up to so many times the bound at which the path of the median class ends: little happens there.
+#: ... and up to so many times the value at which the path of the median class ends: little happens there.
 BEYOND = 3
 
 
 @dataclass(frozen=True, eq=False)
 class MuPath:
-    """What each class selects along a grid of bounds mu, and how well it holds on held-out images.
+    """The regularization path: what each class selects at each mu of a grid, and how well it holds on held-out images.
 
     Scores are those of a 5-fold cross-validation, in which the held-out images have no part in the fit. All else is
-    selected from all images.
+    selected from all images. `vebi path` prints and draws it.
 
     Attributes:
-        mus: The m bounds of the grid, ascending.
-        candidates: For each bound whether ``mu="auto"`` can choose it; another one is there because it was asked for.
-        r2: folds x m x classes: R² of the labels of a class on held-out images, at most 1; NaN where the fold has no
+        mus: The m values of mu of the grid, ascending.
+        candidates: For each value whether ``mu="auto"`` can choose it; another one is there because it was asked for.
+        r2: folds x m x classes: R² of the targets of a class on held-out images, at most 1; NaN where the fold has no
             image of the class, or no other.
         fidelity: folds x m: share of the held-out images whose predicted class is the one with the largest x'w.
         class_index: Class of each row. There is a row for each class and feature that the class selects at some mu, in
             the order in which they enter the path.
         columns: Column of the feature of each row in the descriptor.
         entry_mu: The ||w||_1 at which the feature of each row first enters.
-        weights: rows x m: its weight at each bound; all 0 for a feature that enters and leaves between two of them.
+        weights: rows x m: its weight at each value; all 0 for a feature that enters and leaves between two of them.
         end_mu: The ||w||_1 at which the path of each class ends, in the least squares solution; infinity where it was
             not followed so far.
 
@@ -73,7 +73,7 @@ class MuPath:
 
     @property
     def scores(self) -> Float[np.ndarray, "folds m"]:
-        """R² of each fold at each bound, the mean over the classes that have one."""
+        """R² of each fold at each value, the mean over the classes that have one."""
         finite = np.isfinite(self.r2)
         count = finite.sum(axis=2)
         return np.where(count > 0, np.where(finite, self.r2, 0).sum(axis=2) / np.maximum(count, 1), np.nan)
@@ -85,7 +85,7 @@ class MuPath:
 
     @property
     def one_se_mu(self) -> float:
-        """The smallest candidate whose R² is within one standard error of the best: what ``mu="auto"`` chooses."""
+        """The smallest candidate whose mean R² is within one standard error of the best: what ``mu="auto"`` chooses."""
         return float(self.mus[self.candidates][one_standard_error_index(self.scores[:, self.candidates])])
 
     @property
@@ -94,25 +94,25 @@ class MuPath:
         return bool(self.best == self.mus[self.candidates][-1] and np.isinf(self.end_mu).any())
 
     def nearest(self, mu: float) -> int:
-        """The index of the bound nearest to ``mu``, which is that bound itself where it can bind."""
+        """The index of the value nearest to ``mu``, which is that value itself where the constraint can bind."""
         return int(np.abs(np.log(self.mus / mu)).argmin())
 
     def span(self, class_index: int, column: int) -> tuple[float, float] | None:
-        """The lowest and the highest of the bounds at which a class selects a feature.
+        """The lowest and the highest value of the grid at which a class selects a feature.
 
         Args:
             class_index: Index of the class.
             column: Column of the feature in the descriptor.
 
         Returns:
-            Both bounds, or None where the class selects the feature at none.
+            Both values, or None where the class selects the feature at none.
         """
         rows = (self.class_index == class_index) & (self.columns == column)
         selected = np.flatnonzero(self.weights[rows].any(axis=0))
         return (float(self.mus[selected[0]]), float(self.mus[selected[-1]])) if len(selected) else None
 
     def counts(self) -> Int[np.ndarray, "m classes"]:
-        """The number of features that each class selects at each bound."""
+        """The number of features that each class selects at each value."""
         counts = np.zeros((len(self.mus), len(self.end_mu)), np.int64)
         for class_index, weights in zip(self.class_index, self.weights, strict=True):
             counts[:, class_index] += weights != 0
@@ -124,7 +124,7 @@ def compute_mu_path(table: PartitionedTable, mu: float | None = None, progress: 
 
     Args:
         table: The table, in parts.
-        mu: A bound that is to be among those of the grid, where it can bind.
+        mu: A value that is to be among those of the grid, where the constraint can bind.
         progress: Called with (steps done, steps).
 
     Returns:
@@ -171,17 +171,17 @@ def _weights_along_mu(
 def mu_grid(
     paths: Sequence[Sequence[Knot]], mu: float | None = None
 ) -> tuple[Float[np.ndarray, " m"], Bool[np.ndarray, " m"]]:
-    """The bounds of the grid, two digits each, and which of them are candidates.
+    """The values of mu of the grid, two digits each, and which of them are candidates.
 
     Candidates reach from where the median class selects its second feature, over three decades at most, to where the
     paths have ended, or a class has more features than anybody looks at.
 
     Args:
         paths: The path of each class, see ``PartitionedTable.truncated_paths``.
-        mu: A bound that is to be in the grid, and within its range, where it can bind.
+        mu: A value that is to be in the grid, and within its range, where the constraint can bind.
 
     Returns:
-        The bounds, ascending, and for each whether it is a candidate.
+        The values, ascending, and for each whether it is a candidate.
     """
     firsts = [min(norms) for path in paths if (norms := [knot.norm for knot in path if knot.norm > 0])]
     if not firsts:
@@ -194,14 +194,14 @@ def mu_grid(
     while _rounded_mu(last) < top:
         last += 1
     candidates = {_rounded_mu(k) for k in range(first, last + 1)}
-    bounds = set(candidates)
+    values = set(candidates)
     if mu is not None and mu <= end_mu.max():
         while _rounded_mu(first) > mu:
             first -= 1
         while _rounded_mu(last) < mu:
             last += 1
-        bounds = {_rounded_mu(k) for k in range(first, last + 1)} | {mu}
-    mus = np.array(sorted(bounds))
+        values = {_rounded_mu(k) for k in range(first, last + 1)} | {mu}
+    mus = np.array(sorted(values))
     return mus, np.isin(mus, list(candidates))
 
 

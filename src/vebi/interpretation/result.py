@@ -34,8 +34,9 @@ class Interpretation:
     """What a classifier has learned: the few features that tell each class apart.
 
     A feature is a channel of a layer. The descriptor of an image has one number for each feature of the recorded
-    layers; the weights of a class are those of a regression of its labels on the descriptors under a bound on their l1
-    norm, so that few are not 0. A feature is selected by the classes that have a weight for it.
+    layers; the weights of a class are those of a regression of its targets (1 for the images of the class, 0 for the
+    others) on the descriptors under a bound on their l1 norm, so that few are not 0, see ``interpret``. A feature is
+    selected by the classes that have a weight for it.
 
     Attributes:
         class_names: Names of the classes, in the order of the model's class scores.
@@ -46,7 +47,8 @@ class Interpretation:
         mu: Bound on the l1 norm of the weights of each class.
         settings: What was asked for: all that the result depends on.
         diagnostics: How far the fit can be trusted: accuracy, fidelity, optimality, notes.
-        exemplars: What each feature looks like: crops of the images in which it is strongest, and their average.
+        exemplars: What each feature looks like: crops of the images in whose descriptor it is strongest, and their
+            average.
         mu_path: What other values of mu would have selected, with scores on held-out images.
         stability: How often the same features are selected from subsamples of the images; None where stability
             selection was not asked for.
@@ -79,7 +81,7 @@ class Interpretation:
 
     @property
     def descriptor(self) -> Descriptor:
-        """How activations became numbers."""
+        """The descriptor settings: ``energy`` and ``unit_norm``."""
         return self.settings.descriptor
 
     def select_features(self, class_name: str) -> list[tuple[Feature, float]]:
@@ -165,20 +167,22 @@ class Interpretation:
         raise UsageError(f"the descriptor has no column {column}: there are {sum(n for _, n in self.layers)}")
 
     def require_classifier(self) -> Classifier:
-        """The model that the interpretation is bound to.
+        """The classifier of the interpretation.
 
         Returns:
             The classifier, never None.
 
         Raises:
-            UsageError: It is bound to none.
+            UsageError: The interpretation has no classifier attached.
         """
         if self.classifier is None:
-            raise UsageError("this interpretation is not bound to a model: load it with vebi.load(run, classifier=...)")
+            raise UsageError(
+                "this interpretation has no classifier attached: load it with vebi.load(run, classifier=...)"
+            )
         return self.classifier
 
     def fingerprint(self) -> str:
-        """A hash of what explanations depend on, beside the model: features, weights, descriptor."""
+        """A hash of what explanations depend on besides (not including) the model: features, weights, descriptor."""
         digest = hashlib.sha256(repr((self.class_names, self.features, self.layers, self.descriptor)).encode())
         digest.update(np.ascontiguousarray(self.weights).tobytes())
         return digest.hexdigest()
@@ -227,7 +231,7 @@ def load(folder: str | os.PathLike[str], classifier: Classifier | None = None) -
             can be read, but no image can be explained.
 
     Returns:
-        The interpretation, bound to the classifier where one is given.
+        The interpretation, with the classifier attached where one is given.
 
     Raises:
         RunError: The run is damaged or unfinished, or was made with another model.

@@ -57,10 +57,10 @@ class FitSettings:
         preprocess: How an image becomes the input of the network.
         data: The images: how many, their hash, and the folder they were in.
         layers: (name, number of channels) of each layer of the descriptor, in order.
-        mu: Bound on the l1 norm of the weights of each class; ``"auto"`` where it was chosen by cross-validation.
+        mu: Bound on the l1 norm of the weights of each class; ``"auto"`` where the one-standard-error rule chose it.
         signed: Whether negative weights are allowed.
         labels: Which classes were fitted: ``"predicted"`` by the network, or the ``"true"`` ones.
-        descriptor: How the activations of a channel become one number.
+        descriptor: How the activations of an image become its descriptor.
         stability: Whether stability selection was asked for.
         batch_size: Images per forward pass.
         shard_size: Rows per file of the table of descriptors.

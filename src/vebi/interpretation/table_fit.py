@@ -63,7 +63,7 @@ def fit_table(
         progress: Called with (stage, done, total).
 
     Returns:
-        The interpretation, bound to the classifier.
+        The interpretation, with the classifier attached.
 
     Raises:
         InputError: There are no images to fit, or too few to choose mu from.

@@ -57,21 +57,21 @@ def _sound_diagnostics(diagnostics: Diagnostics, class_names: tuple[str, ...]) -
 
 
 def _is_path(path: MuPath, classes: int, channels: int, signed: bool) -> bool:
-    bounds, rows, folds = len(path.mus), len(path.class_index), len(path.fidelity)
+    values, rows, folds = len(path.mus), len(path.class_index), len(path.fidelity)
     arrays = (
-        (path.mus, np.float64, (bounds,)),
-        (path.candidates, np.bool_, (bounds,)),
-        (path.r2, np.float64, (folds, bounds, classes)),
-        (path.fidelity, np.float64, (folds, bounds)),
+        (path.mus, np.float64, (values,)),
+        (path.candidates, np.bool_, (values,)),
+        (path.r2, np.float64, (folds, values, classes)),
+        (path.fidelity, np.float64, (folds, values)),
         (path.class_index, np.int64, (rows,)),
         (path.columns, np.int64, (rows,)),
         (path.entry_mu, np.float64, (rows,)),
-        (path.weights, np.float64, (rows, bounds)),
+        (path.weights, np.float64, (rows, values)),
         (path.end_mu, np.float64, (classes,)),
     )
     return (
         all(is_array(*array) for array in arrays)
-        and bounds > 0
+        and values > 0
         and folds > 0
         and bool((path.mus > 0).all() and (np.diff(path.mus) > 0).all() and path.candidates.any())
         and not (path.r2 > 1).any()

@@ -24,17 +24,17 @@ def stratified_parts(labels: Int[np.ndarray, " n"], parts: int, seed: int = 0) -
 
 
 def r2(weights: Float[np.ndarray, "m p"], held_out: GramSums, j: int) -> Float[np.ndarray, " m"]:
-    """R² = 1 - ||Xw - l||^2 / ||l - mean(l)||^2 of the labels of a class, for every w.
+    """R² = 1 - ||Xw - l||^2 / ||l - mean(l)||^2 of the targets of a class, for every w.
 
     At w = 0 it is below 0: the mu-Lasso has no constant term.
 
     Args:
         weights: One w per row, m x p.
-        held_out: Sums over rows that w was not fitted to, with labels 0 or 1.
+        held_out: Sums over rows that w was not fitted to, with targets 0 or 1.
         j: The class.
 
     Returns:
-        m numbers, at most 1; NaN where all rows have the same label.
+        m numbers, at most 1; NaN where all rows have the same target.
     """
     e, rows = float(held_out.label_energy[j]), held_out.rows
     total = e - e * e / rows if rows else 0.0
@@ -48,7 +48,7 @@ def r2(weights: Float[np.ndarray, "m p"], held_out: GramSums, j: int) -> Float[n
 
 
 def finite_folds(scores: Float[np.ndarray, "folds m"]) -> Float[np.ndarray, "finite m"]:
-    """The folds whose scores are all finite: not those whose rows all have the same label.
+    """The folds whose scores are all finite: not those whose rows all have the same target.
 
     Args:
         scores: One row per fold, NaN where there is no score.

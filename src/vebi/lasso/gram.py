@@ -16,12 +16,12 @@ BUFFER_ROWS = 256
 
 @dataclass(frozen=True, eq=False)
 class GramSums:
-    """Sums over the rows of descriptors X (n x p) and labels L (n x c), all float64.
+    """Sums over the rows of descriptors X (n x p) and targets L (n x c), all float64.
 
     Attributes:
         gram: G = X'X, p x p.
         b: X'L, p x c.
-        label_energy: The diagonal of L'L, c: for one-hot labels the number of rows of every class.
+        label_energy: The diagonal of L'L, c: for one-hot targets the number of rows of every class.
         column_sums: X'1, p.
         rows: n.
         shards: Names of the shards that the rows are from; none is counted twice.
@@ -62,7 +62,7 @@ class Accumulator:
         )
 
     def add(self, name: str, x: np.ndarray, targets: np.ndarray) -> None:
-        """Adds the float64 rows ``x`` (n x p) with labels ``targets`` (n x c) of the shard ``name``."""
+        """Adds the float64 rows ``x`` (n x p) and targets (n x c) of the shard ``name``."""
         # block by block: LAPACK's symmetric update ends in a segmentation fault on large G (OpenBLAS, 16,000 features)
         for start, stop in _blocks(len(self.gram)):
             self.gram[start:stop, start:] += x[:, start:stop].T @ x[:, start:]
@@ -102,7 +102,7 @@ class BufferedAccumulator:
         self._buffer: list[tuple[np.ndarray, np.ndarray]] = []
 
     def add(self, x: np.ndarray, targets: np.ndarray) -> None:
-        """Takes rows ``x`` (n x p) with labels ``targets`` (n x c)."""
+        """Takes rows ``x`` (n x p) and targets (n x c)."""
         self._buffer.append((x, targets))
         if sum(len(rows) for rows, _ in self._buffer) >= BUFFER_ROWS:
             self._flush()
@@ -131,7 +131,7 @@ def accumulate(
     """The sums over shards, one after the other, in the memory of one G.
 
     Args:
-        shards: (name, descriptors n x p, labels n x c) of every shard.
+        shards: (name, descriptors n x p, targets n x c) of every shard.
         features: p.
         classes: c.
 
@@ -163,7 +163,7 @@ def accumulate_parts(
     """The sums of every part of a table, in one pass over its shards.
 
     Args:
-        shards: (name, descriptors n x p, labels n x c, part of every row) of every shard.
+        shards: (name, descriptors n x p, targets n x c, part of every row) of every shard.
         features: p.
         classes: c.
         parts: Number of parts; those of the rows are 0 to parts - 1.

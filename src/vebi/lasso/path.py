@@ -186,15 +186,15 @@ def _knot_limit(b: np.ndarray) -> int:
 
 
 def interpolate_path(knots: Sequence[Knot], mus: Float[np.ndarray, " m"], features: int) -> Float[np.ndarray, "m p"]:
-    """The solutions for several bounds, on the segments between knots.
+    """The solutions for several values of mu, on the segments between knots.
 
     Args:
         knots: A path, or its beginning.
-        mus: m bounds on ||w||_1; beyond the last knot its solution is taken.
+        mus: m values of mu, the bound on ||w||_1; beyond the last knot its solution is taken.
         features: p.
 
     Returns:
-        One w per bound, m x p.
+        One w per value, m x p.
     """
     weights, norms = np.zeros((len(mus), features)), np.array([knot.norm for knot in knots])
     for w, mu, k in zip(weights, mus, np.searchsorted(norms, mus), strict=True):

@@ -34,7 +34,7 @@ def polish(
         signed: Whether weights may be below 0.
 
     Returns:
-        Weights, p, within the bounds up to rounding.
+        Weights, p, that keep the constraints up to rounding.
 
     Reference:
         Nocedal and Wright 2006, algorithm 16.3.

@@ -1,6 +1,6 @@
 """The mu-Lasso solved for one class or for all, each solution with its certificate.
 
-For one class with labels l and descriptors X (images x features)::
+For one class with targets l and descriptors X (images x features)::
 
     minimise 1/2 ||X w - l||^2   subject to   ||w||_1 <= mu   (and w >= 0 unless signed)
 
@@ -90,7 +90,7 @@ def solve(
     w = _feasible(w, mu, signed)
     certificate = certify(w, gram, b, e, mu, signed=signed)
     if not np.isfinite(certificate.gap):
-        raise UsageError("G, b or e hold NaN or infinity: make them from finite descriptors and labels")
+        raise UsageError("G, b or e hold NaN or infinity: make them from finite descriptors and targets")
     if certificate.gap > POLISHED:
         polished = _feasible(polish(w, gram, b, mu, signed=signed), mu, signed)
         better = certify(polished, gram, b, e, mu, signed=signed)
@@ -153,7 +153,7 @@ def solve_all(
 
 
 def _feasible(w: Float[np.ndarray, " p"], mu: float, signed: bool) -> Float[np.ndarray, " p"]:
-    """The same weights without what rounding has put outside of the bounds."""
+    """The same weights without what rounding has added beyond the constraints."""
     w = w if signed else np.maximum(w, 0)
     norm = np.abs(w).sum()
     return w * (mu / norm) if norm > mu else w

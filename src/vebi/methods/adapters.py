@@ -22,7 +22,7 @@ def captum(attribution: Any, *, reduction: Reduction = heatmaps.channel_sum, **o
     The network runs in the mode that it is in. Maps of a layer are upsampled bilinearly.
 
     Args:
-        attribution: A method of ``captum.attr`` that is bound to ``classifier.model``.
+        attribution: A method of ``captum.attr``, made for ``classifier.model``.
         reduction: What makes one map of the channels: ``channel_sum``, ``channel_absmax`` or ``positive_norm`` of
             ``vebi.backprop.heatmaps``.
         **options: Go to ``attribution.attribute``.
@@ -52,7 +52,7 @@ def grad_cam(cam: Any, **options: Any) -> Explainer:
     ``cam`` does.
 
     Args:
-        cam: A method of ``pytorch_grad_cam`` that is bound to ``classifier.model``.
+        cam: A method of ``pytorch_grad_cam``, made for ``classifier.model``.
         **options: Go to its call.
 
     Returns:

@@ -15,7 +15,7 @@ from vebi.models.classifier import Classifier
 
 @runtime_checkable
 class Explainer(Protocol):
-    """A method that is bound to one model: preprocessed images and a class index for each -> one raw map per image.
+    """A method that explains one model: preprocessed images and a class index for each -> one raw map per image.
 
     Any function of this signature is one. The larger a value, the more its pixel speaks for the class; a negative one
     speaks against it. Values of different images need not be comparable. The map of an image never depends on the

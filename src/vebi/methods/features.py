@@ -25,7 +25,7 @@ class FeatureEvidence:
     where no feature contributes.
 
     Attributes:
-        interpretation: What the model has learned, bound to the model.
+        interpretation: What the model has learned, with the classifier attached.
         options: How images are explained.
         reduction: ``"max"``, elementwise maximum, or ``"mean"``, mean weighted by the contributions.
 
@@ -61,7 +61,7 @@ class UpsampledActivations:
     adds nothing.
 
     Attributes:
-        interpretation: What the model has learned, bound to the model.
+        interpretation: What the model has learned, with the classifier attached.
         max_features: Features per image, at most.
         interpolation: How a map is upsampled: ``"nearest"``, ``"bilinear"`` or ``"bicubic"``.
         reduction: ``"max"``, elementwise maximum, or ``"mean"``, mean weighted by the contributions.

@@ -20,7 +20,7 @@ class Classifier:
     Attributes:
         model: The network; what ``torch.compile`` or ``DataParallel`` have wrapped around it is taken off.
         preprocess: How an image becomes its input.
-        class_names: One name per class, or None where the classes have no names.
+        class_names: One name per output, in the order of the outputs, or None where the classes have no names.
         spec: What ``load_classifier`` made the network from, so that a run can load it again; None for a network made
             in Python.
         weights: The path of its weights file, or None.

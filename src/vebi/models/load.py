@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vebi.errors import InputError, ModelError, UsageError
 from vebi.models.classifier import Classifier
@@ -29,30 +29,38 @@ def load_classifier(
 ) -> Classifier:
     """The classifier that a spec names, checked by one forward pass.
 
+    For a network that exists in Python: ``vebi.Classifier(network, vebi.Preprocess(...), class_names)``.
+
     ``mean``, ``std``, ``size`` and ``class_names`` come from the arguments, else from the checkpoint, else from the
     network's own attributes or configuration; ``resize`` and ``interpolation`` from the arguments, else from where
-    ``size`` comes from.
+    ``size`` comes from: if ``size`` is given, the model's own resize and interpolation are not used.
 
     Args:
-        spec: ``FILE.py:FUNCTION``, ``torchvision:NAME``, ``timm:NAME``, ``vebi:flowernet``, or a checkpoint of
-            ``vebi train``. The function returns an ``nn.Module``; the file is executed, so it must be yours, and can
-            import modules beside it while it is loaded.
-        weights: A safetensors file, or a file that ``torch.load(weights_only=True)`` reads. Without it torchvision and
-            timm fetch their own pretrained weights.
-        mean: The mean of each channel on the scale from 0 to 1.
-        std: The standard deviation of each channel on the same scale, above 0.
+        spec: ``FILE.py:FUNCTION``, ``torchvision:NAME``, ``timm:NAME``, a checkpoint of `vebi train`, or
+            ``vebi:flowernet``, the reference network of `vebi train`, with its ``weights``. The function returns an
+            ``nn.Module``, of which the attributes ``mean``, ``std``, ``size``, ``resize``, ``interpolation`` and
+            ``class_names`` are read where it has them. The file is executed, so it must be yours, and can import
+            modules beside it while it is loaded.
+        weights: A safetensors file, or a file that ``torch.load(weights_only=True)`` reads: a state dict, or a dict
+            with one under ``state_dict``. Without it torchvision and timm fetch their own pretrained weights.
+        mean: The mean of each channel on the scale from 0 to 1: three numbers for RGB, one for grey.
+        std: The standard deviation of each channel on the same scale, above 0: three numbers or one, as ``mean``.
         size: Height and width of the network's input in pixels.
-        resize: The length in pixels that the shorter side of an image is scaled to before the crop.
-        interpolation: ``bilinear``, ``bicubic``, ``lanczos`` or ``nearest``.
-        class_names: One name per class.
-        device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a GPU where there is one.
+        resize: The length in pixels that the shorter side of an image is scaled to before the center crop, at least
+            ``size``; by default that of the source of ``size``, else ``size``.
+        interpolation: ``bilinear``, ``bicubic``, ``lanczos`` or ``nearest``; by default that of the source of ``size``,
+            else ``bilinear``.
+        class_names: One name per output, in the order of the outputs. Where neither the arguments nor the model name
+            them they are None, and ``interpret`` takes them from the class folders, sorted, with a warning.
+        device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a GPU where there is one. The default is ``cpu`` here and
+            ``auto`` on the command line.
 
     Returns:
         The classifier, in evaluation mode, on ``device``.
 
     Raises:
         ModelError: The network or its weights cannot be used, or do not fit.
-        UsageError: The spec names no model, a value is not allowed, or one is needed that nothing says.
+        UsageError: The spec names no model or is a network, a value is not allowed, or one is needed that nothing says.
         MissingExtraError: torchvision or timm is not installed.
 
     Example:
@@ -69,6 +77,11 @@ def load_classifier(
         >>> network.class_names
         ('cat', 'dog')
     """
+    if isinstance(spec, nn.Module):
+        raise UsageError(
+            f"the spec is a {type(spec).__name__}, a network that exists already: use "
+            f"vebi.Classifier(network, vebi.Preprocess(...), class_names)"
+        )
     torch_device = find_device(device)
     name, weights, state, metadata = _resolve_weights(str(spec), weights)
     module, defaults = build_model(name, state)

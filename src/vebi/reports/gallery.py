@@ -35,10 +35,10 @@ def write_gallery(
 ) -> list[dict[str, Any]]:
     """Explains files and folders of files into a folder: a figure and the raw arrays of each, and a list of all.
 
-    A figure is written as soon as it is made; those of an earlier call are removed.
+    The same as `vebi explain`. A figure is written as soon as it is made; those of an earlier call are removed.
 
     Args:
-        interpretation: What the model has learned, bound to the model.
+        interpretation: What the model has learned, with the classifier attached.
         images: Paths of images, or of folders of images.
         out: The folder; it gets NAME.png, NAME.npz (see ``arrays``) and explanations.json.
         target: The class to explain, by name; by default the predicted one of each image.

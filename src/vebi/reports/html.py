@@ -15,6 +15,8 @@ from vebi.reports.colors import RAMP
 
 #: Pixels of the longer side up to which an image is stored without loss.
 LOSSLESS = 64
+#: How hard WebP tries on those, of 6: beyond it takes eight times as long for the same pixels in as many bytes.
+LOSSLESS_EFFORT = 3
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,6 @@ def inline(pixels: UInt8[np.ndarray, "h w 3"], most: int) -> InlineImage:
         image.thumbnail((most, most), Image.Resampling.LANCZOS)
     small = max(image.size) <= LOSSLESS
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", lossless=small, quality=90, method=6)
+    image.save(buffer, "WEBP", lossless=small, quality=90, method=LOSSLESS_EFFORT if small else 6)
     address = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
     return InlineImage(address, image.width, image.height, small)

@@ -53,6 +53,13 @@ def test_one_pass_per_feature_for_all_images_the_deepest_first(toy, monkeypatch)
     assert passes == 3 * [[(4, 12, 8, 8)]] + 2 * [[(4, 8, 16, 16)]]
 
 
+def test_a_folder_with_a_single_class_folder(toy, squares, tmp_path):
+    """All images in a folder are taken, whatever its folders are called; labels do not matter."""
+    (tmp_path / "anything").symlink_to(squares / "red")
+    expected = vebi.feature_maps(toy, sorted((squares / "red").iterdir()), FEATURES[:1])
+    np.testing.assert_array_equal(vebi.feature_maps(toy, tmp_path, FEATURES[:1]), expected)
+
+
 def test_progress_and_bad_input(toy, squares, tmp_path):
     calls = []
     vebi.feature_maps(toy, squares / "red", FEATURES[:1], batch_size=10, progress=lambda *a: calls.append(a))

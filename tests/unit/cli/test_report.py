@@ -64,8 +64,11 @@ def test_a_report_on_two_classes():
 @pytest.mark.usefixtures("workspace_run")
 def test_a_report_that_must_decode_every_image():
     Path("images/red/00.png").write_text("no image")
-    report = json_of(*REPORT, "--images", "images")
+    outcome = vebi(*REPORT, "--images", "images", "--json")
+    report = json.loads(outcome.out)
     assert (report["looked_at"], report["total"]) == (71, 72)
+    assert outcome.err.startswith("note: 1 of 72 images")
+    assert "images/red/00.png" in outcome.err
     assert "images/red/00.png" in fails(3, *REPORT, "--images", "images", "--strict")
 
 

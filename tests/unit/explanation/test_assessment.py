@@ -12,7 +12,7 @@ import vebi
 from vebi.data.collections import DatasetImages, evenly_spaced
 from vebi.data.sources import open_images
 from vebi.datasets.masks import crop_mask, find_masks
-from vebi.errors import ImageError, InputError
+from vebi.errors import ImageError, InputError, VebiWarning
 from vebi.explanation import assessment as module
 from vebi.explanation.assessment import assess
 from vebi.metrics.iou import auc_iou
@@ -95,7 +95,8 @@ def test_broken_images_are_left_out(found, squares, tmp_path):
     (tmp_path / "red").mkdir()
     (tmp_path / "red" / "bad.png").write_bytes(b"no")
     paths = [tmp_path / "red" / "bad.png", squares / "red" / "00.png"]
-    seen = assess(found, open_images(paths, found.class_names))
+    with pytest.warns(VebiWarning, match=r"1 of 2 .*bad\.png"):
+        seen = assess(found, open_images(paths, found.class_names))
     assert (seen.looked_at, seen.total, seen.accuracy) == (1, 2, 1)
     with pytest.raises(ImageError, match=r"bad\.png"):
         assess(found, open_images(paths[:1], found.class_names))

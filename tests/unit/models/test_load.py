@@ -1,5 +1,7 @@
 """Which preprocessing and class names a loaded classifier has, and what cannot be loaded."""
 
+import inspect
+
 import pytest
 import torch
 
@@ -68,6 +70,14 @@ def test_what_nobody_says_is_asked_for(spec):
 def test_networks_that_cannot_be_used(spec, body, facts):
     with pytest.raises(ModelError, match=facts):
         load_classifier(spec(body))
+
+
+def test_a_network_is_no_spec():
+    load = inspect.unwrap(load_classifier)  # without the checks of types, which would refuse it first
+    with pytest.raises(
+        UsageError, match=r"a Linear.* vebi\.Classifier\(network, vebi\.Preprocess\(\.\.\.\), class_names\)"
+    ):
+        load(torch.nn.Linear(2, 2))
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "", "mps", "CPU"])

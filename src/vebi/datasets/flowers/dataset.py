@@ -48,7 +48,7 @@ def generate(
     background: str = "plain",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Renders a data set of flowers into a folder.
+    """Renders a data set of flowers into a folder: the same as `vebi flowers`.
 
     Images that the folder holds already are kept: a complete data set returns at once, an unfinished one is resumed.
     Equal settings give equal bytes. Needs Mitsuba, unless nothing is left to render.

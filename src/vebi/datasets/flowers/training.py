@@ -93,7 +93,7 @@ def train(
 ) -> Training:
     """Trains a FlowerNet with one fold held out, and measures its accuracy on that fold.
 
-    The state is saved beside ``out`` after every epoch, and the same call resumes from it.
+    The same as `vebi train`. The state is saved beside ``out`` after every epoch, and the same call resumes from it.
 
     Args:
         data: A folder with one folder of images per class.

@@ -76,7 +76,7 @@ class FeatureViews:
     Every image is encoded once, however many classes select its feature.
 
     Args:
-        index: Of the interpretation, which is bound to a model.
+        index: Of the interpretation, which has the classifier attached.
     """
 
     def __init__(self, index: SelectionIndex):

@@ -44,24 +44,26 @@ def write_report(
 ) -> Assessment:
     """Writes a report: one HTML file with the classes, their features, explained examples and scores.
 
+    The same as `vebi report`.
+
     Args:
-        interpretation: What the model has learned, bound to the model.
+        interpretation: What the model has learned, with the classifier attached.
         out: The file.
-        images: Where examples come from, as for ``interpret``; by default the images of the fit.
-        masks: A folder of masks with the names of the images, in which what is not black is the object; images that
-            `vebi flowers` rendered have masks of their own.
+        images: Where examples come from, see ``open_images``; by default the images of the fit.
+        masks: A folder with MASKS/CLASS/NAME.png for IMAGES/CLASS/NAME.jpg, of the same size in pixels, in which any
+            pixel that is not black is the object; images that `vebi flowers` rendered have masks of their own.
         classes: Names of the classes to show, by default up to 24, spread evenly.
         title: Heading of the page.
         batch_size: Images per forward pass, 1 or more.
-        strict: Whether an image that cannot be decoded is an error, instead of left out.
+        strict: Whether an image that cannot be decoded is an error, instead of skipped with a warning.
         progress: Called with (stage, images done, images).
 
     Returns:
         What the page says of the images.
 
     Raises:
-        UsageError: There is no such class, ``out`` is a folder, or the interpretation is bound to no model or does not
-            know where its images are.
+        UsageError: There is no such class, ``out`` is a folder, or the interpretation has no classifier attached or
+            does not know where its images are.
         InputError: The images of the fit, an image or a mask cannot be used.
         ImageError: None of the images can be decoded; with ``strict``: one of them cannot.
         RunError: Nothing can be written where ``out`` lies.
@@ -110,7 +112,7 @@ def render(
     """The page as text.
 
     Args:
-        interpretation: What the model has learned, bound to the model.
+        interpretation: What the model has learned, with the classifier attached.
         assessment: How it does on the images that examples come from.
         title: Heading of the page.
         classes: Names of the classes to show, by default up to 24, spread evenly.

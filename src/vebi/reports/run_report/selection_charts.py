@@ -139,8 +139,8 @@ def figure(interpretation: Interpretation, classes: Sequence[str]) -> str:
 
 def _heading(interpretation: Interpretation) -> list[str]:
     text = (
-        f"{len(interpretation.mu_path.mus)} bounds mu on the l1 norm of the weights of each class; this run has mu = "
-        f"{interpretation.mu:g}; what is below 0 % is drawn at 0"
+        f"{len(interpretation.mu_path.mus)} values of mu, the bound on the l1 norm of the weights of each class; "
+        f"this run has mu = {interpretation.mu:g}; what is below 0 % is drawn at 0"
     )
     return [
         f'<text class="title" x="{MARGIN}" y="50">What is selected along mu</text>',

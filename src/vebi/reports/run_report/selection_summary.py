@@ -18,7 +18,7 @@ STABILITY_WORDS = ((STABLE := 0.9, "stable"), (UNSTABLE := 0.6, "fairly stable")
 
 
 @dataclass(frozen=True)
-class BoundScores:
+class MuScores:
     """What one value of mu selects, and how well that predicts held-out images.
 
     Attributes:
@@ -51,10 +51,10 @@ class MuComparison:
         beyond: Whether the mu of the interpretation is above all values of the path.
     """
 
-    current: BoundScores
-    best: BoundScores
-    one_se: BoundScores
-    rows: list[tuple[str, BoundScores]]
+    current: MuScores
+    best: MuScores
+    one_se: MuScores
+    rows: list[tuple[str, MuScores]]
     n_values: int
     beyond: bool
 
@@ -129,26 +129,26 @@ def compare_mu(interpretation: Interpretation) -> MuComparison | None:
     path = interpretation.mu_path
     if not path.validated:
         return None
-    by_mu = _bound_scores(interpretation)
+    by_mu = _mu_scores(interpretation)
     current, one_se, best = (by_mu[path.nearest(mu)] for mu in (interpretation.mu, path.one_se_mu, path.best))
     labels: dict[float, list[str]] = {}
-    for label, bound in (("this page", current), ("auto", one_se), ("best", best)):
-        labels.setdefault(bound.mu, []).append(label)
-    bounds = {bound.mu: bound for bound in (current, one_se, best)}
+    for label, scores in (("this page", current), ("auto", one_se), ("best", best)):
+        labels.setdefault(scores.mu, []).append(label)
+    scores_of = {scores.mu: scores for scores in (current, one_se, best)}
     return MuComparison(
         current=current,
         best=best,
         one_se=one_se,
-        rows=[(", ".join(names), bounds[mu]) for mu, names in labels.items()],
+        rows=[(", ".join(names), scores_of[mu]) for mu, names in labels.items()],
         n_values=len(path.mus),
         beyond=bool(interpretation.mu > path.mus[-1]),
     )
 
 
-def _bound_scores(interpretation: Interpretation) -> list[BoundScores]:
+def _mu_scores(interpretation: Interpretation) -> list[MuScores]:
     path = interpretation.mu_path
     columns = (path.mus, *mean_and_se(path.scores), *mean_and_se(path.fidelity), path.counts().mean(axis=1))
-    return [BoundScores(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
+    return [MuScores(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def held_out_r2(interpretation: Interpretation, j: int) -> float | None:

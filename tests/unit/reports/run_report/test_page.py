@@ -17,7 +17,7 @@ from support import SIZE, ToyNet, interpretation_of
 import vebi
 from vebi.backprop.graph_audit import Finding
 from vebi.data.sources import open_images
-from vebi.errors import ImageError, InputError, UsageError
+from vebi.errors import ImageError, InputError, UsageError, VebiWarning
 from vebi.explanation.assessment import Assessment, assess
 from vebi.interpretation.exemplars import Exemplar
 from vebi.interpretation.mu_path import MuPath
@@ -206,7 +206,8 @@ def test_a_damaged_image_is_left_out_unless_strict(toy_run, squares, tmp_path):
     damaged.parent.mkdir()
     damaged.write_bytes((squares / "red" / "01.png").read_bytes()[:200])
     images = [squares / "red" / "00.png", damaged]
-    assert write_report(interpretation, tmp_path / "x.html", images=images).looked_at == 1
+    with pytest.warns(VebiWarning, match=r"1 of 2 .*bad\.png"):
+        assert write_report(interpretation, tmp_path / "x.html", images=images).looked_at == 1
     with pytest.raises(ImageError, match=r"bad\.png"):
         write_report(interpretation, tmp_path / "y.html", images=images, strict=True)
     assert not (tmp_path / "y.html").exists()
