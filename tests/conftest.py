@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from jaxtyping import install_import_hook
+from PIL import Image
 from support import COLOURS, SIZE, ToyNet, draw_square
 
 pytest_plugins = ["cli_fixtures"]
@@ -49,6 +50,17 @@ def squares(tmp_path_factory) -> Path:
         for i in range(24):
             draw_square(rng, colour).save(root / name / f"{i:02d}.png")
     return root
+
+
+@pytest.fixture(scope="session")
+def masks(squares, tmp_path_factory):
+    """Where the squares are, by the names of the images."""
+    folder = tmp_path_factory.mktemp("masks")
+    for path in sorted(squares.rglob("*.png")):
+        far = np.abs(np.asarray(Image.open(path), float) - 225).max(axis=2) > 60
+        (folder / path.parent.name).mkdir(exist_ok=True)
+        Image.fromarray((255 * far).astype(np.uint8)).save(folder / path.parent.name / path.name)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """Squares with masks, a toy model that was interpreted on them, and a benchmark on tiny flowers."""
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from vebi.benchmark.ground_truth import find_ground_truth
 from vebi.data.sources import open_images
@@ -10,17 +8,6 @@ from vebi.datasets.masks import find_masks
 from vebi.interpretation.fit import interpret
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
-
-
-@pytest.fixture(scope="session")
-def masks(squares, tmp_path_factory):
-    """Where the squares are, by the names of the images."""
-    folder = tmp_path_factory.mktemp("masks")
-    for path in sorted(squares.rglob("*.png")):
-        far = np.abs(np.asarray(Image.open(path), float) - 225).max(axis=2) > 60
-        (folder / path.parent.name).mkdir(exist_ok=True)
-        Image.fromarray((255 * far).astype(np.uint8)).save(folder / path.parent.name / path.name)
-    return folder
 
 
 @pytest.fixture(scope="session")
