@@ -13,6 +13,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from support import import_torchvision
 
+from vebi.errors import VebiWarning
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
 BLOCKS = {page: re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S) for page in PAGES}
@@ -39,7 +41,7 @@ def test_every_block_runs(page, folder):
     missing = [name for name in OPTIONAL if importlib.util.find_spec(name) is None]
     namespace = {"__name__": "page"}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", VebiWarning)  # the network of the pages is not trained
         for k, block in enumerate(BLOCKS[page]):
             if not any(f"import {name}" in block or f"from {name}" in block for name in missing):
                 exec(compile(block, f"{page.name}, block {k + 1}", "exec"), namespace)

@@ -89,7 +89,7 @@ def test_a_model_through_which_no_gradient_passes_is_told():
 
     classifier = Classifier(Rounded().eval(), Preprocess(8, (0.5,) * 3, (0.5,) * 3), ("a", "b"))
     with pytest.raises(ModelError, match="no gradient"):
-        audit_backward(classifier, "inner.1")
+        audit_backward(classifier, layers="inner.1")
 
 
 def test_a_model_without_positions_has_layers_of_single_numbers():

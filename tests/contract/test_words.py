@@ -10,11 +10,16 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src" / "vebi").rglob("*.py"))
 TEMPLATES = sorted((ROOT / "src" / "vebi").rglob("*.j2"))
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+SCRIPTS = sorted(path for folder in ("benchmarks", "docs", "examples") for path in (ROOT / folder).glob("*.py"))
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / ".github").rglob("*.y*ml")),
+]
 
 #: What must not be read in code, pages and docs -> what the field says.
 WORDS = {
-    r"(?<![/\"'])(?<!whole-)\bpictures?\b(?!/|\.py)": "image (or figure, for what is drawn)",
+    r"\bpictures?\b": "image (or figure, for what is drawn)",
     r"\b(led|lead|leads) back\b": "backpropagated",
     r"\btap(s|ped)?\b": "recorded layer",
     r"\bbackward rules?\b": "backprop rule",
@@ -28,10 +33,10 @@ WORDS = {
     r"\bthe seed's\b": "the paper's",
     r"\bpreparation\b": "preprocessing",
     r"\bPictures a pass\b": "batch size",
-    r"\b(one|features|number|heatmap|images?|score|row|map) a (class|image|feature|layer|channel|fold)\b": "per",
+    r"\b(one|features|number|heatmap|images?|seconds?|score|row|map) a (class|image|feature|layer|fold)\b": "per",
 }
 
-#: What reads files of earlier formats knows their words. (And one key of files has not changed: whole-picture.)
+#: What reads files of earlier formats knows their words.
 EARLIER = ("earlier_format.py", "benchmark_report/result.py")
 
 #: Names that were private poetry.
@@ -80,7 +85,7 @@ NAMES = frozenset(
 
 @pytest.mark.parametrize(
     "path",
-    [p for p in (*SOURCES, *TEMPLATES, *PAGES) if not p.as_posix().endswith(EARLIER)],
+    [p for p in (*SOURCES, *SCRIPTS, *TEMPLATES, *PAGES) if not p.as_posix().endswith(EARLIER)],
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_the_terms_of_the_field(path):

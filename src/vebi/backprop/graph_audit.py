@@ -78,7 +78,7 @@ class Finding:
 
 
 def audit_backward(
-    classifier: Classifier, layers: str | Sequence[str] | None = None, rule: str = "guided"
+    classifier: Classifier, *, layers: str | Sequence[str] | None = None, rule: str = "guided"
 ) -> tuple[Finding, ...]:
     """Lists the non-linearities between layers and the image, and whether a backprop rule covers them.
 

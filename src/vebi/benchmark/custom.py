@@ -14,7 +14,8 @@ from vebi.data.loader import check_batch_size
 from vebi.data.sources import open_images
 from vebi.datasets.masks import find_masks
 from vebi.errors import InputError, UsageError
-from vebi.interpretation.fit import interpret, open_labelled
+from vebi.interpretation.fit import interpret
+from vebi.interpretation.labelled_images import open_labelled
 from vebi.interpretation.result import Interpretation
 from vebi.methods.cam import find_layer
 from vebi.models.classifier import Classifier
@@ -27,11 +28,11 @@ NAME = "table"
 def benchmark_model(
     classifier: Classifier,
     images: str | Path,
-    out: Path,
+    out: str | Path,
     *,
     masks: str | Path | None = None,
     fit_images: str | Path | None = None,
-    layers: Sequence[str] | None = None,
+    layers: str | Sequence[str] | None = None,
     mu: float = 10.0,
     per_class: int = 50,
     mosaics: int = 50,
@@ -73,15 +74,14 @@ def benchmark_model(
         ModelError: A method of yours fails.
 
     Example:
-        >>> import pathlib
         >>> result = vebi.benchmark.benchmark_model(
-        ...     classifier, "images", pathlib.Path("bench"), masks="images", mu=1.5, per_class=1, mosaics=0
+        ...     classifier, "images", "bench", masks="images", mu=1.5, per_class=1, mosaics=0
         ... )
         >>> result.rows[0].method, result.rows[0].metrics["relevance_mass"]  # the masks are white: all is object
         ('vebi', 100.0)
     """
     _check_options(per_class, mosaics, batch_size)
-    participants = all_methods(methods, cam_layer)
+    out, participants = Path(out), all_methods(methods, cam_layer)
     if cam_layer is not None:
         find_layer(classifier, cam_layer)  # raises before the fit
     fit_source = images if fit_images is None else fit_images

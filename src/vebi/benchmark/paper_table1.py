@@ -24,7 +24,7 @@ NAME = "table1"
 
 
 def run_table1(
-    out: Path,
+    out: str | Path,
     plan: Plan = FULL,
     *,
     methods: Sequence[str] = (),
@@ -57,13 +57,12 @@ def run_table1(
         Oramas, Wang and Tuytelaars, "Interpreting and Explaining Deep Models Visually", BNAIC 2019, table 1.
 
     Example:
-        >>> import pathlib
         >>> plan = vebi.benchmark.Plan(images_per_class=120, folds=2, epochs=12)
-        >>> result = vebi.benchmark.run_table1(pathlib.Path("table1"), plan)  # doctest: +SKIP
+        >>> result = vebi.benchmark.run_table1("table1", plan)  # doctest: +SKIP
         >>> result.rows[0].method  # doctest: +SKIP
         'vebi'
     """
-    participants = all_methods(methods)
+    out, participants = Path(out), all_methods(methods)
     find_device(device)  # raises before anything is rendered
     check_batch_size(batch_size)
     out.mkdir(parents=True, exist_ok=True)

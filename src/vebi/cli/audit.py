@@ -22,7 +22,7 @@ def audit(
 
     check_rule(rule, None)
     classifier = model.load(spec)
-    findings = audit_backward(classifier, layer, rule)
+    findings = audit_backward(classifier, layers=layer, rule=rule)
     if as_json:
         console.print_json([asdict(finding) for finding in findings])
         return

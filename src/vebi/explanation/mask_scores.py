@@ -16,7 +16,7 @@ from vebi.progress import StageProgress, stage
 
 #: What is scored: name -> stride fix.
 METHODS = {"vebi": "centred", "vebi-without-stride-fix": None}
-WHOLE = "whole-picture"  # for comparison: a map that marks every pixel alike
+WHOLE = "whole-image"  # for comparison: a map that marks every pixel alike
 
 
 def visible_masks(preprocess: Preprocess, masks: Callable[[int], Mask], indices: Sequence[int]) -> dict[int, Mask]:

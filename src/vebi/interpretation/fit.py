@@ -14,15 +14,13 @@ from vebi.activations.table import SHARD, tabulate
 from vebi.data.collections import ImageCollection
 from vebi.data.loader import check_batch_size
 from vebi.errors import UsageError, VebiWarning
-from vebi.interpretation.labelled_images import open_labelled, with_class_names
+from vebi.interpretation.labelled_images import open_labelled
 from vebi.interpretation.result import Interpretation, load
 from vebi.interpretation.run_folder import open_run
 from vebi.interpretation.settings import AUTO, ENERGIES, LABELS, DataSource, FitSettings, ModelSource
-from vebi.interpretation.table_fit import Selection, fit_table, select_nonzero
+from vebi.interpretation.table_fit import fit_table
 from vebi.models.classifier import Classifier
 from vebi.progress import StageProgress, stage
-
-__all__ = ["LABELS", "SHARD", "Selection", "interpret", "open_labelled", "select_nonzero", "with_class_names"]
 
 
 def interpret(
@@ -61,7 +59,7 @@ def interpret(
         signed: Whether negative weights are allowed.
         labels: The class of an image: ``"predicted"`` by the network, or its ``"true"`` class.
         layers: Names or globs of the layers to use; by default every activation function (ReLU, leaky ReLU, ELU, SiLU,
-            GELU, tanh and their kin, those of fully connected layers included; not sigmoid and softmax), see
+            GELU, tanh and similar ones, those of fully connected layers included; not sigmoid and softmax), see
             ``list_layers`` or `vebi layers`.
         energy: The strength of a channel: ``"squared"``, the sum of its squared activations, or ``"l2"``, their l2
             norm. In either case it is divided by the sum over the channels of its layer.

@@ -41,7 +41,7 @@ class Call(nn.Module):
 
 def look(operation, rule="guided"):
     classifier = Classifier(Between(operation).eval(), Preprocess(16, (0.5,) * 3, (0.5,) * 3))
-    return [f for f in audit_backward(classifier, "relu", rule) if f.module == "inner"]
+    return [f for f in audit_backward(classifier, layers="relu", rule=rule) if f.module == "inner"]
 
 
 UNCOVERED = {
@@ -154,7 +154,7 @@ def test_innermost_modules_own_what_they_do_and_calls_are_counted(toy):
 
 def test_only_the_way_from_the_layers_to_the_image_counts(toy):
     for layers in ("relu1", ["relu1"], ("relu1", "*1"), "*elu1"):
-        assert audit_backward(toy, layers) == (Finding("relu1", "relu", "rule", True, 1),)
+        assert audit_backward(toy, layers=layers) == (Finding("relu1", "relu", "rule", True, 1),)
 
 
 @pytest.mark.parametrize(

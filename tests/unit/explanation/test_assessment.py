@@ -121,7 +121,7 @@ def test_scores_are_those_of_the_combined_maps(found, squares, tmp_path):
         expected = 100 * auc_iou(torch.from_numpy(maps), truth).mean().item()
         assert seen.scores[method] == pytest.approx(expected, abs=1e-4)
     share = truth.float().mean().item()  # a map that is 1 everywhere has this IoU at every threshold
-    assert seen.scores.pop("whole-picture") == pytest.approx(100 * share, abs=1e-4)
+    assert seen.scores.pop("whole-image") == pytest.approx(100 * share, abs=1e-4)
     assert seen.to_dict()["auc_iou"] == seen.scores
     with pytest.raises(InputError, match="5 masks"):
         assess(found, images, lambda index: np.zeros((SIZE, SIZE), bool))

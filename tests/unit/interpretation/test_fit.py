@@ -27,7 +27,8 @@ from vebi.data.sources import open_images
 from vebi.errors import InputError, ModelError, RunError, UsageError, VebiWarning
 from vebi.interpretation import fit
 from vebi.interpretation.diagnostics import near_chance_notes
-from vebi.interpretation.fit import interpret, with_class_names
+from vebi.interpretation.fit import interpret
+from vebi.interpretation.labelled_images import with_class_names
 from vebi.interpretation.result import load
 from vebi.models.classifier import Classifier
 

@@ -7,7 +7,7 @@ import pytest
 
 from vebi.lasso import solve
 
-spgl1 = pytest.importorskip("spgl1")
+spgl1 = pytest.importorskip("spgl1", reason="compared with spgl1, which is optional")
 NONNEGATIVE = {
     "project": spgl1.norm_l1nn_project,
     "primal_norm": spgl1.norm_l1nn_primal,

@@ -88,7 +88,7 @@ def resnet():
 def captum():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return pytest.importorskip("captum.attr")
+        return pytest.importorskip("captum.attr", reason="compared with captum, which is optional")
 
 
 @pytest.fixture(scope="session")
@@ -97,4 +97,4 @@ def cams():
     import_torchvision()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return pytest.importorskip("pytorch_grad_cam")
+        return pytest.importorskip("pytorch_grad_cam", reason="compared with pytorch-grad-cam, which is optional")

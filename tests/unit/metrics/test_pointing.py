@@ -36,7 +36,7 @@ def test_special_maps():
 def test_against_quantus():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        quantus = pytest.importorskip("quantus")
+        quantus = pytest.importorskip("quantus", reason="compared with quantus, which is optional")
         reference = quantus.PointingGame(disable_warnings=True)
     rng = np.random.default_rng(0)
     maps = rng.permuted(np.tile(np.arange(30), (64, 1)), axis=1).reshape(64, 5, 6).astype(np.float32)

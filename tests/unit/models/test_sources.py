@@ -99,7 +99,7 @@ def test_torchvision_without_its_weights(monkeypatch):
 
 def test_timm_by_name(tmp_path):
     import_torchvision()
-    timm = pytest.importorskip("timm")
+    timm = pytest.importorskip("timm", reason="loads models of timm, which is optional")
     torch.manual_seed(0)
     net = timm.create_model("mobilenetv3_small_050", pretrained=False)
     save_file(net.state_dict(), tmp_path / "w.safetensors")

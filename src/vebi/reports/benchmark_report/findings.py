@@ -74,7 +74,7 @@ def _undecided(rows: Sequence[MethodRow], titles: Mapping[str, str]) -> str:
     level = [titles[row.method] for row in others if row.ratio_interval[0] <= 1 <= row.ratio_interval[1]]
     if not level:
         return ""
-    return f" The interval of the ratio contains 1 for {join_words(level)}: these images do not tell which is ahead."
+    return f" The interval of the ratio contains 1 for {join_words(level)}: these images do not show which is ahead."
 
 
 def _other_scores(rows: Sequence[MethodRow], titles: Mapping[str, str]) -> list[str]:

@@ -118,7 +118,7 @@ def test_right_and_wrong_examples_are_told_apart(page):
     assert "red, correctly" in said
     assert "green, correctly" in said
     assert re.search("Predicted red, [a-z ]*blue", said)
-    assert "mistakes cannot be told" not in said
+    assert "mistakes are not known" not in said
     assert "It makes no mistake" not in said
     assert "1 of 5 mistakes" in said
     assert re.search(r"blue [a-z ]*red \(5\)", said)
@@ -141,7 +141,7 @@ def test_without_mistakes_labels_or_masks(toy_run, squares):
     assert 'id="scores"' not in text
     nothing = dict.fromkeys(interpretation.class_names, 0)
     unlabelled = replace(assessment, labelled=nothing, correct=nothing)
-    assert "mistakes cannot be told" in words(render(interpretation, unlabelled, title="x"))
+    assert "mistakes are not known" in words(render(interpretation, unlabelled, title="x"))
     silent = replace(assessment.typical[0].explanation, evidence=())
     example = replace(assessment.typical[0], explanation=silent)
     said = words(render(interpretation, replace(assessment, typical=(example,)), title="x"))

@@ -1,4 +1,4 @@
-"""Makes the figures of the README from a demo:  python docs/pictures.py demo  (that of the report needs chromium)"""
+"""Makes the figures of the README from a demo:  python docs/figures.py demo  (that of the report needs chromium)"""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ from vebi.datasets.flowers import generate
 from vebi.interpretation.contact_sheet import contact_sheet, resize_square
 from vebi.reports.figure import explanation_figure, heat_panel
 
-OUT = Path(__file__).parent / "pictures"
+OUT = Path(__file__).parent / "figures"
 IMAGE = "class4_img28_p0_r0.png"
 SIDE = 336
 

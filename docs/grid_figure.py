@@ -1,4 +1,4 @@
-"""Makes the figure of the grid and its spectrum in docs/method.md from a demo:  python docs/grid_picture.py demo"""
+"""Makes the figure of the grid and its spectrum in docs/method.md from a demo:  python docs/grid_figure.py demo"""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from vebi.metrics.grid_artifact import grid_energy
 from vebi.reports.colors import colourize
 from vebi.reports.figure import FAINT, GAP, INK, heat_panel
 
-OUT = Path(__file__).parent / "pictures" / "grid.png"
+OUT = Path(__file__).parent / "figures" / "grid.png"
 IMAGE = "class4_img28_p0_r0.png"
 SIDE, STRIDE = 336, 2
 DARK, LIGHT = -7.0, -1.5  # powers of ten of the total energy
