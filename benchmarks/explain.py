@@ -132,7 +132,7 @@ def main() -> None:
         peaks = memory()
         print(json.dumps(peaks) if options.json else "\n".join(f"{k} batches: {v:.0f} MiB" for k, v in peaks.items()))
         return
-    warnings.filterwarnings("ignore", module="captum")
+    warnings.filterwarnings("ignore", module="captum")  # notes of its hooks
     warnings.filterwarnings("ignore", module="torch")  # of captum's hooks
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rows = []

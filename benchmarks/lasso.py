@@ -205,7 +205,7 @@ def warm_up(solver: Callable[[Problem, int, float], Result]) -> None:
     """Imports what a solver needs, and lets it compile, on a problem of no size."""
     small = Problem(np.eye(3), np.ones((3, 1)), np.full(1, 3.0), 1.0, np.eye(3), np.ones((3, 1)))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # imports warn
         solver(small, 0, 0.5)
 
 

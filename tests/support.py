@@ -140,7 +140,7 @@ def import_torchvision():
     if importlib.util.find_spec("torchvision") is None:
         pytest.skip("torchvision is not installed")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # of operators that it misses
         try:
             return importlib.import_module("torchvision")
         except RuntimeError:

@@ -11,7 +11,9 @@ from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
 
 #: What torch warns of when it compiles or scripts is of its own making.
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*torch.jit:DeprecationWarning"
+)  # torch.jit is deprecated, and still in use
 
 
 class Branching(nn.Module):

@@ -308,14 +308,14 @@ def test_exported(kind):
     assert_equals_the_equations(torch.export.export(Net(SPELLINGS[kind]["module"]), (X,)).module(), kind)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.jit is deprecated, and still in use
 @pytest.mark.parametrize("kind", ["relu", "hardswish"])
 def test_traced_by_torchscript(kind):
     """A trace that TorchScript runs operator by operator, as after its own check without gradients."""
     assert_equals_the_equations(torch.jit.trace(Net(SPELLINGS[kind]["module in place"]), X), kind)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.jit is deprecated, and still in use
 def test_traces_with_backward_formulas_of_their_own_are_refused():
     """When a trace first runs with gradients, TorchScript compiles its backward pass: there a ReLU is a product, which
     no rule can tell from others."""

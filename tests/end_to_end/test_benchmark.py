@@ -22,7 +22,7 @@ NAMES = [method.name for method in built_in()]
 def experiment(tmp_path_factory):
     out = tmp_path_factory.mktemp("experiment") / "table1"
     with warnings.catch_warnings():  # a network that has seen 48 images leaves classes without features
-        warnings.simplefilter("ignore", VebiWarning)
+        warnings.simplefilter("ignore", VebiWarning)  # a network that has seen 48 images warns
         return out, run_table1(out, TINY)
 
 
@@ -70,7 +70,7 @@ def test_a_second_run_computes_nothing_again(experiment, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}
     stages = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", VebiWarning)
+        warnings.simplefilter("ignore", VebiWarning)  # a network that has seen 48 images warns
         resumed = run_table1(out, TINY, progress=lambda stage, done, total: stages.append((stage, done, total)))
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}
     assert resumed.rows == result.rows

@@ -43,7 +43,7 @@ def zipped(path, names, size, kind, grey, count=6):
 def notes_are_no_errors():
     """vebi warns that a network fitted on sixty images is near chance; that is not what is tested here."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", VebiWarning)
+        warnings.simplefilter("ignore", VebiWarning)  # see above
         yield
 
 

@@ -104,8 +104,8 @@ class ImageFiles:
         one.
         """
         digest = hashlib.sha256()
-        # resolve() follows links, by which the fingerprint of runs that exist would change
-        paths = [Path(os.path.abspath(self.root / name)) for name in self.ids]  # noqa: PTH100
+        # resolve() would follow links, and change the fingerprint of runs that exist
+        paths = [Path(os.path.abspath(self.root / name)) for name in self.ids]  # noqa: PTH100  # see above
         common = os.path.commonpath({path.parent for path in paths})
         for path in paths:
             relative = os.fsencode(Path(os.path.relpath(path, common)).as_posix())  # a name need not be UTF-8

@@ -142,7 +142,7 @@ def test_symbolically_traced_modules_keep_their_names():
     assert got == [layer.name for layer in choose_layers(classifier_of(net))]
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.jit is deprecated, and still in use
 def test_compiled_traces_are_recorded_by_function():
     net, x = Net().eval(), torch.randn(1, 3, 8, 8)
     traced = torch.jit.trace(net, x)

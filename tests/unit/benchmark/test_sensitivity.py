@@ -51,7 +51,7 @@ def test_every_choice_of_the_paper_is_there(measured):
         (("descriptor", "plain l2 norms"), {"energy": "l2"}),
     ],
 )
-@pytest.mark.filterwarnings("ignore::vebi.errors.VebiWarning")
+@pytest.mark.filterwarnings("ignore::vebi.errors.VebiWarning")  # not every bound binds
 def test_another_fit_is_the_fit_with_that_option(measured, squares, truth, row, options):
     interpretation, _, rows = measured
     refit = interpret(interpretation.classifier, squares, **({"mu": 1.0} | options))

@@ -50,7 +50,7 @@ def test_methods_of_other_libraries_as_the_page_shows_them(with_masks, monkeypat
 
     import_torchvision()
     with warnings.catch_warnings():  # their imports warn
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # their imports warn
         for name in ("captum.attr", "pytorch_grad_cam"):
             importlib.import_module(name)
     Path("theirs.py").write_text(FILES["peers.py"])

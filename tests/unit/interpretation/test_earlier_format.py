@@ -145,7 +145,7 @@ def test_an_earlier_run_is_loaded_as_one_written_now(assert_equal, run):
     assert load(run).fingerprint() == now.fingerprint()
 
 
-@pytest.mark.filterwarnings("ignore::vebi.errors.VebiWarning")
+@pytest.mark.filterwarnings("ignore::vebi.errors.VebiWarning")  # signed labels of few images warn
 def test_the_same_without_stability_and_with_options(assert_equal, toy, squares, tmp_path):
     options = {"mu": "auto", "stability": False, "signed": True, "energy": "l2", "unit_norm": False, "labels": "true"}
     now = interpret(toy, [(path, path.parent.name) for path in squares.rglob("*.png")], out=tmp_path, **options)

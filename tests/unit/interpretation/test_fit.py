@@ -102,7 +102,7 @@ def test_image_order_and_shards_change_nothing(toy_module, squares, reference, s
 @given(batch=st.integers(1, 80), signed=st.booleans(), mu=st.sampled_from([0.5, 1.0, 5.0]))
 def test_batch_size_changes_no_selection(toy_module, squares, reference, batch, signed, mu):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", VebiWarning)
+        warnings.simplefilter("ignore", VebiWarning)  # of bounds that do not bind
         one, other = (
             interpret(reference.classifier, squares, mu=mu, signed=signed, batch_size=b, stability=False)
             for b in (64, batch)

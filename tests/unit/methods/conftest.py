@@ -87,7 +87,7 @@ def resnet():
 @pytest.fixture(scope="session")
 def captum():
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # its imports warn
         return pytest.importorskip("captum.attr", reason="compared with captum, which is optional")
 
 
@@ -96,5 +96,5 @@ def cams():
     """pytorch-grad-cam, which imports torchvision."""
     import_torchvision()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # its imports warn
         return pytest.importorskip("pytorch_grad_cam", reason="compared with pytorch-grad-cam, which is optional")

@@ -10,7 +10,7 @@ from vebi.methods.cam import GradCam, GradCamPlusPlus
 from vebi.methods.guided_cam import GuidedCam
 from vebi.methods.modified_backprop import GuidedBackprop
 
-quiet = pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
+quiet = pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")  # captum's note
 
 
 def grad_cam(activation, gradient):

@@ -9,7 +9,7 @@ from vebi.backprop.rules import rule_backward
 from vebi.errors import UsageError
 from vebi.methods.modified_backprop import GuidedBackprop
 
-quiet = pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
+quiet = pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")  # captum's note
 
 
 def reduced(gradient):

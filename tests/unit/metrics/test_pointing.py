@@ -35,7 +35,7 @@ def test_special_maps():
 
 def test_against_quantus():
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # its imports warn
         quantus = pytest.importorskip("quantus", reason="compared with quantus, which is optional")
         reference = quantus.PointingGame(disable_warnings=True)
     rng = np.random.default_rng(0)

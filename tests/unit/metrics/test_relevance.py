@@ -74,7 +74,7 @@ def test_rank_of_tied_pixels_is_the_mean_over_all_orders(heat, mask):
 )
 def test_against_quantus(metric, name):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # its imports warn
         quantus = pytest.importorskip("quantus", reason="compared with quantus, which is optional")
         reference = getattr(quantus, name)(disable_warnings=True)
     rng = np.random.default_rng(0)
