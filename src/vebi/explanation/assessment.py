@@ -32,6 +32,11 @@ class Example:
         explanation: The explanation of the predicted class.
         truth: The true class, None where it is not known.
         true_class_explanation: Of a mistake, the explanation of the true class; None otherwise.
+
+    Example:
+        >>> example = vebi.assess(interpretation, "images").typical[0]
+        >>> example.truth, example.explanation.prediction
+        ('blue', 'blue')
     """
 
     explanation: Explanation

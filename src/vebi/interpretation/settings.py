@@ -22,6 +22,10 @@ class ModelSource:
         spec: The network, as for ``load_classifier``; None for one made in Python.
         weights: Path of its weights, None where there is no such file.
         sha256: Hash of its weights.
+
+    Example:
+        >>> interpretation.settings.model.sha256 == classifier.sha256()
+        True
     """
 
     spec: str | None
@@ -37,6 +41,10 @@ class DataSource:
         n_images: How many, with those that could not be decoded.
         sha256: Hash of their names and samples of their bytes.
         folder: The folder that was given, None where the images were given otherwise.
+
+    Example:
+        >>> interpretation.settings.data.n_images
+        72
     """
 
     n_images: int

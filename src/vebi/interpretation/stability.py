@@ -56,6 +56,12 @@ class Stability:
         group_probability: classes x features: the same for the feature or any of its correlated features.
         correlated_features: For each feature the (column, correlation) of those correlated with it above 0.95, the
             closest first.
+
+    Example:
+        >>> interpretation.stability.n_subsamples
+        50
+        >>> interpretation.stability.selection_probability.shape == interpretation.weights.shape
+        True
     """
 
     n_subsamples: int

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "base": ["Metric"],
+        "grid_artifact": ["grid_energy", "low_pass_correlation", "white_noise"],
         "iou": ["auc_iou", "best_iou", "iou_curve"],
         "pointing": ["grid_pointing", "pointing_game"],
         "precision": ["average_precision"],

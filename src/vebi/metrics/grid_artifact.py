@@ -27,6 +27,11 @@ def grid_energy(maps: Float[np.ndarray, "n h w"], stride: int) -> Float[np.ndarr
 
     Raises:
         UsageError: A stride below 2, or maps that are smaller than four strides.
+
+    Example:
+        >>> grid = np.tile([[1.0, 0.0], [0.0, 0.0]], (1, 16, 16))
+        >>> vebi.metrics.grid_energy(grid, stride=2).round(2)
+        array([1.])
     """
     _, height, width = maps.shape
     lines, mean = _bins(height, width, stride)
@@ -52,6 +57,10 @@ def white_noise(height: int, width: int, stride: int) -> float:
 
     Raises:
         UsageError: See ``grid_energy``.
+
+    Example:
+        >>> round(vebi.metrics.white_noise(112, 112, stride=2), 4)
+        0.0022
     """
     lines, mean = _bins(height, width, stride)
     return float(lines.sum() / (~mean).sum())
@@ -93,6 +102,11 @@ def low_pass_correlation(
 
     Raises:
         UsageError: See ``grid_energy``.
+
+    Example:
+        >>> maps = np.random.default_rng(0).random((1, 32, 32))
+        >>> vebi.metrics.low_pass_correlation(maps, 2 * maps + 1, stride=2).round(6)
+        array([1.])
     """
     a, b = (_unit(low_pass(maps, stride).reshape(len(maps), -1)) for maps in (one, other))
     correlation: np.ndarray = (a * b).sum(axis=1)
