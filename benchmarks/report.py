@@ -168,7 +168,7 @@ def measure(interpretation: Interpretation) -> list[dict]:
         (f"all {len(names)} classes", names),
     ):
         started = time.perf_counter()
-        page = render(interpretation, assessment(names), title="synthetic", classes=classes)
+        page = render(interpretation, assessment(names), title="synthetic", class_names=classes)
         seconds = time.perf_counter() - started
         rows.append({"page": what, "seconds": seconds, "cards": page.count("<article"), "mib": len(page) / 2**20})
     return rows

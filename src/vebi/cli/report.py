@@ -51,7 +51,7 @@ def report(
             out,
             images=images,
             masks=masks,
-            classes=classes,
+            class_names=classes,
             title=title,
             batch_size=batch_size,
             strict=strict,

@@ -36,7 +36,7 @@ def write_report(
     *,
     images: Any = None,
     masks: str | Path | None = None,
-    classes: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
     title: str | None = None,
     batch_size: int = 32,
     strict: bool = False,
@@ -52,7 +52,7 @@ def write_report(
         images: Where examples come from, see ``open_images``; by default the images of the fit.
         masks: A folder with MASKS/CLASS/NAME.png for IMAGES/CLASS/NAME.jpg, of the same size in pixels, in which any
             pixel that is not black is the object; images that `vebi flowers` rendered have masks of their own.
-        classes: Names of the classes to show, by default up to 24, spread evenly.
+        class_names: Names of the classes to show, by default up to 24, spread evenly.
         title: Heading of the page.
         batch_size: Images per forward pass, 1 or more.
         strict: Whether an image that cannot be decoded is an error, instead of skipped with a warning.
@@ -69,11 +69,11 @@ def write_report(
         RunError: Nothing can be written where ``out`` lies.
 
     Example:
-        >>> assessment = vebi.write_report(interpretation, "report.html", images="images", classes=["red"])
+        >>> assessment = vebi.write_report(interpretation, "report.html", images="images", class_names=["red"])
         >>> assessment.looked_at
         72
     """
-    for name in classes or ():
+    for name in class_names or ():
         interpretation.select_features(name)  # raises for a name that does not exist
     collection = _collection(interpretation, images)
     out = Path(out)
@@ -83,7 +83,7 @@ def write_report(
         interpretation,
         assessment,
         title=title or f"What {_model_name(interpretation)} has learned",
-        classes=classes,
+        class_names=class_names,
         same_images=images is None,
     )
     with atomic_write(out) as partial:
@@ -106,7 +106,7 @@ def render(
     assessment: Assessment,
     *,
     title: str,
-    classes: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
     same_images: bool = False,
 ) -> str:
     """The page as text.
@@ -115,12 +115,12 @@ def render(
         interpretation: What the model has learned, with the classifier attached.
         assessment: How it does on the images that examples come from.
         title: Heading of the page.
-        classes: Names of the classes to show, by default up to 24, spread evenly.
+        class_names: Names of the classes to show, by default up to 24, spread evenly.
         same_images: Whether these are the images of the fit.
     """
     index = SelectionIndex(interpretation)
     views = FeatureViews(index)
-    shown = dict.fromkeys(classes or evenly_spaced(interpretation.class_names, MOST_CLASSES))
+    shown = dict.fromkeys(class_names or evenly_spaced(interpretation.class_names, MOST_CLASSES))
     return render_template(
         "run_report.html.j2",
         title=title,

@@ -99,23 +99,23 @@ def _percent(shares: Float[np.ndarray, " m"]) -> list[float]:
     return percents
 
 
-def write_figure(interpretation: Interpretation, out: str | Path, classes: Sequence[str] | None = None) -> None:
+def write_figure(interpretation: Interpretation, out: str | Path, class_names: Sequence[str] | None = None) -> None:
     """Writes all charts as one SVG file.
 
     Args:
         interpretation: What the model has learned.
         out: The file.
-        classes: Class names, by default up to 24, spread evenly.
+        class_names: Class names, by default up to 24, spread evenly.
     """
     out = Path(out)
     prepare_output_file(out)
-    names = list(classes or evenly_spaced(interpretation.class_names, MOST_CLASSES))
+    names = list(class_names or evenly_spaced(interpretation.class_names, MOST_CLASSES))
     with atomic_write(out) as partial:
         partial.write_text(figure(interpretation, names), encoding="utf-8")
 
 
-def figure(interpretation: Interpretation, classes: Sequence[str]) -> str:
-    """All charts as the text of an SVG file: those of all classes together, then one for each of ``classes``."""
+def figure(interpretation: Interpretation, class_names: Sequence[str]) -> str:
+    """All charts as the text of an SVG file: those of all classes together, then one for each of ``class_names``."""
     index, parts, top = SelectionIndex(interpretation), _heading(interpretation), 130
     charts = [("features per class: mean, fewest and most", count_chart(interpretation))]
     if interpretation.mu_path.validated:
@@ -123,8 +123,8 @@ def figure(interpretation: Interpretation, classes: Sequence[str]) -> str:
     for k, (title, chart) in enumerate(charts):
         parts += _placed(title, chart, _left(k), top, CHART)
     top += CHART + 100
-    for start in range(0, len(classes), PER_ROW):
-        numbers = {name: line_numbers(index, name) for name in classes[start : start + PER_ROW]}
+    for start in range(0, len(class_names), PER_ROW):
+        numbers = {name: line_numbers(index, name) for name in class_names[start : start + PER_ROW]}
         for k, name in enumerate(numbers):
             chart = class_chart(index, name, numbers[name])
             parts += _placed(f"{name}: share of the weight in percent", chart, _left(k), top, SMALL_CHART)

@@ -59,12 +59,12 @@ class MuComparison:
     beyond: bool
 
 
-def to_dict(interpretation: Interpretation, classes: Sequence[str] | None = None) -> dict[str, Any]:
+def to_dict(interpretation: Interpretation, class_names: Sequence[str] | None = None) -> dict[str, Any]:
     """The path as JSON takes it.
 
     Args:
         interpretation: What the model has learned.
-        classes: Class names, by default all.
+        class_names: Class names, by default all.
 
     Returns:
         ``mu``; ``chosen`` (``"auto"`` or ``"given"``); ``mus``, the values of mu; ``best_mu`` and ``one_se_mu`` (None
@@ -75,8 +75,8 @@ def to_dict(interpretation: Interpretation, classes: Sequence[str] | None = None
     Raises:
         UsageError: There is no such class.
     """
-    path, names = interpretation.mu_path, list(classes or interpretation.class_names)
-    for name in classes or ():
+    path, names = interpretation.mu_path, list(class_names or interpretation.class_names)
+    for name in class_names or ():
         interpretation.select_features(name)  # raises for a name that does not exist
     counts, index = path.counts(), SelectionIndex(interpretation)
     return {

@@ -174,12 +174,12 @@ def test_scores_and_notes(toy_run, squares):
 
 def test_only_the_classes_asked_for(toy_run, tmp_path):
     interpretation, images = toy_run
-    write_report(interpretation, tmp_path / "x.html", images=images, classes=["red"])
+    write_report(interpretation, tmp_path / "x.html", images=images, class_names=["red"])
     text = (tmp_path / "x.html").read_text()
     assert class_headings(text) == ["red"]
     assert "1 of 3 classes" in words(text)
     with pytest.raises(UsageError, match=r"'pink'.*blue, green, red"):
-        write_report(interpretation, tmp_path / "y.html", images=images, classes=["pink"])
+        write_report(interpretation, tmp_path / "y.html", images=images, class_names=["pink"])
     assert not (tmp_path / "y.html").exists()
 
 
@@ -290,7 +290,7 @@ def test_the_work_for_a_page_grows_with_its_cards(toy_module):
 
     def work(n_classes, n_features):
         interpretation, assessment = synthetic(toy_module, n_classes, n_features)
-        return calls_of(lambda: render(interpretation, assessment, title="x", classes=interpretation.class_names))
+        return calls_of(lambda: render(interpretation, assessment, title="x", class_names=interpretation.class_names))
 
     work(4, 20)  # imports, and what is kept from a first call
     once, twice, fourfold = work(20, 100), work(40, 200), work(80, 400)
