@@ -85,7 +85,7 @@ def benchmark_model(
     if cam_layer is not None:
         find_layer(classifier, cam_layer)  # raises before the fit
     fit_source = images if fit_images is None else fit_images
-    classifier, fitted = open_labelled(classifier, fit_source)
+    classifier, _ = open_labelled(classifier, fit_source)
     scored = open_images(images, classifier.class_names)
     mask_of = find_masks(scored, None if masks is None else Path(masks))
     if mask_of is None:
@@ -99,7 +99,7 @@ def benchmark_model(
     )
     options = {"mosaics": mosaics, "seed": seed, "batch_size": batch_size}
     scores = score_methods(interpretation, truth, participants, out / "scores", **options, progress=progress)
-    note = replace(_make_note(scores, interpretation, scored, fitted), truth_sha256=truth.fingerprint())
+    note = replace(_make_note(scores, interpretation, scored), truth_sha256=truth.fingerprint())
     examples = find_examples(interpretation, truth, scores.participants(participants))
     dataset = Path(images).resolve().name
     plan = {"scored": per_class, "mosaics": mosaics, "mu": mu, "seed": seed, "cam_layer": cam_layer, "folds": 1}
@@ -116,13 +116,11 @@ def _check_options(per_class: int, mosaics: int, batch_size: int) -> None:
         )
 
 
-def _make_note(
-    scores: FoldScores, interpretation: Interpretation, images: ImageCollection, fitted: ImageCollection
-) -> DatasetNote:
+def _make_note(scores: FoldScores, interpretation: Interpretation, images: ImageCollection) -> DatasetNote:
     settings, sha256 = interpretation.settings, images.fingerprint()
     return replace(
         make_note([scores], sha256, [NetworkNote(scores.correct, settings.model.sha256)]),
-        fitted_on_scored_images=fitted.fingerprint() == sha256,
+        fitted_on_scored_images=settings.data.sha256 == sha256,
         fit_sha256=settings.data.sha256,
         preprocess=settings.preprocess.to_dict(),
         layers=settings.layers,
