@@ -19,7 +19,7 @@ from vebi.backprop.rules import check_rule
 from vebi.data.collections import ImageCollection
 from vebi.data.loader import batches, check_batch_size, report_skipped
 from vebi.data.sources import is_image, open_unlabelled
-from vebi.errors import ImageError, UsageError, join_names
+from vebi.errors import ImageError, UsageError
 from vebi.explanation.contributions import descriptor_layers, top_contributions
 from vebi.explanation.result import Evidence, Explanation
 from vebi.interpretation.result import Interpretation
@@ -170,11 +170,7 @@ def explain_each(
 def _target_index(interpretation: Interpretation, target: str | None) -> int | None:
     """The index of the class to explain. Raises UsageError where there is no such class, or no model."""
     interpretation.require_classifier()
-    if target is not None and target not in interpretation.class_names:
-        raise UsageError(
-            f"there is no class {target!r}: the model's classes are {join_names(interpretation.class_names)}"
-        )
-    return None if target is None else interpretation.class_names.index(target)
+    return None if target is None else interpretation.class_index(target)
 
 
 def _stream(

@@ -84,6 +84,24 @@ class Interpretation:
         """The descriptor settings: ``energy`` and ``unit_norm``."""
         return self.settings.descriptor
 
+    def class_index(self, class_name: str) -> int:
+        """The index of a class: its row of ``weights``, its place among the model's class scores.
+
+        Args:
+            class_name: One of ``class_names``.
+
+        Returns:
+            From 0 to the number of classes, less one.
+
+        Raises:
+            UsageError: There is no such class.
+        """
+        if class_name not in self.class_names:
+            raise UsageError(
+                f"there is no class {class_name!r}: the model's classes are {join_names(self.class_names)}"
+            )
+        return self.class_names.index(class_name)
+
     def select_features(self, class_name: str) -> list[tuple[Feature, float]]:
         """The features of a class with their weights, the largest absolute weight first.
 
@@ -96,7 +114,7 @@ class Interpretation:
         Raises:
             UsageError: There is no such class.
         """
-        row = self.weights[self._class_index(class_name)]
+        row = self.weights[self.class_index(class_name)]
         return [(self.features[i], float(row[i])) for i in np.argsort(-np.abs(row), kind="stable") if row[i] != 0]
 
     def exemplar(self, feature: Feature) -> Exemplar:
@@ -132,20 +150,13 @@ class Interpretation:
         self.exemplar(feature)
         if self.stability is None:
             return None
-        cell = self._class_index(class_name), self.features.index(feature)
+        cell = self.class_index(class_name), self.features.index(feature)
         correlated = self.stability.correlated_features[cell[1]]
         return FeatureStability(
             selection_probability=float(self.stability.selection_probability[cell]),
             group_probability=float(self.stability.group_probability[cell]),
             correlated_features=tuple((self.feature(column), r) for column, r in correlated),
         )
-
-    def _class_index(self, class_name: str) -> int:
-        if class_name not in self.class_names:
-            raise UsageError(
-                f"there is no class {class_name!r}: the model's classes are {join_names(self.class_names)}"
-            )
-        return self.class_names.index(class_name)
 
     def feature(self, column: int) -> Feature:
         """The feature in a column of the descriptor.

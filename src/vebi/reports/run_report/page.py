@@ -74,7 +74,7 @@ def write_report(
         72
     """
     for name in class_names or ():
-        interpretation.select_features(name)  # raises for a name that does not exist
+        interpretation.class_index(name)  # raises for a name that does not exist
     collection = _collection(interpretation, images)
     out = Path(out)
     prepare_output_file(out)

@@ -77,7 +77,7 @@ def to_dict(interpretation: Interpretation, class_names: Sequence[str] | None = 
     """
     path, names = interpretation.mu_path, list(class_names or interpretation.class_names)
     for name in class_names or ():
-        interpretation.select_features(name)  # raises for a name that does not exist
+        interpretation.class_index(name)  # raises for a name that does not exist
     counts, index = path.counts(), SelectionIndex(interpretation)
     return {
         "mu": interpretation.mu,
