@@ -16,9 +16,9 @@ def flowers(
     variant: Annotated[
         str,
         typer.Option(
-            metavar="single-6c|double-12c",
+            metavar="single-6c|double-12c|shape-6c",
             help="single-6c: the colour of the petals is the class; double-12c: the colour and the part that has it, "
-            "petals or leaves.",
+            "petals or leaves; shape-6c: the form of the petals.",
         ),
     ] = "single-6c",
     images_per_class: Annotated[
@@ -27,8 +27,17 @@ def flowers(
     size: Annotated[int, typer.Option(help="Side of an image in pixels, 16 to 1024.")] = 112,
     seed: Seed = 0,
     background: Annotated[
-        str, typer.Option(metavar="plain|noise|gradient", help="Background of the flowers.")
+        str, typer.Option(metavar="plain|noise|gradient", help="Background of the flowers in the plain scene.")
     ] = "plain",
+    scene: Annotated[
+        str | None,
+        typer.Option(
+            metavar="plain|meadow",
+            help="plain: the flower alone, as in the paper; meadow: among grass, stones, blossoms and butterflies of "
+            "the same colours, so that the class cannot be told without a network. By default plain; shape-6c has "
+            "meadow alone.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Render a data set of flowers with ground-truth masks.
@@ -45,6 +54,7 @@ def flowers(
             size=size,
             seed=seed,
             background=background,
+            scene=scene,
             progress=lambda done, total: progress("flowers", done, total),
         )
     if as_json:

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vebi.datasets.flowers import placement
-from vebi.datasets.flowers.background import BACKGROUNDS, draw_background
+from vebi.datasets.flowers.background import BACKGROUNDS
 from vebi.datasets.flowers.card import NAME, describe, read_me
-from vebi.datasets.flowers.rendering import Shading, shade
-from vebi.datasets.flowers.scene import FRAMES
-from vebi.datasets.flowers.variants import VARIANTS, FlowerClass, classes
+from vebi.datasets.flowers.meadow import MeadowFrame
+from vebi.datasets.flowers.plain import PlainFrame
+from vebi.datasets.flowers.scene import FRAMES, parts_of
+from vebi.datasets.flowers.variants import PAPER_VARIANTS, VARIANTS, FlowerClass, classes
 from vebi.errors import InputError, UsageError
 from vebi.files import atomic_write, write_json
 from vebi.progress import Progress
@@ -32,9 +32,20 @@ ImageId = tuple[int, int, int]
 
 POSITIONS = ROTATIONS = 5
 IMAGES_PER_CLASS = FRAMES * POSITIONS * ROTATIONS
-SETTINGS = ("variant", "images_per_class", "size", "seed", "background")
+SCENES = ("plain", "meadow")
+SETTINGS = ("variant", "images_per_class", "size", "seed", "background", "scene")
 
-_PALETTE = [(28, 30, 38), (233, 94, 108), (245, 200, 76), (120, 160, 90), (38, 142, 110)]  # by the labels in PARTS
+#: Settings that data sets of earlier versions do not name.
+DEFAULTS = {"scene": "plain"}
+
+_PALETTE = [
+    (28, 30, 38),
+    (233, 94, 108),
+    (245, 200, 76),
+    (120, 160, 90),
+    (38, 142, 110),
+    (150, 92, 60),
+]  # by the labels in MEADOW_PARTS
 _RECORD, _PARTIAL, _CARD = "dataset.json", "dataset.partial.json", "README.md"
 
 
@@ -46,6 +57,7 @@ def generate(
     size: int = 112,
     seed: int = 0,
     background: str = "plain",
+    scene: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Renders a data set of flowers into a folder: the same as `vebi flowers`.
@@ -55,11 +67,15 @@ def generate(
 
     Args:
         out: The folder: new, empty, or a data set with the same settings.
-        variant: ``single-6c`` (the petals carry the class) or ``double-12c`` (the petals or the leaves do).
+        variant: ``single-6c`` (the colour of the petals is the class), ``double-12c`` (the colour, and the part that
+            has it, petals or leaves) or ``shape-6c`` (the form of the petals, of any colour).
         images_per_class: 1 to 1000; 1000 is the full protocol.
         size: Side of an image in pixels, 16 to 1024.
         seed: Seed of placements and backgrounds, at least 0.
-        background: ``plain``, ``noise`` or ``gradient``.
+        background: What is behind the flower in the plain scene: ``plain``, ``noise`` or ``gradient``.
+        scene: ``plain``, the flower alone as in the paper, or ``meadow``: in a pot among grass, stones, blossoms and
+            butterflies of the same colours, so that the class cannot be told without a network. By default ``plain``,
+            but ``meadow`` for shape-6c, which has no other.
         progress: Called with (images done, images).
 
     Returns:
@@ -79,7 +95,7 @@ def generate(
         ['red', 'orange', 'yellow', 'blue', 'violet', 'pink']
     """
     out = Path(out)
-    settings = _check_settings(variant, images_per_class, size, seed, background)
+    settings = _check_settings(variant, images_per_class, size, seed, background, scene)
     _open_folder(out, settings)
     missing, done = _missing_images(out, settings)
     total = len(classes(variant)) * settings["images_per_class"]
@@ -89,10 +105,9 @@ def generate(
         return load_dataset(out)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for frame, images in missing.items():
-            shading = shade(frame, placement.OVERSAMPLING * settings["size"])
-            outline = placement.outline(shading.stack[-1])
-            jobs = [pool.submit(_write_class, out, settings, shading, outline, c, ids) for c, ids in images.items()]
+        for n, images in missing.items():
+            frame = _make_frame(n, settings)
+            jobs = [pool.submit(_write_class, out, settings, frame, c, ids) for c, ids in images.items()]
             for job in as_completed(jobs):
                 done += job.result()
                 if progress:
@@ -122,7 +137,7 @@ def load_dataset(path: str | Path) -> dict[str, Any]:
         >>> vebi.datasets.flowers.load_dataset("flowers") == record
         True
     """
-    record = _read_record(Path(path) / _RECORD)
+    record = DEFAULTS | _read_record(Path(path) / _RECORD)
     try:
         sound = (
             [entry["name"] for entry in record["classes"]] == [c.name for c in classes(record["variant"])]
@@ -159,20 +174,24 @@ def file_name(c: int, n: int, p: int, r: int) -> str:
     return f"class{c}_img{n}_p{p}_r{r}.png"
 
 
+def _make_frame(n: int, settings: dict[str, Any]) -> PlainFrame | MeadowFrame:
+    """Renders a frame."""
+    if settings["scene"] == "meadow":
+        return MeadowFrame(n, settings["size"], classes(settings["variant"]))
+    return PlainFrame(n, settings["size"], settings["background"])
+
+
 def _write_class(
-    out: Path, settings: dict[str, Any], shading: Shading, outline: np.ndarray, c: int, ids: list[ImageId]
+    out: Path, settings: dict[str, Any], frame: PlainFrame | MeadowFrame, c: int, ids: list[ImageId]
 ) -> int:
     """Writes the images and masks ``ids`` of class ``c``, all of one frame; returns how many."""
     flower_class = classes(settings["variant"])[c]
-    frame = placement.colour(shading, flower_class)
+    paint = frame.painter(flower_class)
     for n, p, r in ids:
         entropy = [settings["seed"], list(VARIANTS).index(settings["variant"]), c, n, p, r]
-        rng = np.random.default_rng(np.random.SeedSequence(entropy))
-        position = placement.draw_placement(rng, outline)
-        background = draw_background(rng, settings["background"], settings["size"])
-        image, labels = placement.compose(frame, shading.labels, position, background)
+        image, labels = paint(np.random.default_rng(np.random.SeedSequence(entropy)))
         mask = Image.fromarray(labels)
-        mask.putpalette([value for rgb in _PALETTE for value in rgb])
+        mask.putpalette([value for rgb in _PALETTE[: len(parts_of(settings["scene"]))] for value in rgb])
         image_path, mask_path = _paths(out, flower_class, c, (n, p, r))
         _write(mask_path, _png(mask))
         _write(image_path, _png(Image.fromarray(image)))
@@ -210,10 +229,11 @@ def _open_folder(out: Path, settings: dict[str, Any]) -> None:
     if path:
         stored = _read_record(path)
         for key in SETTINGS:
-            if stored.get(key) != settings[key]:
+            value = stored.get(key, DEFAULTS.get(key))
+            if value != settings[key]:
                 raise InputError(
-                    f"{out} holds a data set with {key} {stored.get(key)}, not {settings[key]}: "
-                    f"choose another folder, or ask for {key} {stored.get(key)}"
+                    f"{out} holds a data set with {key} {value}, not {settings[key]}: "
+                    f"choose another folder, or ask for {key} {value}"
                 )
     elif out.exists() and any(out.iterdir()):
         raise InputError(f"{out} is not empty and holds no data set of vebi: choose a new or empty folder")
@@ -222,17 +242,27 @@ def _open_folder(out: Path, settings: dict[str, Any]) -> None:
         write_json(out / _PARTIAL, {"name": NAME} | settings)
 
 
-def _check_settings(variant: str, images_per_class: int, size: int, seed: int, background: str) -> dict[str, Any]:
+def _check_settings(
+    variant: str, images_per_class: int, size: int, seed: int, background: str, scene: str | None
+) -> dict[str, Any]:
     """The settings as they are stored. UsageError for one that is out of range."""
     classes(variant)  # raises for an unknown variant
-    if background not in BACKGROUNDS:
-        raise UsageError(f"there is no background {background!r}: choose one of {', '.join(BACKGROUNDS)}")
+    if scene is None:
+        scene = "plain" if variant in PAPER_VARIANTS else "meadow"
+    for name, value, known in (("background", background, BACKGROUNDS), ("scene", scene, SCENES)):
+        if value not in known:
+            raise UsageError(f"there is no {name} {value!r}: choose one of {', '.join(known)}")
+    if scene == "plain" and variant not in PAPER_VARIANTS:
+        raise UsageError(f"{variant} has no scene 'plain', which would give the form of the petals away: take meadow")
+    if scene == "meadow" and background != "plain":
+        raise UsageError(f"the scene 'meadow' has a ground of its own: leave the background {background!r} out")
     return {
         "variant": variant,
         "images_per_class": _check_integer("images_per_class", images_per_class, 1, IMAGES_PER_CLASS),
         "size": _check_integer("size", size, 16, 1024),
         "seed": _check_integer("seed", seed, 0, 2**63 - 1),
         "background": background,
+        "scene": scene,
     }
 
 

@@ -1,16 +1,19 @@
-"""From a shaded frame to one image: colour, placement in the image plane, background, encoding.
+"""From a coloured frame to one image: placement in the image plane, what is behind and in front, encoding.
 
 Everything random is drawn from a generator of its own for each image, so an image does not depend on any other.
 Coordinates of a plane run from -1 to 1 between the outer edges of its first and last pixels, whatever its resolution;
 image and mask are placed by the same map, and so agree.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from vebi.datasets.flowers.rendering import Shading
-from vebi.datasets.flowers.variants import FlowerClass, encode
+from vebi.datasets.flowers.variants import encode
+
+#: From the generator of an image to the image (size, size, 3) and its part labels (size, size), both uint8.
+Painter = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
 OVERSAMPLING = 2  # the shading, and the samples taken of it, per pixel of the image and axis
 
@@ -38,17 +41,25 @@ class Placement:
         return self.scale * np.array([[c, s], [-s, c]])
 
 
-def draw_placement(rng: np.random.Generator, outline: np.ndarray) -> Placement:
+def draw_placement(
+    rng: np.random.Generator,
+    outline: np.ndarray,
+    *,
+    angle: float = np.pi / 2,
+    scales: tuple[float, float] = (0.82, 1.0),
+) -> Placement:
     """Draws a placement that keeps a flower inside the image.
 
-    The rotation is up to 90 degrees either way, the scale 0.82 to 1, and the position uniform over all that keep the
-    outline inside. A flower that is too wide after its rotation shrinks.
+    Rotation and scale are uniform over their ranges, and so is the position over all that keep the outline inside. A
+    flower that is too wide after its rotation shrinks.
 
     Args:
         rng: The generator of the image.
         outline: N x 2 points of the flower, see ``outline``.
+        angle: The largest rotation either way, in radians.
+        scales: The smallest and the largest scale.
     """
-    angle, scale = rng.uniform(-np.pi / 2, np.pi / 2), rng.uniform(0.82, 1.0)
+    angle, scale = rng.uniform(-angle, angle), rng.uniform(*scales)
     points = outline @ Placement(angle, 1.0, (0.0, 0.0)).matrix().T
     low, high = points.min(axis=0), points.max(axis=0)
     room = 1 - _MARGIN
@@ -67,27 +78,25 @@ def outline(coverage: np.ndarray) -> np.ndarray:
     return 2 * np.concatenate(corners) / side - 1
 
 
-def colour(shading: Shading, flower_class: FlowerClass) -> np.ndarray:
-    """The frame in the colours of a class: (4, S, S) float32, linear red, green, blue (premultiplied) and coverage."""
-    frame = np.zeros((4, *shading.labels.shape), dtype=np.float32)
-    frame[3] = shading.stack[-1]
-    for channel, row in enumerate(flower_class.weights().astype(np.float32)):
-        for weight, layer in zip(row, shading.stack[:-1], strict=True):
-            if weight:
-                frame[channel] += weight * layer
-    return frame
-
-
 def compose(
-    frame: np.ndarray, labels: np.ndarray, placement: Placement, background: np.ndarray
+    frame: np.ndarray,
+    labels: np.ndarray,
+    placement: Placement,
+    background: np.ndarray,
+    *,
+    front: np.ndarray | None = None,
+    light: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Places a coloured frame on a background.
 
     Args:
-        frame: 4 x S x S, see ``colour``.
+        frame: 4 x S x S float32, linear red, green, blue (premultiplied) and coverage.
         labels: S x S part labels of the frame.
         placement: The position of the flower.
         background: size x size x 3 linear light.
+        front: size x size x 4 premultiplied linear light and coverage of what stands in front of the flower. Where it
+            covers more than half of a pixel, the pixel has no label.
+        light: Factors (3,) of the red, green and blue of everything.
 
     Returns:
         The image (size, size, 3) and its part labels (size, size), both uint8.
@@ -97,9 +106,14 @@ def compose(
     offsets = [(row, column) for row in range(OVERSAMPLING) for column in range(OVERSAMPLING)]
     summed = np.asarray(sum(fine[:, i::OVERSAMPLING, j::OVERSAMPLING] for i, j in offsets))
     pooled = summed / np.float32(len(offsets))
-    light = pooled[:3].transpose(1, 2, 0) + (1 - pooled[3])[..., None] * background
-    image = _TO_SRGB[(np.clip(light, 0, 1) * 65535 + 0.5).astype(np.uint16)]
+    scene = pooled[:3].transpose(1, 2, 0) + (1 - pooled[3])[..., None] * background
     mask = _sample(labels[None].astype(np.float32), placement, size, "nearest")[0]
+    if front is not None:
+        scene = front[..., :3] + (1 - front[..., 3:]) * scene
+        mask[front[..., 3] > 0.5] = 0
+    if light is not None:
+        scene = scene * light
+    image = _TO_SRGB[(np.clip(scene, 0, 1) * 65535 + 0.5).astype(np.uint16)]
     return image, mask.astype(np.uint8)
 
 

@@ -1,7 +1,8 @@
 """Shading of one frame with Mitsuba 3, once for all classes.
 
 Under direct light radiance is linear in albedo, so a frame is rendered as a stack of shadings, one for every albedo of
-``scene.BASIS``; a coloured frame is their weighted sum. The light is white, or hues would shift with the shading.
+a basis (``scene.BASIS``); a coloured frame is their weighted sum. The light is white, or hues would shift with the
+shading.
 
 Reference:
     Jakob et al., Mitsuba 3 renderer, 2022, https://mitsuba-renderer.org.
@@ -13,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from vebi.datasets.flowers.scene import PARTS, Mesh, flower
+from vebi.datasets.flowers.meshes import Mesh
+from vebi.datasets.flowers.scene import MEADOW_PARTS
 from vebi.errors import MissingExtraError
 
+LAMP = (-4.5, -4.0, 7.5)  # where the lamp is in the plain scene
 SAMPLES = 12  # per pixel of the stack, which is finer than the images
 
 # Fixed, because Mitsuba would otherwise pick the size of its work blocks by the number of cores, and the noise with it.
@@ -27,34 +30,54 @@ class Shading:
     """One frame, before any colour.
 
     Attributes:
-        stack: 7 x S x S float32: the linear shading of each of BASIS, premultiplied by coverage, and then the coverage
-            in [0, 1].
-        labels: S x S uint8: the part seen in each pixel, as in PARTS.
+        stack: (K + 1) x S x S float32: the linear shading of each albedo of the basis, premultiplied by coverage, and
+            then the coverage in [0, 1].
+        labels: S x S uint8: the part seen in each pixel, as in MEADOW_PARTS.
     """
 
     stack: np.ndarray
     labels: np.ndarray
 
 
-def shade(frame: int, side: int) -> Shading:
-    """Renders a frame. Equal arguments give equal bits, whatever the number of cores.
+def shade(parts: dict[str, Mesh], side: int, lamp: tuple[float, float, float] = LAMP) -> Shading:
+    """Renders a flower. Equal arguments give equal bits, whatever the number of cores.
 
     Args:
-        frame: 0 to 39, see ``scene.flower``.
+        parts: The meshes by name, with weights on a basis of a multiple of 3 albedos, see ``scene``.
         side: Side of the square in pixels.
+        lamp: Where the lamp is.
 
     Raises:
         MissingExtraError: Mitsuba is not installed.
     """
     mi = _mitsuba()
-    parts = flower(frame)
+    width = next(iter(parts.values())).weights.shape[1]
     scenes = [
-        _scene(mi, parts, {name: part.weights[:, first : first + 3] for name, part in parts.items()}, side)
-        for first in (0, 3)
+        _scene(mi, parts, {name: part.weights[:, first : first + 3] for name, part in parts.items()}, side, lamp)
+        for first in range(0, width, 3)
     ]
-    coloured, fixed = (_light(mi, scene) for scene in scenes)
-    stack = np.concatenate([coloured[..., :3], fixed[..., :3], coloured[..., 3:]], axis=2)
+    lights = [_light(mi, scene) for scene in scenes]
+    stack = np.concatenate([*(light[..., :3] for light in lights), lights[0][..., 3:]], axis=2)
     return Shading(np.ascontiguousarray(stack.transpose(2, 0, 1)), _labels(mi, scenes[0], list(parts)))
+
+
+def colour(shading: Shading, weights: np.ndarray) -> np.ndarray:
+    """A shaded flower in colours.
+
+    Args:
+        shading: The flower.
+        weights: 3 x K: the linear red, green and blue of each albedo of the basis.
+
+    Returns:
+        4 x S x S float32: linear red, green, blue (premultiplied) and coverage.
+    """
+    frame = np.zeros((4, *shading.labels.shape), dtype=np.float32)
+    frame[3] = shading.stack[-1]
+    for channel, row in enumerate(weights.astype(np.float32)):
+        for weight, layer in zip(row, shading.stack[:-1], strict=True):
+            if weight:
+                frame[channel] += weight * layer
+    return frame
 
 
 def render(parts: dict[str, Mesh], albedos: dict[str, np.ndarray], side: int) -> np.ndarray:
@@ -72,7 +95,7 @@ def render(parts: dict[str, Mesh], albedos: dict[str, np.ndarray], side: int) ->
         MissingExtraError: Mitsuba is not installed.
     """
     mi = _mitsuba()
-    return _light(mi, _scene(mi, parts, albedos, side))
+    return _light(mi, _scene(mi, parts, albedos, side, LAMP))
 
 
 def _light(mi: ModuleType, scene: Any) -> np.ndarray:
@@ -85,12 +108,18 @@ def _labels(mi: ModuleType, scene: Any, names: list[str]) -> np.ndarray:
     """The part seen at one point of every pixel, (side, side) uint8; ``names`` in the order of the scene."""
     integrator = {"type": "aov", "aovs": "part:shape_index"}
     index = np.array(mi.render(scene, integrator=mi.load_dict(integrator | _BLOCKS), spp=1, seed=0))[..., -1]
-    values = np.array([0] + [PARTS[name] for name in names], dtype=np.uint8)  # 0 is a miss, k the k-th shape
+    values = np.array([0] + [MEADOW_PARTS[name] for name in names], dtype=np.uint8)  # 0 is a miss, k the k-th shape
     labels: np.ndarray = values[index.astype(int)]
     return labels
 
 
-def _scene(mi: ModuleType, parts: dict[str, Mesh], albedos: dict[str, np.ndarray], side: int) -> Any:
+def _scene(
+    mi: ModuleType,
+    parts: dict[str, Mesh],
+    albedos: dict[str, np.ndarray],
+    side: int,
+    lamp: tuple[float, float, float],
+) -> Any:
     """A Mitsuba scene of the parts, with camera, sky and lamp."""
     description = {
         "type": "scene",
@@ -111,7 +140,7 @@ def _scene(mi: ModuleType, parts: dict[str, Mesh], albedos: dict[str, np.ndarray
         "sky": {"type": "constant", "radiance": {"type": "rgb", "value": 0.5}},
         "lamp": {
             "type": "sphere",
-            "center": [-4.5, -4.0, 7.5],
+            "center": list(lamp),
             "radius": 1.5,
             "emitter": {"type": "area", "radiance": {"type": "rgb", "value": 24.0}},
         },

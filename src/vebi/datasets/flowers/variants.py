@@ -1,11 +1,12 @@
-"""The two variants of the data set: their classes, the colour of each and the part that carries it."""
+"""The variants of the data set: their classes, the part that carries each, and its colour or form."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from vebi.datasets.flowers.scene import PARTS
+from vebi.datasets.flowers.forms import FORMS
+from vebi.datasets.flowers.scene import MEADOW_PARTS
 from vebi.errors import UsageError
 
 # Deep and bright end of each colour, sRGB. Light is white, so shading moves them towards black but not towards each
@@ -21,7 +22,11 @@ COLOURS = {
 CREAM = ("#d8c690", "#fffaf0")
 GREEN = ("#35802b", "#4f9a3c")
 
-VARIANTS = {"single-6c": ("petals",), "double-12c": ("petals", "leaves")}  # the parts that carry a class's colour
+PALE = "#f6f2ea"  # the edge of the part that carries the class in double-12c in a meadow
+
+# The parts that carry a class's colour; in shape-6c the form of the petals is the class. Seeds depend on the order.
+VARIANTS = {"single-6c": ("petals",), "double-12c": ("petals", "leaves"), "shape-6c": ("petals",)}
+PAPER_VARIANTS = ("single-6c", "double-12c")
 
 
 @dataclass(frozen=True)
@@ -30,32 +35,29 @@ class FlowerClass:
 
     Attributes:
         name: Its name, as of the folder of its images.
-        colour: A key of COLOURS.
-        carrier: The part that has this colour, a key of PARTS.
+        carrier: The part that carries it, a key of MEADOW_PARTS.
+        colour: The colour of that part, a key of COLOURS; None where its form is the class.
+        form: The form of the petals, a key of ``forms.FORMS``.
     """
 
     name: str
-    colour: str
     carrier: str
+    colour: str | None = None
+    form: str = "round"
 
-    @property
-    def rgb(self) -> list[int]:
-        """The colour halfway between its deep and its bright end, as 8-bit sRGB."""
-        return [round(255 * float(c)) for c in encode(_blend(COLOURS[self.colour], 0.5))]
-
-    def weights(self) -> np.ndarray:
-        """(3, 6): the linear red, green and blue of each albedo of ``scene.BASIS``."""
-        petals = COLOURS[self.colour] if self.carrier == "petals" else CREAM
-        leaves = COLOURS[self.colour] if self.carrier == "leaves" else GREEN
-        deep, bright = (linear(end) for end in petals)
-        return np.column_stack([deep, bright, _blend(leaves, 0.7), np.eye(3)])
+    def to_dict(self) -> dict[str, Any]:
+        """The class as dataset.json has it; the colour also halfway between its ends, as 8-bit sRGB."""
+        if self.colour is None:
+            return {"name": self.name, "form": self.form, "carrier": self.carrier}
+        rgb = [round(255 * float(c)) for c in encode(blend(COLOURS[self.colour], 0.5))]
+        return {"name": self.name, "colour": self.colour, "carrier": self.carrier, "rgb": rgb}
 
 
 def classes(variant: str) -> list[FlowerClass]:
     """The classes of a variant in the order of their indices.
 
     Args:
-        variant: ``single-6c`` or ``double-12c``.
+        variant: ``single-6c``, ``double-12c`` or ``shape-6c``.
 
     Raises:
         UsageError: There is no such variant.
@@ -63,8 +65,10 @@ def classes(variant: str) -> list[FlowerClass]:
     if variant not in VARIANTS:
         raise UsageError(f"there is no variant {variant!r}: choose one of {', '.join(VARIANTS)}")
     carriers = VARIANTS[variant]
+    if variant == "shape-6c":
+        return [FlowerClass(form, carriers[0], form=form) for form in FORMS]
     return [
-        FlowerClass(colour if len(carriers) == 1 else f"{carrier}-{colour}", colour, carrier)
+        FlowerClass(colour if len(carriers) == 1 else f"{carrier}-{colour}", carrier, colour)
         for carrier in carriers
         for colour in COLOURS
     ]
@@ -98,7 +102,7 @@ def carrier_mask(label_image: np.ndarray, which: str | int, dataset: dict[str, A
     if not matches:
         names = ", ".join(entry["name"] for entry in entries)
         raise UsageError(f"the data set has no class {which!r}: its classes are {names}, with indices from 0")
-    mask: np.ndarray = np.asarray(label_image) == PARTS[matches[0]["carrier"]]
+    mask: np.ndarray = np.asarray(label_image) == MEADOW_PARTS[matches[0]["carrier"]]
     return mask
 
 
@@ -114,6 +118,6 @@ def encode(light: np.ndarray) -> np.ndarray:
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
-def _blend(ends: tuple[str, str], fraction: float) -> np.ndarray:
+def blend(ends: tuple[str, str], fraction: float) -> np.ndarray:
     """Linear colour (3,) between the deep end (fraction 0) and the bright one (1)."""
     return (1 - fraction) * linear(ends[0]) + fraction * linear(ends[1])

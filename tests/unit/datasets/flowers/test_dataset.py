@@ -126,7 +126,7 @@ def test_a_complete_folder_returns_at_once(double, small, monkeypatch):
     def shade(*_):
         raise AssertionError("nothing was missing")
 
-    monkeypatch.setattr("vebi.datasets.flowers.dataset.shade", shade)
+    monkeypatch.setattr("vebi.datasets.flowers.plain.shade", shade)
     before = {path: path.stat().st_mtime_ns for path in double.rglob("*")}
     assert generate(double, variant="double-12c", **small) == load_dataset(double)
     assert before == {path: path.stat().st_mtime_ns for path in double.rglob("*")}

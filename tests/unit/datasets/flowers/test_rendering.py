@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from vebi.datasets.flowers.background import draw_background
-from vebi.datasets.flowers.placement import OVERSAMPLING, Placement, colour, compose, draw_placement, outline
-from vebi.datasets.flowers.rendering import Shading, render, shade
+from vebi.datasets.flowers.placement import OVERSAMPLING, Placement, compose, draw_placement, outline
+from vebi.datasets.flowers.plain import class_weights
+from vebi.datasets.flowers.rendering import Shading, colour, render, shade
 from vebi.datasets.flowers.scene import BASIS, PARTS, flower
 from vebi.datasets.flowers.variants import classes
 from vebi.errors import MissingExtraError
@@ -13,7 +14,7 @@ from vebi.errors import MissingExtraError
 
 @pytest.fixture(scope="module")
 def shading():
-    return shade(30, 96)
+    return shade(flower(30), 96)
 
 
 def disc(side, x, y, radius):
@@ -27,13 +28,13 @@ def disc(side, x, y, radius):
 def test_a_coloured_frame_equals_a_direct_render_with_those_albedos(shading, index):
     flower_class = classes("double-12c")[index]
     parts = flower(30)
-    direct = render(parts, {name: mesh.weights @ flower_class.weights().T for name, mesh in parts.items()}, 96)
-    assert np.abs(colour(shading, flower_class) - direct.transpose(2, 0, 1)).max() < 1e-4
+    direct = render(parts, {name: mesh.weights @ class_weights(flower_class).T for name, mesh in parts.items()}, 96)
+    assert np.abs(colour(shading, class_weights(flower_class)) - direct.transpose(2, 0, 1)).max() < 1e-4
     assert direct[..., :3].max() > 0.3
 
 
 def test_two_renders_are_the_same_to_the_bit(shading):
-    again = shade(30, 96)
+    again = shade(flower(30), 96)
     assert (again.stack == shading.stack).all()
     assert (again.labels == shading.labels).all()
 
@@ -52,7 +53,7 @@ def test_labels_name_the_part_that_is_lit_there(shading):
 
 @pytest.mark.parametrize("frame", [0, 10, 22, 28, 39])
 def test_every_frame_fits_its_canvas_and_shows_petals_and_leaves(frame):
-    shading = shade(frame, 64)
+    shading = shade(flower(frame), 64)
     edge = np.concatenate([shading.stack[-1][[0, -1]].ravel(), shading.stack[-1][:, [0, -1]].ravel()])
     assert (edge == 0).all()
     assert (shading.labels == PARTS["petals"]).sum() > 100
@@ -110,7 +111,7 @@ def test_backgrounds_vary_with_the_seed_and_stay_behind_the_flower(shading, kind
     assert drawn[0].std() > 0.02
     assert drawn[0].min() >= 0
     assert drawn[0].max() <= 1
-    frame = colour(shading, classes("single-6c")[0])
+    frame = colour(shading, class_weights(classes("single-6c")[0]))
     still = Placement(0.0, 1.0, (0.0, 0.0))
     one, two = (compose(frame, shading.labels, still, drawn[k])[0] for k in (0, 2))
     full = shading.stack[-1].reshape(48, OVERSAMPLING, 48, OVERSAMPLING).min(axis=(1, 3)) == 1
@@ -130,4 +131,4 @@ def test_shading_is_plain_data(shading):
 def test_without_mitsuba_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mitsuba", None)
     with pytest.raises(MissingExtraError, match=r"mitsuba.*vebi\[flowers\]"):
-        shade(0, 16)
+        shade(flower(0), 16)
