@@ -9,7 +9,7 @@ __version__ = _version("vebi")
 # what is asked for is imported when it is asked for, so that `import vebi` costs nothing
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["benchmark", "datasets", "lasso", "methods", "metrics"],
+    submodules=["benchmark", "datasets", "intervention", "lasso", "methods", "metrics"],
     submod_attrs={
         "activations.descriptors": ["Descriptor"],
         "activations.layers": ["Feature", "Layer", "list_layers"],

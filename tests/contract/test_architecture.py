@@ -16,7 +16,7 @@ ROWS = [
     "cli",
     "demo",
     "reports benchmark",
-    "methods",
+    "methods intervention",
     "explanation",
     "interpretation",
     "backprop activations datasets",

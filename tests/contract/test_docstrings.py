@@ -12,7 +12,7 @@ import torch
 
 import vebi
 
-ROOMS = ("benchmark", "datasets", "datasets.flowers", "lasso", "methods", "metrics")
+ROOMS = ("benchmark", "datasets", "datasets.flowers", "intervention", "lasso", "methods", "metrics")
 #: Exceptions say it all in a sentence, constants in the comment above them.
 WITHOUT_EXAMPLE = {name for name in vebi.__all__ if name.endswith(("Error", "Warning"))}
 

@@ -14,7 +14,7 @@ import pytest
 
 import vebi
 
-ROOMS = ("benchmark", "datasets", "datasets.flowers", "lasso", "methods", "metrics")
+ROOMS = ("benchmark", "datasets", "datasets.flowers", "intervention", "lasso", "methods", "metrics")
 ROOT = Path(vebi.__file__).parent
 
 SAME_OBJECTS = """

@@ -1,4 +1,4 @@
-"""Metrics that score heatmaps against masks: (maps, masks) -> one score per image. Pure functions of tensors."""
+"""Metrics of heatmaps, most against masks: (maps, masks) -> one score per image. Pure functions of tensors."""
 
 import lazy_loader as _lazy
 
@@ -12,5 +12,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "precision": ["average_precision"],
         "registry": ["METRICS"],
         "relevance": ["relevance_mass", "relevance_rank"],
+        "similarity": ["is_empty", "rank_correlation", "structural_similarity"],
+        "sparseness": ["gini_index"],
     },
 )

@@ -41,6 +41,20 @@ class Metric:
     scale_free: bool
 
 
+def validate_finite(maps: Float[Tensor, "n h w"]) -> None:
+    """Refuses maps with NaN or infinity.
+
+    Args:
+        maps: n x h x w.
+
+    Raises:
+        UsageError: Values that are not finite.
+    """
+    broken = ~maps.isfinite().flatten(1).all(dim=1)
+    if broken.any():
+        raise UsageError(f"the map of image {_first(broken)} holds values that are not finite: leave such images out")
+
+
 def validate_maps(maps: Float[Tensor, "n h w"]) -> None:
     """Refuses maps with negative values: evidence against a class is no evidence for it.
 
@@ -50,14 +64,32 @@ def validate_maps(maps: Float[Tensor, "n h w"]) -> None:
     Raises:
         UsageError: Values that are negative or not finite.
     """
-    broken = ~maps.isfinite().flatten(1).all(dim=1)
-    if broken.any():
-        raise UsageError(f"the map of image {_first(broken)} holds values that are not finite: leave such images out")
+    validate_finite(maps)
     if (maps < 0).any():
         raise UsageError(
             f"heatmaps range from {maps.min():.3g} to {maps.max():.3g}: "
             f"take their positive part or scale them to start at 0"
         )
+
+
+def validate_masks(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "m y x"]) -> None:
+    """Refuses masks that do not fit their maps, and empty ones.
+
+    Args:
+        maps: n x h x w.
+        masks: n x h x w, each with at least one pixel.
+
+    Raises:
+        UsageError: Maps and masks of different shapes, or an empty mask.
+    """
+    if maps.shape != masks.shape:
+        raise UsageError(
+            f"maps of shape {tuple(maps.shape)} come with masks of shape {tuple(masks.shape)}: "
+            f"give every map a mask of its size"
+        )
+    empty = ~masks.flatten(1).any(dim=1)
+    if empty.any():
+        raise UsageError(f"the mask of image {_first(empty)} is empty: leave such images out")
 
 
 def validate(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "m y x"]) -> None:
@@ -70,15 +102,8 @@ def validate(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "m y x"]) -> None
     Raises:
         UsageError: Maps and masks of different shapes, maps that ``validate_maps`` refuses, or an empty mask.
     """
-    if maps.shape != masks.shape:
-        raise UsageError(
-            f"maps of shape {tuple(maps.shape)} come with masks of shape {tuple(masks.shape)}: "
-            f"give every map a mask of its size"
-        )
+    validate_masks(maps, masks)
     validate_maps(maps)
-    empty = ~masks.flatten(1).any(dim=1)
-    if empty.any():
-        raise UsageError(f"the mask of image {_first(empty)} is empty: leave such images out")
 
 
 def scale_to_max(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
