@@ -9,8 +9,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "base": ["Explainer"],
         "cam": ["GradCam", "GradCamPlusPlus", "LayerCam"],
         "features": ["FeatureEvidence", "UpsampledActivations"],
-        "gradient": ["Gradient", "InputXGradient"],
+        "finer_cam": ["FinerCam"],
+        "gradient": ["Gradient", "InputXGradient", "IntegratedGradients", "SmoothGrad"],
         "guided_cam": ["GuidedCam"],
         "modified_backprop": ["Deconvnet", "GuidedBackprop"],
+        "perturbation": ["Occlusion", "Rise", "ScoreCam"],
     },
 )
