@@ -67,6 +67,30 @@ def rescale(maps: Float[np.ndarray, "*n h w"]) -> Float[np.ndarray, "*n h w"]:
     return np.where(span > 0, (maps - low) / np.where(span > 0, span, 1), 0).astype(maps.dtype)
 
 
+def otsu_threshold(values: Float[np.ndarray, "h w"]) -> float:
+    """Otsu's threshold: of those between 256 bins that with the largest variance between its two sides.
+
+    Args:
+        values: A map in [0, 1], h x w.
+
+    Returns:
+        The threshold, in (0, 1); the mean of the best ones where several are equally good.
+
+    Reference:
+        Otsu, "A Threshold Selection Method from Gray-Level Histograms", IEEE Transactions on Systems, Man, and
+        Cybernetics 9(1), 1979.
+    """
+    counts, edges = np.histogram(values, bins=256, range=(0, 1))
+    centres = (edges[:-1] + edges[1:]) / 2
+    below, weighted = counts.cumsum()[:-1], (counts * centres).cumsum()
+    above = values.size - below
+    filled = (below > 0) & (above > 0)
+    gap = weighted[:-1] / np.maximum(below, 1) - (weighted[-1] - weighted[:-1]) / np.maximum(above, 1)
+    between = np.where(filled, below * above * gap**2, 0)
+    best = np.flatnonzero(between == between.max())  # several where bins between the sides are empty
+    return float(edges[1:-1][best].mean())
+
+
 def clip_for_display(maps: Float[np.ndarray, "*n h w"], share: float = 0.01) -> Float[np.ndarray, "*n h w"]:
     """Scales every map to [0, 1] for looking at: its highest pixels become 1.
 

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from vebi.backprop.heatmaps import rescale
+from vebi.backprop.heatmaps import otsu_threshold, rescale
 
 
 def common_transform(maps: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n h w"]:
@@ -26,18 +26,5 @@ def common_transform(maps: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n h
 
     sigma = max(maps.shape[1:]) / 56
     blurred = rescale(gaussian_filter(maps.astype(np.float64), (0, sigma, sigma)))
-    thresholds = np.array([_otsu_threshold(values) for values in blurred]).reshape(-1, 1, 1)
+    thresholds = np.array([otsu_threshold(values) for values in blurred]).reshape(-1, 1, 1)
     return rescale(1 / (1 + np.exp((thresholds - blurred) / 0.05))).astype(maps.dtype)
-
-
-def _otsu_threshold(values: Float[np.ndarray, "h w"]) -> float:
-    """The threshold in [0, 1] with the largest variance between its two sides."""
-    counts, edges = np.histogram(values, bins=256, range=(0, 1))
-    centres = (edges[:-1] + edges[1:]) / 2
-    below, weighted = counts.cumsum()[:-1], (counts * centres).cumsum()
-    above = values.size - below
-    filled = (below > 0) & (above > 0)
-    gap = weighted[:-1] / np.maximum(below, 1) - (weighted[-1] - weighted[:-1]) / np.maximum(above, 1)
-    between = np.where(filled, below * above * gap**2, 0)
-    best = np.flatnonzero(between == between.max())  # several where bins between the sides are empty
-    return float(edges[1:-1][best].mean())

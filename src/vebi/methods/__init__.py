@@ -9,8 +9,11 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "base": ["Explainer"],
         "cam": ["GradCam", "GradCamPlusPlus", "LayerCam"],
         "features": ["FeatureEvidence", "UpsampledActivations"],
-        "gradient": ["Gradient", "InputXGradient"],
+        "finer_cam": ["FinerCam"],
+        "gradient": ["Gradient", "InputXGradient", "IntegratedGradients", "SmoothGrad"],
         "guided_cam": ["GuidedCam"],
+        "image_cues": ["BorderDistance", "Centre", "Edges", "RandomBlob", "Saturation", "Silhouette"],
         "modified_backprop": ["Deconvnet", "GuidedBackprop"],
+        "perturbation": ["Occlusion", "Rise", "ScoreCam"],
     },
 )

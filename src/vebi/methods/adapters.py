@@ -1,6 +1,6 @@
-"""Methods of other libraries as Explainers: captum's and pytorch-grad-cam's."""
+"""Methods of other libraries as Explainers: captum's, pytorch-grad-cam's and zennit-crp's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -69,5 +69,39 @@ def grad_cam(cam: Any, **options: Any) -> Explainer:
         with torch.inference_mode(False), torch.enable_grad():
             maps = cam(input_tensor=images.detach().clone(), targets=class_scores, **options)
         return torch.from_numpy(maps).to(images.device)
+
+    return explain
+
+
+def zennit_crp(
+    attribution: Any, composite: Any, conditions: Mapping[str, Sequence[int]] | None = None, **options: Any
+) -> Explainer:
+    """Wraps layer-wise relevance propagation (LRP) and concept relevance propagation (CRP) of zennit-crp.
+
+    The relevance of an image starts as the score of its target, before any softmax, so it has another sign where that
+    is below zero; ``init_rel=1`` starts it as 1 whatever the score. The network runs in the mode that it is in.
+
+    Args:
+        attribution: A ``CondAttribution`` of ``crp.attribution``, made for ``classifier.model``; it freezes the
+            parameters.
+        composite: The rules of LRP, such as ``EpsilonPlus()`` of ``zennit.composites``.
+        conditions: Name of a module -> the channels that relevance may pass there; none for plain LRP.
+        **options: Go to the call of ``attribution``.
+
+    Returns:
+        The method as an ``Explainer``; its maps are signed.
+
+    Example:
+        The part of the LRP map that goes through channel 12 of a layer (needs zennit-crp)::
+
+            zennit_crp(CondAttribution(classifier.model), EpsilonPlus(), {"layer4": [12]})
+    """
+
+    def explain(images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
+        wanted = [{"y": [c], **(conditions or {})} for c in targets.tolist()]
+        with torch.inference_mode(False), torch.enable_grad():
+            inputs = images.detach().clone().requires_grad_()
+            heatmap: Tensor = attribution(inputs, wanted, composite, **options).heatmap
+        return heatmap
 
     return explain

@@ -1,4 +1,4 @@
-"""What every method is, and the gradient of a class score, from which many of them start."""
+"""What every method is, and what many share: the gradient of a class score, where it starts, the check of counts."""
 
 from typing import Protocol, runtime_checkable
 
@@ -10,6 +10,7 @@ from torch.autograd.graph import get_gradient_edge
 
 from vebi.backprop.feature_maps import forward_graph
 from vebi.backprop.rules import rule_backward
+from vebi.errors import UsageError
 from vebi.models.classifier import Classifier
 
 
@@ -80,3 +81,10 @@ def one_hot(scores: Float[Tensor, "n classes"], targets: Int[Tensor, " n"]) -> F
         As large as the scores.
     """
     return F.one_hot(targets.to(scores.device, torch.int64), scores.shape[1]).to(scores)
+
+
+def check_counts(**counts: int) -> None:
+    """Raises UsageError where one of the named counts is below 1."""
+    for name, count in counts.items():
+        if count < 1:
+            raise UsageError(f"{name} is {count}: give 1 or more")

@@ -1,6 +1,7 @@
 """Class activation maps (Grad-CAM, Grad-CAM++, LayerCAM) and what they share: the layer, its gradient, upsampling."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -15,6 +16,9 @@ from vebi.methods.base import one_hot
 from vebi.models.classifier import Classifier
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+
+#: Class scores and targets -> where backpropagation starts.
+Seed = Callable[[Float[Tensor, "n classes"], Int[Tensor, " n"]], Float[Tensor, "n classes"]]
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,12 @@ class Cam(ABC):
     def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
         """The maps of the images for their targets, see ``Explainer``; zero or above."""
         assert self.layer is not None  # __post_init__ has found one
-        activation, gradient = activations_and_gradients(self.classifier, images, targets, self.layer)
+        activation, gradient = activations_and_gradients(self.classifier, images, targets, self.layer, self.seed)
         return upsample(self.weigh(activation, gradient).clamp(min=0), images, self.interpolation)
+
+    def seed(self, scores: Float[Tensor, "n classes"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n classes"]:
+        """The derivatives of what is explained with respect to the class scores: by default it is the target's."""
+        return one_hot(scores, targets)
 
     @staticmethod
     @abstractmethod
@@ -181,11 +189,16 @@ def _is_map(layer: Layer) -> bool:
 
 
 def activations_and_gradients(
-    classifier: Classifier, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"], layer: str
+    classifier: Classifier,
+    images: Float[Tensor, "n c h w"],
+    targets: Int[Tensor, " n"],
+    layer: str,
+    seed: Seed = one_hot,
 ) -> tuple[Float[Tensor, "n k u v"], Float[Tensor, "n k u v"]]:
     """The activations of a layer and the derivatives of the class scores, before any softmax, with respect to them."""
     with forward_graph(classifier, images, [layer]) as (_, recorder, scores):
-        (gradient,) = torch.autograd.grad(scores, [recorder.gradient_edges[layer]], one_hot(scores, targets))
+        start = seed(scores.detach(), targets)
+        (gradient,) = torch.autograd.grad(scores, [recorder.gradient_edges[layer]], start)
         return recorder.records[layer], gradient
 
 

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from vebi.backprop.heatmaps import channel_absmax, channel_sum, clip_for_display, combine, positive_norm, rescale
+from vebi.backprop.heatmaps import (
+    channel_absmax,
+    channel_sum,
+    clip_for_display,
+    combine,
+    otsu_threshold,
+    positive_norm,
+    rescale,
+)
 from vebi.errors import UsageError
 
 maps = arrays(
@@ -89,3 +97,10 @@ def test_two_ways_from_channels_to_a_map():
     values = torch.tensor([[[[1.0]], [[-4.0]], [[2.0]]]])
     assert channel_sum(values).item() == -1
     assert channel_absmax(values).item() == 4
+
+
+def test_otsu_threshold_by_hand():
+    """Two values: anything between the bins of 0.1 and 0.9, which end at 26/256 and start at 230/256. Three: of the two
+    ways to part 0.1, 0.2 and 0.9, that which leaves 0.9 alone, between 52/256 and 230/256."""
+    assert otsu_threshold(np.array([[0.1, 0.9, 0.1, 0.1]])) == 128 / 256
+    assert otsu_threshold(np.array([[0.1, 0.2, 0.9]])) == 141 / 256

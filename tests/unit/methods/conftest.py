@@ -98,3 +98,13 @@ def cams():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its imports warn
         return pytest.importorskip("pytorch_grad_cam", reason="compared with pytorch-grad-cam, which is optional")
+
+
+@pytest.fixture(scope="session")
+def crp():
+    """zennit-crp and the composites of zennit, which imports torchvision."""
+    import_torchvision()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its imports warn
+        attribution = pytest.importorskip("crp.attribution", reason="compared with zennit-crp, which is optional")
+        return SimpleNamespace(attribution=attribution, composites=pytest.importorskip("zennit.composites"))

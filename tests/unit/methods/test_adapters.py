@@ -1,4 +1,4 @@
-"""Methods of captum and pytorch-grad-cam behind the same call as ours."""
+"""Methods of captum, pytorch-grad-cam and zennit-crp behind the same call as ours."""
 
 import numpy as np
 import pytest
@@ -95,3 +95,53 @@ def test_pytorch_grad_cam_where_the_caller_has_no_gradients(plain, images, targe
         with mode():
             maps = explain(images.clone(), targets.clone())
     same(maps.clone(), expected)
+
+
+def relevance_of_relu2(net, x, target):
+    """LRP-epsilon of the linear layers down to the activations of relu2 (max pooling hands all to the winner)."""
+    activation = net.relu2(net.conv2(net.relu1(net.conv1(x[None]))))
+    pooled, where = F.max_pool2d(activation, 2, return_indices=True)
+    h = net.relu3(net.hidden(pooled.flatten(1)))
+    score = net.head(h)[0, target]
+    s = score / (score + 1e-6 * score.sign())
+    r = h[0] * net.head.weight[target] * s
+    z = net.hidden(pooled.flatten(1))[0]
+    r = pooled.flatten() * ((r / (z + 1e-6 * torch.where(z >= 0, 1, -1))) @ net.hidden.weight)
+    return F.max_unpool2d(r.view_as(pooled), where, 2)[0]
+
+
+def test_relevance_of_channels(plain, images, targets, crp):
+    """Maps of the channels add up to LRP's, and the sum of each is the relevance of its channel: convolutions without
+    biases keep the sum under the z-plus rule."""
+    plain.model.conv1.bias.data.zero_()
+    plain.model.conv2.bias.data.zero_()
+    attribution, composite = crp.attribution.CondAttribution(plain.model), crp.composites.EpsilonPlus()
+    whole = adapters.zennit_crp(attribution, composite)(images, targets)
+    assert whole.shape == (6, 32, 32)
+    assert not whole.requires_grad
+    parts = [adapters.zennit_crp(attribution, composite, {"relu2": [k]})(images, targets) for k in range(8)]
+    same(sum(parts), whole)
+    with torch.no_grad():
+        literal = torch.stack(
+            [relevance_of_relu2(plain.model, x, c).sum((1, 2)) for x, c in zip(images, targets, strict=True)]
+        )
+    passed = torch.stack([part.sum(dim=(1, 2)) for part in parts], dim=1)
+    torch.testing.assert_close(passed, literal, rtol=1e-3, atol=1e-3 * float(literal.abs().max()))
+
+
+def test_relevance_starts_as_the_score_or_as_one(plain, images, targets, crp):
+    attribution, composite = crp.attribution.CondAttribution(plain.model), crp.composites.EpsilonPlus()
+    unit = adapters.zennit_crp(attribution, composite, init_rel=1)(images, targets)
+    scores = plain.model(images).gather(1, targets[:, None])[:, :, None].detach()
+    same(adapters.zennit_crp(attribution, composite)(images, targets), unit * scores)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_zennit_crp_where_the_caller_has_no_gradients(plain, images, targets, crp, mode):
+    explain = adapters.zennit_crp(crp.attribution.CondAttribution(plain.model), crp.composites.EpsilonPlus())
+    expected = explain(images, targets)
+    with mode():
+        maps = explain(images.clone(), targets.clone())
+    same(maps.clone(), expected)
+    for i in range(6):
+        same(explain(images[i : i + 1], targets[i : i + 1]), expected[i : i + 1])

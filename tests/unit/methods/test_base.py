@@ -10,17 +10,21 @@ from unit.methods.nets import gradients_by_hand, same
 
 from vebi.errors import UsageError
 from vebi.explanation.explain import ExplainOptions
-from vebi.methods.base import score_gradient
+from vebi.methods.base import check_counts, score_gradient
 from vebi.methods.cam import GradCam, GradCamPlusPlus, LayerCam
 from vebi.methods.features import FeatureEvidence, UpsampledActivations
-from vebi.methods.gradient import Gradient, InputXGradient
+from vebi.methods.finer_cam import FinerCam
+from vebi.methods.gradient import Gradient, InputXGradient, IntegratedGradients, SmoothGrad
 from vebi.methods.guided_cam import GuidedCam
 from vebi.methods.modified_backprop import Deconvnet, GuidedBackprop
+from vebi.methods.perturbation import Occlusion, Rise, ScoreCam
 
 #: From a classifier.
 PLAIN = {
     "gradient": Gradient,
     "input x gradient": InputXGradient,
+    "integrated gradients": partial(IntegratedGradients, n_steps=5),
+    "smoothgrad": partial(SmoothGrad, n_samples=3),
     "guided backprop": GuidedBackprop,
     "guided backprop, fixed": partial(GuidedBackprop, stride_fix="centred"),
     "deconvnet": Deconvnet,
@@ -30,8 +34,12 @@ PLAIN = {
     "grad-cam++": GradCamPlusPlus,
     "layer-cam": LayerCam,
     "layer-cam, bicubic": partial(LayerCam, interpolation="bicubic"),
+    "finer-cam": FinerCam,
     "guided grad-cam": lambda classifier: GuidedCam(GradCam(classifier), "centred"),
     "guided grad-cam++": lambda classifier: GuidedCam(GradCamPlusPlus(classifier)),
+    "score-cam": partial(ScoreCam, layer="relu1"),
+    "occlusion": partial(Occlusion, window=8, stride=4),
+    "rise": partial(Rise, n_masks=80),
 }
 #: From an interpretation.
 FITTED = {
@@ -185,7 +193,7 @@ def test_in_evaluation_mode(plain, images, targets, name):
     assert plain.model.drop.training
 
 
-@pytest.mark.parametrize("kind", [GradCam, GradCamPlusPlus, LayerCam, UpsampledActivations])
+@pytest.mark.parametrize("kind", [GradCam, GradCamPlusPlus, LayerCam, FinerCam, ScoreCam, UpsampledActivations])
 def test_unknown_interpolation(interpretation, kind):
     with pytest.raises(UsageError, match=r"'area'.*nearest, bilinear, bicubic"):
         kind(interpretation if kind is UpsampledActivations else interpretation.classifier, interpolation="area")
@@ -225,3 +233,9 @@ def test_a_class_that_speaks_against_another(interpretation, images, targets):
 
     other = replace(interpretation.classifier, model=Negative(interpretation.classifier.model))
     alike(score_gradient(other, images, targets), -score_gradient(interpretation.classifier, images, targets))
+
+
+def test_counts():
+    check_counts(n_steps=1, cells=7)
+    with pytest.raises(UsageError, match=r"cells is 0.*1 or more"):
+        check_counts(n_steps=1, cells=0)
