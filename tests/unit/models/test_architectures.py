@@ -27,7 +27,7 @@ def write(path, name, size=112):
 def test_names():
     assert tuple(ARCHITECTURES) == NAMES
     assert find_architecture("flower-resnet") is FlowerResNet
-    with pytest.raises(UsageError, match="'resnet18'.*flowernet, flower-resnet, flower-vgg"):
+    with pytest.raises(UsageError, match=r"'resnet18'.*flowernet, flower-resnet, flower-vgg"):
         find_architecture("resnet18")
 
 

@@ -52,7 +52,7 @@ comparable one to one with published ones.
 
 - One flower, one light, one camera height: variety comes from growth, turn, placement and, if asked for, background.
 - Neighbouring frames are alike, and the folds share frames: the images of a test fold are unseen, but not of another
-  distribution.
+  distribution. `vebi train --folds-by frame` makes folds that share no frame, fold k of those with n modulo 5 = k.
 - Rotating the image rotates the direction of the light with it.
 - The colour alone tells the class; shape does not. Thin parts, such as the stem, are a few pixels wide at small sizes.
 - Masks have hard edges, images smooth ones, so a border pixel mixes two parts.

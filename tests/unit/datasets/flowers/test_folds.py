@@ -44,5 +44,5 @@ def test_by_rotation_a_frame_can_be_on_both_sides_and_by_frame_it_cannot(tmp_pat
 
 
 def test_folds_by_something_else():
-    with pytest.raises(UsageError, match="'class'.*rotation, frame"):
+    with pytest.raises(UsageError, match=r"'class'.*rotation, frame"):
         fold_of("a.png", 0, "class")
