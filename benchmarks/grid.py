@@ -24,7 +24,7 @@ from vebi.backprop.feature_maps import feature_maps
 from vebi.data.collections import ImageCollection, Subset
 from vebi.data.loader import batches
 from vebi.data.sources import open_images
-from vebi.datasets.flowers.training import split
+from vebi.datasets.flowers.folds import split
 from vebi.metrics.grid_artifact import grid_energy, low_pass_correlation, white_noise
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess

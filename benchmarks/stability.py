@@ -17,7 +17,7 @@ from vebi.activations.layers import choose_layers
 from vebi.activations.table import tabulate
 from vebi.data.collections import Subset
 from vebi.data.sources import open_images
-from vebi.datasets.flowers.training import split
+from vebi.datasets.flowers.folds import split
 from vebi.demo import FOLD, MU
 from vebi.interpretation.mu_path import compute_mu_path
 from vebi.interpretation.partition import PartitionedTable

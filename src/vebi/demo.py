@@ -10,7 +10,8 @@ from vebi import provenance
 from vebi.data.collections import ImageFiles
 from vebi.data.sources import open_images
 from vebi.datasets.flowers import generate
-from vebi.datasets.flowers.training import Training, split, train
+from vebi.datasets.flowers.folds import split
+from vebi.datasets.flowers.training import Training, train
 from vebi.explanation.assessment import Assessment
 from vebi.files import write_json
 from vebi.interpretation.fit import interpret

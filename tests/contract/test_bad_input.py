@@ -298,6 +298,8 @@ DATA = [
     (("train", "images/red", *TRAIN[2:]), 3, ("images/red", "no class folders")),
     (("train", "broken", *TRAIN[2:]), 3, ("decoded",)),
     (("train", "images", "--out", "new"), 2, ("written to new", ".safetensors")),
+    ((*TRAIN, "--architecture", "resnet18"), 2, ("'resnet18'", "flowernet, flower-resnet, flower-vgg")),
+    ((*TRAIN, "--folds-by", "class"), 2, ("'class'", "rotation, frame")),
     (("train", "images", "--out", "w.safetensors"), 3, ("w.safetensors", "other data or settings")),
     (("train", "images", "--out", "text.safetensors"), 3, ("text.safetensors", "intact safetensors")),
     (("train", "images", "--out", "notes.txt/new.safetensors"), 3, ("notes.txt", "folder", "file is in its way")),

@@ -201,10 +201,13 @@ class ActivationRecorder(Generic[Record], TorchDispatchMode):  # type: ignore[no
 
     def _assign_nodes(self, name: str, input_nodes: set[Node], nodes: set[Node]) -> None:
         """What lies between a module's inputs and outputs is its own, unless a module inside it has taken it."""
+        seen, inside = set(input_nodes), f"{name}." if name else ""
         while nodes:
             node = nodes.pop()
-            if node not in input_nodes and node not in self.node_modules:
-                self.node_modules[node] = name
+            # on through what modules inside have taken: more of its own can lie behind, such as a function between them
+            if node not in seen and self.node_modules.get(node, inside).startswith(inside):
+                seen.add(node)
+                self.node_modules.setdefault(node, name)
                 nodes.update(following for following, _ in node.next_functions if following is not None)
 
     def _check(self) -> None:

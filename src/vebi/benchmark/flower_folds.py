@@ -15,7 +15,8 @@ from vebi.benchmark.write_results import DatasetResult, make_note
 from vebi.data.collections import ImageCollection, Subset
 from vebi.data.sources import open_images
 from vebi.datasets.flowers import generate
-from vebi.datasets.flowers.training import split, train
+from vebi.datasets.flowers.folds import split
+from vebi.datasets.flowers.training import train
 from vebi.datasets.flowers.variants import VARIANTS, classes
 from vebi.datasets.masks import find_masks
 from vebi.interpretation.fit import interpret

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vebi.datasets.flowers.training import FOLDS
+from vebi.datasets.flowers.folds import FOLDS
 from vebi.errors import UsageError
 
 

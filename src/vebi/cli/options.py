@@ -63,7 +63,8 @@ Spec = Annotated[
     str,
     typer.Argument(
         help="The model: FILE.py:FUNCTION (a function that returns the PyTorch module), torchvision:NAME, timm:NAME, "
-        "a checkpoint of `vebi train`, or vebi:flowernet (the network of `vebi train`) with --weights."
+        "a checkpoint of `vebi train`, or a network of `vebi train` (vebi:flowernet, vebi:flower-resnet or "
+        "vebi:flower-vgg) with --weights."
     ),
 ]
 Run = Annotated[Path, typer.Argument(help="The run folder that `vebi fit` wrote.")]

@@ -36,11 +36,11 @@ def load_classifier(
     ``size`` comes from: if ``size`` is given, the model's own resize and interpolation are not used.
 
     Args:
-        spec: ``FILE.py:FUNCTION``, ``torchvision:NAME``, ``timm:NAME``, a checkpoint of `vebi train`, or
-            ``vebi:flowernet``, the reference network of `vebi train`, with its ``weights``. The function returns an
-            ``nn.Module``, of which the attributes ``mean``, ``std``, ``size``, ``resize``, ``interpolation`` and
-            ``class_names`` are read where it has them. The file is executed, so it must be yours, and can import
-            modules beside it while it is loaded.
+        spec: ``FILE.py:FUNCTION``, ``torchvision:NAME``, ``timm:NAME``, a checkpoint of `vebi train`, or one of its
+            reference networks, ``vebi:flowernet``, ``vebi:flower-resnet`` or ``vebi:flower-vgg``, with its ``weights``.
+            The function returns an ``nn.Module``, of which the attributes ``mean``, ``std``, ``size``, ``resize``,
+            ``interpolation`` and ``class_names`` are read where it has them. The file is executed, so it must be
+            yours, and can import modules beside it while it is loaded.
         weights: A safetensors file, or a file that ``torch.load(weights_only=True)`` reads: a state dict, or a dict
             with one under ``state_dict``. Without it torchvision and timm fetch their own pretrained weights.
         mean: The mean of each channel on the scale from 0 to 1: three numbers for RGB, one for grey.

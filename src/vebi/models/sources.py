@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vebi.errors import MissingExtraError, ModelError, UsageError, VebiError
-from vebi.models.flowernet import FlowerNet
+from vebi.models.architectures import ARCHITECTURES
 from vebi.models.weights import MODEL_ATTRIBUTES
 
 
@@ -34,13 +34,12 @@ def build_model(spec: str, state: dict[str, Tensor] | None) -> tuple[nn.Module, 
         MissingExtraError: torchvision or timm is not installed.
     """
     kind, _, name = spec.partition(":")
-    if kind == "vebi" and name == "flowernet":
+    if kind == "vebi" and name in ARCHITECTURES:
         if state is None:
-            raise ModelError(
-                "vebi:flowernet has no weights of its own: train it with `vebi train` and give its checkpoint"
-            )
+            raise ModelError(f"{spec} has no weights of its own: train it with `vebi train` and give its checkpoint")
         bias = state.get("linear.bias", torch.empty(0))
-        return FlowerNet(max(2, bias.numel())), model_attributes(FlowerNet)
+        architecture = ARCHITECTURES[name]
+        return architecture(max(2, bias.numel())), model_attributes(architecture)
     if kind == "torchvision":
         return _torchvision(name, pretrained=state is None)
     if kind == "timm":

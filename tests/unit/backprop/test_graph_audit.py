@@ -152,6 +152,35 @@ def test_innermost_modules_own_what_they_do_and_calls_are_counted(toy):
     assert audit_backward(classifier) == (Finding("1", "relu", "rule", True, 2),)
 
 
+def test_a_function_between_modules_belongs_to_the_module_that_calls_it():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.conv2 = nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3)
+
+        def forward(self, x):
+            return self.conv2(F.relu(self.conv1(x))).tanh()
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.block1, self.block2 = nn.Conv2d(3, 4, 3), Block(), Block()
+
+        def forward(self, x):
+            return self.block2(F.silu(self.block1(F.gelu(self.conv(x))))).mean((2, 3))
+
+    assert [
+        str(finding) for finding in audit_backward(Classifier(Net().eval(), Preprocess(16, (0.5,) * 3, (0.5,) * 3)))
+    ] == [
+        "gelu in the network itself",
+        "silu in the network itself",
+        "relu in block1",
+        "tanh in block1",
+        "relu in block2",
+        "tanh in block2",
+    ]
+
+
 def test_only_the_way_from_the_layers_to_the_image_counts(toy):
     for layers in ("relu1", ["relu1"], ("relu1", "*1"), "*elu1"):
         assert audit_backward(toy, layers=layers) == (Finding("relu1", "relu", "rule", True, 1),)

@@ -21,4 +21,8 @@ def test_flowers_train_and_layers():
     assert f"accuracy {result['accuracy']:.2%}" in outcome.err
     assert "6 held-out images" in outcome.err
     assert "network.safetensors" in fails(3, *train, "--seed", 1)
+    assert "network.safetensors" in fails(3, *train, "--folds-by", "frame")
     assert json_of("layers", "network.safetensors")[0]["height"] == 56  # half of the 112 that the network takes
+    other = ("train", "data", "--out", "other.safetensors", "--epochs", 1, "--architecture", "flower-vgg")
+    assert json_of(*other, "--folds-by", "frame")["held_out"] == 6
+    assert json_of("layers", "other.safetensors")[0]["height"] == 112

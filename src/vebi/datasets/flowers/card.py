@@ -72,7 +72,7 @@ cross-validation, fold k holds the images with r = k.""",
   finds it better than most explanations. Take the scene `meadow` to tell explanations from image processing.
 - One flower, one light, one camera height: variety comes from growth, turn, placement and, if asked for, background.
 - Neighbouring frames are alike, and folds by rotation share frames: the images of a test fold are unseen, but not of
-  another distribution.
+  another distribution. `vebi train --folds-by frame` makes folds that share no frame.
 - Rotating the image rotates the direction of the light with it.
 - Thin parts, such as the stem, are a few pixels wide at small sizes.""",
 }
@@ -82,7 +82,8 @@ _MEADOW = {
 classes alike. Every image got, drawn from a seed of its own without knowledge of the class: a rotation of up to 40
 degrees either way, a scale and a position, whether it is mirrored, the colour and strength of the light, a colour for
 every part, and grass, stones, blossoms out of focus and butterflies behind and in front of the flower. Then the part
-that carries the class got what makes the class. Take folds by frame: fold k holds the images with n mod 5 = k.""",
+that carries the class got what makes the class. For 5-fold
+cross-validation by frame (`vebi train --folds-by frame`), fold k holds the images with n mod 5 = k.""",
     "limits": """- The front hides a part of the flower in some images; masks hold what is left to be seen.
 - Neighbouring frames are alike: a held-out frame stands between two of the training.
 - Clutter is drawn in the image plane: it casts no shadow on the flower and receives none.""",

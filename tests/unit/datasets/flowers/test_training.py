@@ -1,30 +1,37 @@
+import json
 import shutil
 
 import pytest
+import safetensors
 import safetensors.torch
 import torch
 
 from vebi.data.sources import open_images
-from vebi.datasets.flowers.training import fold_of, split, train
+from vebi.datasets.flowers.folds import split
+from vebi.datasets.flowers.labelled_pixels import load_pixels
+from vebi.datasets.flowers.optimization import accuracy
+from vebi.datasets.flowers.training import train
 from vebi.errors import InputError, UsageError
+from vebi.models.architectures import ARCHITECTURES
 from vebi.models.load import load_classifier
+from vebi.models.weights import read_note
 
 
 class StopError(Exception):
     """Somebody pulls the plug."""
 
 
-def test_a_fold_is_the_r_of_a_name_or_the_number_modulo_5():
-    assert fold_of("red/class0_img12_p4_r3.png", 0) == 3
-    assert [fold_of("a.png", i) for i in range(7)] == [0, 1, 2, 3, 4, 0, 1]
+def tensors(path):
+    """The bytes of every tensor by name; the header of the file also tells how long the training took."""
+    return {name: value.numpy().tobytes() for name, value in safetensors.torch.load_file(path).items()}
 
 
-def test_a_split_is_a_partition_and_holds_out_one_fold(double):
-    images = open_images(double)
-    training, test = split(images, 2)
-    assert sorted(training + test) == list(range(len(images)))
-    assert {images.ids[i][-5] for i in test} == {"2"}
-    assert len(test) == len(images) / 5
+def stop_after(epochs):
+    def stop(done, _):
+        if done == epochs:
+            raise StopError
+
+    return stop
 
 
 def test_training_learns_and_its_checkpoint_is_a_classifier(squares, tmp_path):
@@ -37,19 +44,35 @@ def test_training_learns_and_its_checkpoint_is_a_classifier(squares, tmp_path):
     assert not list(tmp_path.glob("*.training*"))
 
 
-def test_a_stopped_training_goes_on_and_gives_the_same_network(squares, tmp_path):
-    def stop_after_two(done, _):
-        if done == 2:
-            raise StopError
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(squares, tmp_path, architecture):
+    one, same, other = (tmp_path / f"{name}.safetensors" for name in ("one", "same", "other"))
+    for out, seed in ((one, 3), (same, 3), (other, 4)):
+        train(squares, out, epochs=2, seed=seed, architecture=architecture)
+        torch.rand(1)  # what is drawn between does not matter
+    assert tensors(one) == tensors(same) != tensors(other)
 
-    train(squares, tmp_path / "whole.safetensors", epochs=3)
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_accuracy_is_that_of_the_classifier_that_is_stored(squares, tmp_path, architecture):
+    """After two epochs running statistics are far from those of a batch: it is measured with the former."""
+    out = tmp_path / "network.safetensors"
+    result = train(squares, out, epochs=2, architecture=architecture)
+    classifier, images = load_classifier(out), open_images(squares)
+    held_out = load_pixels(images, split(images, 0)[1], classifier.preprocess)
+    assert result.accuracy == accuracy(classifier.model, held_out)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_stopped_training_goes_on_and_gives_the_same_network(squares, tmp_path, architecture):
+    whole, stopped = (tmp_path / f"{name}.safetensors" for name in ("whole", "stopped"))
+    train(squares, whole, epochs=3, architecture=architecture)
     with pytest.raises(StopError):
-        train(squares, tmp_path / "stopped.safetensors", epochs=3, progress=stop_after_two)
+        train(squares, stopped, epochs=3, architecture=architecture, progress=stop_after(2))
     reports = []
-    train(squares, tmp_path / "stopped.safetensors", epochs=3, progress=lambda done, _: reports.append(done))
+    train(squares, stopped, epochs=3, architecture=architecture, progress=lambda done, _: reports.append(done))
     assert reports == [2, 3]
-    whole, stopped = (safetensors.torch.load_file(tmp_path / f"{n}.safetensors") for n in ("whole", "stopped"))
-    assert all(torch.equal(whole[name], stopped[name]) for name in whole)
+    assert tensors(whole) == tensors(stopped)
 
 
 def test_a_finished_training_is_not_repeated(squares, tmp_path):
@@ -75,10 +98,77 @@ def test_a_state_that_cannot_be_read_is_said_and_not_executed(squares, tmp_path)
         train(squares, tmp_path / "network.safetensors", epochs=1)
 
 
-@pytest.mark.parametrize("options", [{"epochs": 0}, {"fold": 5}, {"fold": -1}])
-def test_impossible_options(squares, tmp_path, options):
-    with pytest.raises(UsageError):
+@pytest.mark.parametrize("options", [{"architecture": "flower-resnet"}, {"folds_by": "frame"}])
+def test_a_checkpoint_of_another_architecture_or_other_folds_is_not_overwritten(squares, tmp_path, options):
+    """Nor taken for one of these settings, though by either name the folds of these images are the same."""
+    out = tmp_path / "network.safetensors"
+    train(squares, out, epochs=1)
+    with pytest.raises(InputError, match=r"network\.safetensors holds a network of other data or settings"):
+        train(squares, out, epochs=1, **options)
+    out.unlink()
+    with pytest.raises(StopError):
+        train(squares, out, epochs=2, progress=stop_after(1))
+    with pytest.raises(InputError, match="unfinished training of other data or settings"):
+        train(squares, out, epochs=2, **options)
+
+
+def test_what_earlier_versions_stored_is_of_the_defaults(squares, tmp_path):
+    """They had neither architectures nor other folds, and did not store these."""
+    out, state = tmp_path / "network.safetensors", tmp_path / "network.training"
+    with pytest.raises(StopError):
+        train(squares, out, epochs=2, progress=stop_after(1))
+    stored = torch.load(state, weights_only=True)
+    settings = {key: json.loads(stored["settings"])[key] for key in ("data", "epochs", "fold", "seed")}
+    torch.save(stored | {"settings": json.dumps(settings)}, state)
+    reports = []
+    result = train(squares, out, epochs=2, progress=lambda done, _: reports.append(done))
+    assert reports == [1, 2]
+
+    note = read_note(out)
+    assert note["settings"] == settings | {"architecture": "flowernet", "folds_by": "rotation"}
+    with safetensors.safe_open(out, "pt") as file:
+        metadata = file.metadata() | {"note": json.dumps(note | {"settings": settings})}
+    safetensors.torch.save_file(safetensors.torch.load_file(out), out, metadata)
+    before = out.read_bytes()
+    assert train(squares, out, epochs=2) == result
+    assert out.read_bytes() == before
+    with pytest.raises(InputError, match="other data or settings"):
+        train(squares, out, epochs=2, architecture="flower-vgg")
+
+
+@pytest.mark.parametrize("note", [{}, {"settings": None}, {"settings": [1]}])
+def test_a_checkpoint_without_settings_is_of_others(squares, tmp_path, note):
+    out = tmp_path / "network.safetensors"
+    safetensors.torch.save_file({"x": torch.zeros(1)}, out, {"note": json.dumps(note)})
+    with pytest.raises(InputError, match="other data or settings"):
+        train(squares, out, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "fact"),
+    [
+        ({"epochs": 0}, "epochs is 0"),
+        ({"fold": 5}, "fold 5"),
+        ({"fold": -1}, "fold -1"),
+        ({"architecture": "resnet18"}, "'resnet18'.*flowernet, flower-resnet, flower-vgg"),
+        ({"folds_by": "class"}, "'class'.*rotation, frame"),
+    ],
+)
+def test_impossible_options(squares, tmp_path, options, fact):
+    with pytest.raises(UsageError, match=fact):
         train(squares, tmp_path / "network.safetensors", **options)
+
+
+def test_folds_by_frame_hold_out_frames(squares, tmp_path):
+    """Of 8 frames under 3 rotations the fold of frames 1 and 6 is another than that of rotation 1."""
+    for c, folder in enumerate(sorted(squares.iterdir())):
+        (tmp_path / "data" / folder.name).mkdir(parents=True)
+        for i, path in enumerate(sorted(folder.iterdir())):
+            shutil.copy(path, tmp_path / "data" / folder.name / f"class{c}_img{i % 8}_p0_r{i // 8}.png")
+    by_rotation, by_frame = (tmp_path / f"{folds_by}.safetensors" for folds_by in ("rotation", "frame"))
+    assert train(tmp_path / "data", by_rotation, epochs=1, fold=1).held_out == 3 * 8
+    assert train(tmp_path / "data", by_frame, epochs=1, fold=1, folds_by="frame").held_out == 3 * 2 * 3
+    assert tensors(by_rotation) != tensors(by_frame)
 
 
 def test_a_checkpoint_is_a_safetensors_file(squares, tmp_path):
@@ -92,13 +182,9 @@ def test_images_without_class_folders_cannot_train(squares, tmp_path):
 
 
 def test_an_unfinished_training_of_other_settings_is_not_overwritten(squares, tmp_path):
-    def stop(done, _):
-        if done == 1:
-            raise StopError
-
     out = tmp_path / "network.safetensors"
     with pytest.raises(StopError):
-        train(squares, out, epochs=3, progress=stop)
+        train(squares, out, epochs=3, progress=stop_after(1))
     before = (tmp_path / "network.training").read_bytes()
     with pytest.raises(InputError, match="unfinished training of other data or settings"):
         train(squares, out, epochs=4)

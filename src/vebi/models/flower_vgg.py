@@ -1,0 +1,43 @@
+"""A small network in the manner of VGG for images of flowers: max pooling, and fully connected layers at the end."""
+
+from torch import Tensor, nn
+
+
+class FlowerVgg(nn.Module):
+    """Five 3 x 3 convolutions with ReLU, four times followed by max pooling, then two fully connected layers.
+
+    Input N x 3 x 112 x 112 and no other size, output N x classes. The fully connected layers see each of the 7 x 7
+    positions apart, with a ReLU between them, so the derivatives of a score differ from position to position. Behind a
+    global mean they are one number per channel, and Grad-CAM++ and LayerCAM are nearly the same map. There is no
+    dropout, so that training depends on seed and data alone.
+
+    Args:
+        n_classes: The number of classes.
+
+    Reference:
+        Simonyan and Zisserman, Very deep convolutional networks for large-scale image recognition, ICLR 2015,
+        section 2.1.
+    """
+
+    mean = (0.5, 0.5, 0.5)
+    std = (0.25, 0.25, 0.25)
+    size = 112
+
+    def __init__(self, n_classes: int):
+        super().__init__()
+        self.features = nn.Sequential(
+            *(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
+            *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
+            *(nn.Conv2d(32, 48, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
+            *(nn.Conv2d(48, 64, 3, padding=1), nn.ReLU(inplace=True)),
+            *(nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
+        )
+        self.hidden = nn.Linear(64 * 7 * 7, 64)
+        self.relu = nn.ReLU(inplace=True)
+        self.linear = nn.Linear(64, n_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Class scores N x classes of inputs N x 3 x 112 x 112."""
+        x = self.relu(self.hidden(self.features(x).flatten(1)))
+        scores: Tensor = self.linear(x)
+        return scores
