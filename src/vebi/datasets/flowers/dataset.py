@@ -19,19 +19,15 @@ from PIL import Image
 
 from vebi.datasets.flowers.background import BACKGROUNDS
 from vebi.datasets.flowers.card import NAME, describe, read_me
+from vebi.datasets.flowers.image_ids import IMAGES_PER_CLASS, ImageId, file_name, image_ids
 from vebi.datasets.flowers.meadow import MeadowFrame
 from vebi.datasets.flowers.plain import PlainFrame
-from vebi.datasets.flowers.scene import FRAMES, parts_of
+from vebi.datasets.flowers.scene import parts_of
 from vebi.datasets.flowers.variants import PAPER_VARIANTS, VARIANTS, FlowerClass, classes
 from vebi.errors import InputError, UsageError
 from vebi.files import atomic_write, write_json
 from vebi.progress import Progress
 
-#: Frame, position and rotation of an image, which together name it within its class.
-ImageId = tuple[int, int, int]
-
-POSITIONS = ROTATIONS = 5
-IMAGES_PER_CLASS = FRAMES * POSITIONS * ROTATIONS
 SCENES = ("plain", "meadow")
 SETTINGS = ("variant", "images_per_class", "size", "seed", "background", "scene")
 
@@ -151,27 +147,6 @@ def load_dataset(path: str | Path) -> dict[str, Any]:
     if not sound:
         raise InputError(f"{Path(path) / _RECORD} is damaged or of another kind: generate the data set again")
     return record
-
-
-def image_ids(count: int) -> list[ImageId]:
-    """The first images of a class as (n, p, r): frame, position, rotation.
-
-    The order is fixed, so small sets are part of large ones. Forty consecutive images show every frame once, spaced as
-    evenly as possible from the first on; rotations take turns, so the five folds are alike; positions come last.
-
-    Args:
-        count: How many images, 1 to 1000.
-    """
-    ids = []
-    for i in range(count):
-        block, step = divmod(i, FRAMES)
-        ids.append((step * 11 % FRAMES, block // ROTATIONS, (step + block) % ROTATIONS))
-    return ids
-
-
-def file_name(c: int, n: int, p: int, r: int) -> str:
-    """The name of an image and of its mask: class index, frame, position, rotation."""
-    return f"class{c}_img{n}_p{p}_r{r}.png"
 
 
 def _make_frame(n: int, settings: dict[str, Any]) -> PlainFrame | MeadowFrame:

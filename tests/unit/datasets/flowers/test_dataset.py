@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from vebi.datasets.flowers import carrier_mask, generate, load_dataset
-from vebi.datasets.flowers.dataset import image_ids
+from vebi.datasets.flowers.image_ids import image_ids
 from vebi.errors import InputError, UsageError
 
 NAME = re.compile(r"class(\d+)_img(\d+)_p([0-4])_r([0-4])\.png")
@@ -180,3 +180,15 @@ def test_a_missing_or_damaged_record_is_an_input_error(double, tmp_path):
 def test_importing_the_package_is_light():
     code = "import sys, vebi.datasets.flowers; print([m for m in ('mitsuba', 'torch', 'drjit') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_a_data_set_of_an_earlier_version_has_the_plain_scene(double, tmp_path, small):
+    folder = tmp_path / "copy"
+    shutil.copytree(double, folder)
+    record = json.loads((folder / "dataset.json").read_text())
+    del record["scene"]
+    (folder / "dataset.json").write_text(json.dumps(record))
+    assert load_dataset(folder)["scene"] == "plain"
+    assert generate(folder, variant="double-12c", **small) == load_dataset(double)
+    with pytest.raises(InputError, match="with scene plain, not meadow"):
+        generate(folder, variant="double-12c", scene="meadow", **small)
