@@ -14,29 +14,30 @@ _FINE = 2  # pixels drawn per pixel of the image and axis
 _PALETTE = np.array([[255 * encode(linear(end)) for end in ends] for ends in COLOURS.values()])
 
 
+_ROUND = np.linspace(0, 2 * np.pi, 14, endpoint=False)
+
+
 def draw_behind(rng: np.random.Generator, size: int) -> np.ndarray:
     """The ground of a meadow with what stands behind the flower: size x size x 3 linear light, float32."""
-    side = _FINE * size
-    ground = _draw_ground(rng, side)
+    ground = _draw_ground(rng, _FINE * size)
     for _ in range(rng.integers(2, 6)):
         _draw_stone(rng, ground)
-    for _ in range(rng.integers(90, 150)):
-        _draw_blade(rng, ground, length=(0.1, 0.35))
-    for _ in range(rng.integers(12, 22)):
-        _draw_blossom(rng, ground, radii=(0.06, 0.17), blur=(0.008, 0.03))
-    for _ in range(rng.integers(15, 35)):
-        _draw_blade(rng, ground, length=(0.15, 0.4))
+    _draw_blades(rng, ground, int(rng.integers(60, 100)), length=(0.1, 0.35))
+    far = ground.reduce(_FINE)  # blossoms out of focus need no finer pixels
+    for _ in range(rng.integers(26, 46)):
+        _draw_blossom(rng, far, radii=(0.07, 0.2), blur=(0.008, 0.03))
+    near = far.resize(ground.size, Image.Resampling.BICUBIC)
+    _draw_blades(rng, near, int(rng.integers(15, 40)), length=(0.15, 0.4))
     for _ in range(rng.integers(1, 4)):
-        _draw_butterfly(rng, ground)
-    pixels = np.asarray(ground.convert("RGB").reduce(_FINE), np.float32) / 255
+        _draw_butterfly(rng, near)
+    pixels = np.asarray(near.convert("RGB").reduce(_FINE), np.float32) / 255
     return _to_linear(pixels).astype(np.float32)
 
 
 def draw_front(rng: np.random.Generator, size: int) -> np.ndarray:
     """What stands in front of the flower: size x size x 4, linear light premultiplied by coverage, and the coverage."""
     layer = Image.new("RGBA", (_FINE * size,) * 2)
-    for _ in range(rng.integers(3, 10)):
-        _draw_blade(rng, layer, length=(0.15, 0.5))
+    _draw_blades(rng, layer, int(rng.integers(3, 10)), length=(0.15, 0.5))
     for _ in range(rng.integers(0, 3)):
         _draw_blossom(rng, layer, radii=(0.04, 0.08), blur=(0.01, 0.02))
     for _ in range(rng.integers(0, 2)):
@@ -62,7 +63,6 @@ def _enlarge(values: np.ndarray, side: int) -> np.ndarray:
 
 def _draw_stone(rng: np.random.Generator, image: Image.Image) -> None:
     """A rounded stone, lighter above."""
-    side = image.width
     x, y, radius = *rng.uniform(0, 1, 2), rng.uniform(0.02, 0.07)
     angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     outline = radius * (
@@ -71,24 +71,28 @@ def _draw_stone(rng: np.random.Generator, image: Image.Image) -> None:
     shape = np.stack([x + 1.3 * outline * np.cos(angles), y + outline * np.sin(angles)], axis=1)
     grey = rng.uniform(70, 150) * rng.uniform(0.92, 1.0, 3)
     middle = np.array([x, y - 0.25 * radius])
-    draw = ImageDraw.Draw(image)
-    for step in range(7):
-        _fill(draw, side, middle + (1 - step / 7) * (shape - middle) if step else shape, grey * (0.55 + 0.11 * step))
+    steps = np.arange(7)
+    shapes = middle + (1 - steps / 7)[:, None, None] * (shape - middle)
+    _fill(image, shapes, grey * (0.55 + 0.11 * steps)[:, None])
 
 
-def _draw_blade(rng: np.random.Generator, image: Image.Image, length: tuple[float, float]) -> None:
-    """A blade of grass that tapers and bends, one half darker than the other."""
-    root, lean = rng.uniform((-0.05, 0.05), (1.05, 1.3)), rng.normal(0, 0.35)
-    height, bend, width = rng.uniform(*length), rng.normal(0, 0.5), rng.uniform(0.006, 0.014)
+def _draw_blades(rng: np.random.Generator, image: Image.Image, count: int, length: tuple[float, float]) -> None:
+    """Blades of grass that taper and bend, one half of each darker than the other."""
+    roots, lean = rng.uniform((-0.05, 0.05), (1.05, 1.3), (count, 2)), rng.normal(0, 0.35, count)
+    height, bend, width = rng.uniform(*length, count), rng.normal(0, 0.5, count), rng.uniform(0.006, 0.014, count)
+    greens = rng.uniform((60, 130, 20), (170, 205, 80), (count, 3)) * rng.uniform(0.5, 1.1, (count, 1))
     t = np.linspace(0, 1, 7)
-    angle = lean + bend * t
-    steps = height / 6 * np.stack([np.sin(angle), -np.cos(angle)], axis=1)
-    line = root + np.concatenate([np.zeros((1, 2)), np.cumsum(steps[:-1], axis=0)])
-    across = np.stack([np.cos(angle), np.sin(angle)], axis=1) * (width * (1 - t) ** 0.7)[:, None]
-    green = np.array([rng.uniform(60, 170), rng.uniform(130, 205), rng.uniform(20, 80)]) * rng.uniform(0.5, 1.1)
-    draw = ImageDraw.Draw(image)
-    _fill(draw, image.width, np.concatenate([line - across, line[::-1]]), 0.78 * green)
-    _fill(draw, image.width, np.concatenate([line, (line + across)[::-1]]), green)
+    angles = lean[:, None] + bend[:, None] * t
+    steps = height[:, None, None] / 6 * np.stack([np.sin(angles), -np.cos(angles)], axis=2)
+    lines = roots[:, None] + np.cumsum(steps, axis=1) - steps  # from the root on
+    across = np.stack([np.cos(angles), np.sin(angles)], axis=2) * (width[:, None] * (1 - t) ** 0.7)[..., None]
+    left = np.concatenate([lines - across, lines[:, ::-1]], axis=1)
+    right = np.concatenate([lines, (lines + across)[:, ::-1]], axis=1)
+    _fill(
+        image,
+        np.stack([left, right], axis=1).reshape(2 * count, 14, 2),
+        (greens[:, None] * [[0.78], [1.0]]).reshape(-1, 3),
+    )
 
 
 def _draw_blossom(
@@ -97,23 +101,19 @@ def _draw_blossom(
     """A blossom out of focus, with petals in a colour of the palette."""
     side = image.width
     centre, radius, count = rng.uniform(0, 1, 2), rng.uniform(*radii), rng.integers(5, 10)
-    squash, turn = rng.uniform(0.55, 1.0), rng.uniform(0, 2 * np.pi)
+    squash, turn, sigma = rng.uniform(0.55, 1.0), rng.uniform(0, 2 * np.pi), rng.uniform(*blur) * side
     deep, bright = _PALETTE[rng.integers(len(_PALETTE))]
     middle = _PALETTE[rng.integers(len(_PALETTE))].mean(axis=0)
-    sigma = rng.uniform(*blur) * side
+    azimuth = (turn + 2 * np.pi * np.arange(count) / count)[:, None]
+    along, over = 0.58 + 0.42 * np.cos(_ROUND), 1.5 / count * np.sin(_ROUND)
+    x, y = np.cos(azimuth) * along - np.sin(azimuth) * over, np.sin(azimuth) * along + np.cos(azimuth) * over
+    petals = np.stack([x, squash * y], axis=2)
+    disc = 0.24 * np.stack([np.cos(_ROUND), squash * np.sin(_ROUND)], axis=1)
+    fraction = rng.uniform(0.2, 1, (count, 1))
     room = int(radius * side + 3 * sigma) + 1  # of the layer around the middle of the blossom
     layer = Image.new("RGBa", (2 * room, 2 * room))
-    draw = ImageDraw.Draw(layer)
-    t = np.linspace(0, 2 * np.pi, 14, endpoint=False)
-    for k in range(count):
-        azimuth = turn + 2 * np.pi * k / count
-        along, over = 0.58 + 0.42 * np.cos(t), 1.5 / count * np.sin(t)
-        petal = radius * np.stack(
-            [np.cos(azimuth) * along - np.sin(azimuth) * over, np.sin(azimuth) * along + np.cos(azimuth) * over], axis=1
-        )
-        fraction = rng.uniform(0.2, 1)
-        _fill(draw, side, room / side + petal * (1, squash), (1 - fraction) * deep + fraction * bright)
-    _fill(draw, side, room / side + 0.24 * radius * np.stack([np.cos(t), squash * np.sin(t)], axis=1), middle)
+    points = 0.5 + radius * side / (2 * room) * np.concatenate([petals, disc[None]])
+    _fill(layer, points, np.concatenate([(1 - fraction) * deep + fraction * bright, middle[None]]))
     blurred = layer.filter(ImageFilter.GaussianBlur(sigma)).convert("RGBA")
     left, top = (int(at * side) - room for at in centre)
     seen = max(left, 0), max(top, 0)  # alpha_composite takes no place outside the image
@@ -122,30 +122,35 @@ def _draw_blossom(
 
 def _draw_butterfly(rng: np.random.Generator, image: Image.Image) -> None:
     """A butterfly with wings in a colour of the palette, seen from above."""
-    side = image.width
     centre, span, turn = rng.uniform(0.05, 0.95, 2), rng.uniform(0.035, 0.075), rng.uniform(0, 2 * np.pi)
     deep, bright = _PALETTE[rng.integers(len(_PALETTE))]
     fold = rng.uniform(0.6, 1.0)
-    t = np.linspace(0, 2 * np.pi, 14, endpoint=False)
-    draw = ImageDraw.Draw(image)
-    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    shapes, colours = [], []
     for mirror in (-1, 1):
         for at, half_length, half_width, angle in ((0.62, 0.62, 0.34, -0.55), (0.48, 0.45, 0.33, 0.75)):
             for share, colour in ((1.0, 0.45 * deep), (0.82, deep), (0.55, bright)):
-                x, y = at + share * half_length * np.cos(t), share * half_width * np.sin(t)
-                wing = np.stack(
-                    [mirror * fold * (np.cos(angle) * x - np.sin(angle) * y), np.sin(angle) * x + np.cos(angle) * y],
-                    axis=1,
-                )
-                _fill(draw, side, centre + span * wing @ rotation.T, colour)
-    body = np.stack([0.07 * np.cos(t), 0.55 * np.sin(t)], axis=1)
-    _fill(draw, side, centre + span * body @ rotation.T, np.array([30, 24, 22]))
+                x, y = at + share * half_length * np.cos(_ROUND), share * half_width * np.sin(_ROUND)
+                across, down = np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y
+                shapes.append(np.stack([mirror * fold * across, down], axis=1))
+                colours.append(colour)
+    shapes.append(np.stack([0.07 * np.cos(_ROUND), 0.55 * np.sin(_ROUND)], axis=1))
+    colours.append(np.array([30, 24, 22]))
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    _fill(image, centre + span * np.stack(shapes) @ rotation.T, np.stack(colours))
 
 
-def _fill(draw: ImageDraw.ImageDraw, side: int, points: np.ndarray, colour: np.ndarray) -> None:
-    """Fills a polygon; ``points`` (N, 2) in sides of the image, right and down."""
-    red, green, blue = np.clip(colour, 0, 255).astype(int).tolist()
-    draw.polygon([(x, y) for x, y in (points * side).tolist()], fill=(red, green, blue, 255))
+def _fill(image: Image.Image, polygons: np.ndarray, colours: np.ndarray) -> None:
+    """Fills polygons one after the other.
+
+    Args:
+        image: Where they are drawn.
+        polygons: N x P x 2 corners in sides of the image, right and down.
+        colours: N x 3 sRGB in [0, 255].
+    """
+    draw = ImageDraw.Draw(image)
+    corners = (polygons.reshape(len(polygons), -1) * image.width).tolist()
+    for points, colour in zip(corners, np.clip(colours, 0, 255).astype(int).tolist(), strict=True):
+        draw.polygon(points, fill=(*colour, 255))
 
 
 def _to_linear(code: np.ndarray) -> np.ndarray:

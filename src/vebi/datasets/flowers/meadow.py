@@ -20,7 +20,7 @@ from vebi.datasets.flowers.variants import COLOURS, PALE, FlowerClass, blend, li
 WORN = ("petals", "leaves", "centre", "pot")
 
 _ANGLE = np.radians(40)
-_SCALE = (0.7, 1.0)
+_SCALE = (0.65, 0.95)
 _LAMP_DISTANCE = 8.7
 _IVORY, _GREEN = np.array([0.80, 0.70, 0.46]), np.array([0.085, 0.21, 0.045])
 
