@@ -39,7 +39,14 @@ from vebi.models.preprocess import Preprocess
 from vebi.models.weights import save_checkpoint
 
 NETWORK = "from support import ToyNet\n"
-DATASET = {"variant": "single-6c", "images_per_class": 1, "size": 48, "seed": 0, "background": "plain", "scene": "plain"}
+DATASET = {
+    "variant": "single-6c",
+    "images_per_class": 1,
+    "size": 48,
+    "seed": 0,
+    "background": "plain",
+    "scene": "plain",
+}
 
 
 @st.composite

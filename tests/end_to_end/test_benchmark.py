@@ -7,15 +7,15 @@ import warnings
 import numpy as np
 import pytest
 
+from vebi.benchmark.built_in_methods import built_in_methods
 from vebi.benchmark.custom import benchmark_model
-from vebi.benchmark.methods import built_in
 from vebi.benchmark.paper_table1 import Plan, run_table1
 from vebi.errors import InputError, UsageError, VebiWarning
 from vebi.metrics.registry import METRICS
 from vebi.reports.benchmark_report.result import BenchmarkResult
 
 TINY = Plan(images_per_class=5, folds=2, epochs=2, scored=1, mosaics=2, varied=1)
-NAMES = [method.name for method in built_in()]
+NAMES = [method.name for method in built_in_methods()]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "custom": ["benchmark_model"],
-        "methods": ["Method", "all_methods", "user_method"],
+        "built_in_methods": ["all_methods"],
+        "methods": ["Method", "user_method"],
         "paper_table1": ["run_table1"],
         "plan": ["Plan"],
         "statistics": ["fold_means", "holm", "paired_p", "ratio_interval"],

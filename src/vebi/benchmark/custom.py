@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from vebi.benchmark.built_in_methods import all_methods
 from vebi.benchmark.examples import find_examples
 from vebi.benchmark.ground_truth import find_ground_truth
-from vebi.benchmark.methods import Method, all_methods
+from vebi.benchmark.methods import Method
 from vebi.benchmark.runner import FoldScores, score_methods
 from vebi.benchmark.write_results import DatasetResult, make_note, make_result, write_result
 from vebi.data.collections import ImageCollection

@@ -17,7 +17,7 @@ from vebi.data.sources import open_images
 from vebi.datasets.flowers import generate
 from vebi.datasets.flowers.folds import split
 from vebi.datasets.flowers.training import train
-from vebi.datasets.flowers.variants import VARIANTS, classes
+from vebi.datasets.flowers.variants import PAPER_VARIANTS, classes
 from vebi.datasets.masks import find_masks
 from vebi.interpretation.fit import interpret
 from vebi.interpretation.result import Interpretation
@@ -37,9 +37,9 @@ class Steps:
 
     def __init__(self, plan: Plan, progress: StageProgress | None):
         self.progress = progress
-        self._total = sum(map(self.weight, VARIANTS)) * plan.folds * (self.TRAIN + self.FIT + self.SCORE)
+        self._total = sum(map(self.weight, PAPER_VARIANTS)) * plan.folds * (self.TRAIN + self.FIT + self.SCORE)
         self._done = 0
-        self.advance(next(iter(VARIANTS)), 0)
+        self.advance(next(iter(PAPER_VARIANTS)), 0)
 
     @staticmethod
     def weight(variant: str) -> int:

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from vebi.benchmark.built_in_methods import all_methods
 from vebi.benchmark.flower_folds import FlowerExperiment, Steps
-from vebi.benchmark.methods import all_methods
 from vebi.benchmark.plan import FULL, QUICK, Plan
 from vebi.benchmark.write_results import make_result, write_result
 from vebi.data.loader import check_batch_size
-from vebi.datasets.flowers.variants import VARIANTS
+from vebi.datasets.flowers.variants import PAPER_VARIANTS
 from vebi.models.load import find_device
 from vebi.progress import StageProgress
 from vebi.reports.benchmark_report.result import BenchmarkResult
@@ -69,7 +69,7 @@ def run_table1(
     steps = Steps(plan, progress)
     datasets = {
         variant: FlowerExperiment(out / variant, variant, plan, participants, batch_size, device, steps).run()
-        for variant in VARIANTS
+        for variant in PAPER_VARIANTS
     }
     result = make_result(datasets, participants, asdict(plan), _command(plan, methods))
     write_result(result, {name: dataset.examples for name, dataset in datasets.items()}, out, NAME)

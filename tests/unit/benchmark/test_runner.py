@@ -5,7 +5,8 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from vebi.benchmark.methods import Method, all_methods, built_in, user_method
+from vebi.benchmark.built_in_methods import all_methods, built_in_methods
+from vebi.benchmark.methods import Method, user_method
 from vebi.benchmark.runner import score_methods
 from vebi.errors import ModelError, UsageError, VebiWarning
 
@@ -25,7 +26,7 @@ class Counting:
 
 
 def test_every_built_in_method_takes_part(interpreted, truth, tmp_path):
-    methods = built_in()
+    methods = built_in_methods()
     scored = score_methods(interpreted, truth, methods, tmp_path, mosaics=4)
     assert list(scored.scores) == [m.name for m in methods]
     assert len(set(scored.scores)) == len(methods)
@@ -145,7 +146,7 @@ def test_a_method_of_a_users_file(interpreted, tmp_path):
 
 
 def test_the_layer_of_class_activation_maps_can_be_named(interpreted):
-    in_relu1 = {m.name: m.make(interpreted) for m in built_in("relu1")}
+    in_relu1 = {m.name: m.make(interpreted) for m in built_in_methods("relu1")}
     assert in_relu1["grad-cam"].layer == in_relu1["guided-grad-cam"].cam.layer == in_relu1["layer-cam"].layer == "relu1"
-    by_default = {m.name: m.make(interpreted) for m in built_in()}
+    by_default = {m.name: m.make(interpreted) for m in built_in_methods()}
     assert by_default["grad-cam"].layer == "relu" != in_relu1["grad-cam"].layer

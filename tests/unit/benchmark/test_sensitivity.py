@@ -1,6 +1,6 @@
 import pytest
 
-from vebi.benchmark.methods import built_in
+from vebi.benchmark.built_in_methods import built_in_methods
 from vebi.benchmark.scoring import score
 from vebi.benchmark.sensitivity import VARIED_THRESHOLDS, mean_over_folds, sensitivity_rows
 from vebi.data.sources import open_images
@@ -21,7 +21,7 @@ def measured(interpreted, squares, truth, tmp_path_factory):
 
 def test_the_first_row_is_the_table(measured, truth):
     interpretation, _, rows = measured
-    explainers = {m.name: m.make(interpretation) for m in built_in() if m.in_paper}
+    explainers = {m.name: m.make(interpretation) for m in built_in_methods() if m.in_paper}
     assert set(rows["as in the table", ""]) == set(explainers)
     for name, value in rows["as in the table", ""].items():
         assert value == pytest.approx(100 * score(explainers[name], truth)["raw.auc_iou"].mean(), rel=1e-4)
