@@ -36,6 +36,7 @@ def train(
         ),
     ] = "rotation",
     seed: Seed = 0,
+    mirror: Annotated[bool, typer.Option("--mirror", help="Mirror every image in half of the passes.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train a reference network on flowers.
@@ -55,6 +56,7 @@ def train(
             fold=fold,
             folds_by=folds_by,
             seed=seed,
+            mirror=mirror,
             progress=lambda done, total: progress("epochs", done, total),
         )
     if as_json:

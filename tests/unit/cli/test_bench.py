@@ -54,9 +54,9 @@ def test_methods_of_other_libraries_as_the_page_shows_them(with_masks, monkeypat
         for name in ("captum.attr", "pytorch_grad_cam"):
             importlib.import_module(name)
     Path("theirs.py").write_text(FILES["peers.py"])
-    methods = ("--method", "theirs.py:integrated_gradients", "--method", "theirs.py:eigen_cam")
+    methods = ("--method", "theirs.py:captum_integrated_gradients", "--method", "theirs.py:eigen_cam")
     table = json.loads(vebi(*RUN, *methods, "--out", "bench", "--json").out)
-    assert {"integrated-gradients", "eigen-cam"} <= {row["method"] for row in table["rows"]}
+    assert {"captum-integrated-gradients", "eigen-cam"} <= {row["method"] for row in table["rows"]}
 
 
 def test_a_method_that_is_added_later_is_all_that_is_scored(with_masks):

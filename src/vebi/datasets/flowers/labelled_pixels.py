@@ -1,8 +1,9 @@
 """Images of a data set in memory, with their labels, as training needs them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -43,3 +44,9 @@ def load_pixels(images: ImageCollection, indices: Sequence[int], preprocess: Pre
     if not labels:
         raise InputError("no image could be decoded: check the data")
     return LabelledPixels(torch.cat([p for p in pixels if p.numel()]), torch.tensor(labels), preprocess)
+
+
+def permute_labels(pixels: LabelledPixels, seed: int) -> LabelledPixels:
+    """The same images, each with the label of another one drawn at random."""
+    order = np.random.default_rng([seed, len(pixels.labels)]).permutation(len(pixels.labels))
+    return replace(pixels, labels=pixels.labels[torch.from_numpy(order)])

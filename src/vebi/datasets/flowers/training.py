@@ -9,7 +9,7 @@ import torch
 from vebi import provenance
 from vebi.data.sources import open_images
 from vebi.datasets.flowers.folds import FOLDS, check_folds_by, split
-from vebi.datasets.flowers.labelled_pixels import load_pixels
+from vebi.datasets.flowers.labelled_pixels import load_pixels, permute_labels
 from vebi.datasets.flowers.optimization import accuracy, optimize
 from vebi.datasets.flowers.training_settings import TrainingSettings
 from vebi.errors import InputError, UsageError
@@ -49,6 +49,8 @@ def train(
     fold: int = 0,
     folds_by: str = "rotation",
     seed: int = 0,
+    mirror: bool = False,
+    permuted_labels: bool = False,
     progress: Progress | None = None,
 ) -> Training:
     """Trains a reference network with one fold held out, and measures its accuracy on that fold.
@@ -64,6 +66,9 @@ def train(
         fold: The fold (0 to 4) that is held out.
         folds_by: What makes the folds, ``"rotation"`` or ``"frame"``, see ``fold_of``.
         seed: Seed of the initial weights and of the order of the images.
+        mirror: Whether every image is mirrored in half of the passes.
+        permuted_labels: Whether the labels of the training images are permuted at random, for the check whether maps
+            depend on what was learned (Adebayo et al., NeurIPS 2018, section 4).
         progress: Called with (epochs done, epochs).
 
     Returns:
@@ -83,11 +88,14 @@ def train(
     training, test = split(images, fold, folds_by)
     if not training or not test:
         raise InputError(f"fold {fold} of {data} leaves {len(training)} images to train on and {len(test)} to test on")
-    settings = TrainingSettings(images.fingerprint(), epochs, fold, seed, architecture, folds_by)
+    data_sha256 = images.fingerprint()
+    settings = TrainingSettings(data_sha256, epochs, fold, seed, architecture, folds_by, mirror, permuted_labels)
     if out.exists():
         return _finished(out, settings)
     preprocess = Preprocess(network_class.size, network_class.mean, network_class.std)
     pixels = load_pixels(images, training, preprocess)
+    if permuted_labels:
+        pixels = permute_labels(pixels, seed)
     out.parent.mkdir(parents=True, exist_ok=True)
 
     torch.manual_seed(seed)

@@ -8,12 +8,14 @@ import torch
 
 from vebi.data.sources import open_images
 from vebi.datasets.flowers.folds import split
-from vebi.datasets.flowers.labelled_pixels import load_pixels
+from vebi.datasets.flowers.labelled_pixels import load_pixels, permute_labels
 from vebi.datasets.flowers.optimization import accuracy
 from vebi.datasets.flowers.training import train
+from vebi.datasets.flowers.training_settings import EARLIER
 from vebi.errors import InputError, UsageError
 from vebi.models.architectures import ARCHITECTURES
 from vebi.models.load import load_classifier
+from vebi.models.preprocess import Preprocess
 from vebi.models.weights import read_note
 
 
@@ -125,7 +127,7 @@ def test_what_earlier_versions_stored_is_of_the_defaults(squares, tmp_path):
     assert reports == [1, 2]
 
     note = read_note(out)
-    assert note["settings"] == settings | {"architecture": "flowernet", "folds_by": "rotation"}
+    assert note["settings"] == settings | EARLIER
     with safetensors.safe_open(out, "pt") as file:
         metadata = file.metadata() | {"note": json.dumps(note | {"settings": settings})}
     safetensors.torch.save_file(safetensors.torch.load_file(out), out, metadata)
@@ -203,3 +205,23 @@ def test_the_accuracy_is_that_of_the_held_out_images(squares, tmp_path):
     result = train(tmp_path / "data", tmp_path / "network.safetensors", epochs=20)
     assert result.accuracy < 0.1
     assert result.held_out == 15
+
+
+@pytest.mark.parametrize("options", [{"mirror": True}, {"permuted_labels": True}])
+def test_what_changes_a_training_is_a_setting_of_it(squares, tmp_path, options):
+    plain, changed, again = (tmp_path / f"{name}.safetensors" for name in ("plain", "changed", "again"))
+    train(squares, plain, epochs=1)
+    for out in (changed, again):
+        train(squares, out, epochs=1, **options)
+    assert tensors(plain) != tensors(changed) == tensors(again)
+    with pytest.raises(InputError, match="other data or settings"):
+        train(squares, changed, epochs=1)
+
+
+def test_permuted_labels_keep_their_number_and_tell_nothing(squares):
+    images = open_images(squares)
+    pixels = load_pixels(images, range(len(images)), Preprocess(48, (0.5,) * 3, (0.25,) * 3))
+    permuted = permute_labels(pixels, 0)
+    assert torch.equal(permuted.labels.bincount(), pixels.labels.bincount())
+    assert (permuted.labels == pixels.labels).float().mean() < 0.6
+    assert torch.equal(permuted.pixels, pixels.pixels)
