@@ -34,11 +34,17 @@ def versions() -> dict[str, str]:
 
 
 @cache
-def code_sha256() -> str:
-    """The sha256 of vebi's own code, which tells results of two states of it apart."""
+def code_sha256(without: tuple[str, ...] = ()) -> str:
+    """The sha256 of vebi's own code, which tells results of two states of it apart.
+
+    Args:
+        without: Folders and files below the package that cannot change the result, as ``"cli"``.
+    """
     root, digest = Path(__file__).parent, hashlib.sha256()
+    left_out = [root / name for name in without]
     for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        if not any(path == name or name in path.parents for name in left_out):
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 

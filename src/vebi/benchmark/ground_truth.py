@@ -75,8 +75,12 @@ class GroundTruth:
 
     def thin(self, per_class: int) -> "GroundTruth":
         """At most so many images per class, spread evenly over those of the class."""
+        return self.subset(self.thin_rows(per_class))
+
+    def thin_rows(self, per_class: int) -> list[int]:
+        """The positions of the images of ``thin``."""
         members = [np.flatnonzero(self.targets == c).tolist() for c in np.unique(self.targets)]
-        return self.subset(sorted(row for rows in members for row in evenly_spaced(rows, per_class)))
+        return sorted(row for rows in members for row in evenly_spaced(rows, per_class))
 
     def fingerprint(self) -> str:
         """A hash of model, images, targets and masks."""

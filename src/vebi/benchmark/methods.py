@@ -30,6 +30,7 @@ class Method:
         uses_network: Whether its maps depend on the network; otherwise it is there to show how far an image alone gets.
         choices: Makes the method with every choice that it leaves open (layer, reduction, number of features), by what
             is chosen; None where it leaves none.
+        chosen: What was chosen, for a row of a method at its best.
 
     Example:
         >>> from vebi.methods import GradCam
@@ -48,6 +49,7 @@ class Method:
     needed: bool = False
     uses_network: bool = True
     choices: Choices | None = field(default=None, repr=False)
+    chosen: str = ""
 
 
 def user_method(spec: str) -> Method:

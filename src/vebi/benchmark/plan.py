@@ -1,8 +1,10 @@
-"""How large the experiment of the paper is."""
+"""How large the experiments on flowers are."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from vebi.datasets.flowers.folds import FOLDS
+from vebi.datasets.flowers.image_ids import IMAGES_PER_CLASS
 from vebi.errors import UsageError
 
 
@@ -45,3 +47,69 @@ class Plan:
 
 FULL = Plan()
 QUICK = Plan(images_per_class=120, folds=2, epochs=12, scored=10, mosaics=10, varied=2)
+
+
+#: Epochs after which the networks reach the accuracy that the experiment asks for.
+EPOCHS: Mapping[str, int] = {"flowernet": 16, "flower-resnet": 8, "flower-vgg": 10}
+
+
+@dataclass(frozen=True)
+class NetworksPlan:
+    """How large the experiment on flowers in a meadow is.
+
+    Attributes:
+        images: Rendered images per data set, at most 1000 per class.
+        folds: How many of the five folds by frame are held out in turn, 1 to 5.
+        seeds: Trainings per fold, each from a seed of its own.
+        epochs: Epochs of training by architecture.
+        fitted: Training images that features are selected on, at most.
+        scored: Scored images per network, at most.
+        few: Images per network for methods and metrics that ask the network many times, at most.
+        tuned: Training images per network on which the choices of methods are made, at most.
+        mosaics: Mosaics of four classes per network.
+        checked: Networks per data set and architecture whose parameters and labels are randomised, at most.
+        mu: Bound on the l1 norm of the weights of each class.
+        seed: Seed of rendering and mosaics, and the first one of the trainings.
+
+    Raises:
+        UsageError: A number of folds that a data set does not have, or no seed.
+
+    Example:
+        >>> vebi.benchmark.NetworksPlan().networks
+        [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)]
+    """
+
+    images: int = 7200
+    folds: int = 3
+    seeds: int = 2
+    epochs: Mapping[str, int] = field(default_factory=lambda: dict(EPOCHS))
+    fitted: int = 2400
+    scored: int = 120
+    few: int = 12
+    tuned: int = 60
+    mosaics: int = 12
+    checked: int = 1
+    mu: float = 5.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.folds <= FOLDS or self.seeds < 1:
+            raise UsageError(
+                f"folds is {self.folds} and seeds {self.seeds}, but a data set of flowers has 1 to {FOLDS} folds, and "
+                "each needs a seed"
+            )
+
+    @property
+    def networks(self) -> list[tuple[int, int]]:
+        """Fold and seed of every network of a data set and an architecture."""
+        return [(fold, self.seed + seed) for seed in range(self.seeds) for fold in range(self.folds)]
+
+    def images_per_class(self, n_classes: int) -> int:
+        """Rendered images per class of a data set with so many classes."""
+        return min(IMAGES_PER_CLASS, self.images // n_classes)
+
+
+FULL_NETWORKS = NetworksPlan()
+QUICK_NETWORKS = NetworksPlan(
+    images=120, folds=1, seeds=2, epochs=dict.fromkeys(EPOCHS, 4), fitted=96, scored=12, few=6, tuned=12, mosaics=2
+)

@@ -94,8 +94,8 @@ _LOOKS = {
 the same palette, drawn independently of the class.""",
     "double-12c": """The colour of one part, petals or leaves, is the class; that part has a pale edge. The other of
 the two, centre, pot, blossoms and butterflies wear colours of the same palette, drawn independently of the class.""",
-    "shape-6c": """The form of the petals is the class. All colours, theirs too, are drawn from one palette,
-independently of the class.""",
+    "shape-6c": """The form of the petals is the class. It has a pale edge in every class. All
+colours are drawn from one palette, independently of the class.""",
 }
 
 

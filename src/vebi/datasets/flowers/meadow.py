@@ -12,7 +12,7 @@ import numpy as np
 from vebi.datasets.flowers.clutter import draw_behind, draw_front
 from vebi.datasets.flowers.forms import FORMS
 from vebi.datasets.flowers.placement import OVERSAMPLING, Painter, Placement, compose, draw_placement, outline
-from vebi.datasets.flowers.rendering import Shading, colour, shade
+from vebi.datasets.flowers.rendering import Shading, View, colour, shade
 from vebi.datasets.flowers.scene import FRAMES, meadow_flower
 from vebi.datasets.flowers.variants import COLOURS, PALE, FlowerClass, blend, linear
 
@@ -20,8 +20,9 @@ from vebi.datasets.flowers.variants import COLOURS, PALE, FlowerClass, blend, li
 WORN = ("petals", "leaves", "centre", "pot")
 
 _ANGLE = np.radians(40)
-_SCALE = (0.65, 0.95)
-_LAMP_DISTANCE = 8.7
+_SCALE = (0.75, 1.0)
+_EYE, _TARGET = (0.0, -6.0, 6.9), (0.0, 0.0, 1.15)
+_LAMP_DISTANCE, _LAMP_RADIUS = 14.0, 2.4  # behind the camera, as bright as in the plain scene
 _IVORY, _GREEN = np.array([0.80, 0.70, 0.46]), np.array([0.085, 0.21, 0.045])
 
 
@@ -36,12 +37,14 @@ class MeadowFrame:
 
     def __init__(self, frame: int, size: int, flower_classes: Sequence[FlowerClass]):
         self._size = size
-        carriers = {c.carrier for c in flower_classes}
-        # with several carriers, all in the colours of one palette, a pale edge tells which part it is
-        self._edged = {c.name: c.carrier if len(carriers) > 1 else None for c in flower_classes}
+        carriers, forms = {c.carrier for c in flower_classes}, {c.form for c in flower_classes}
+        # with several carriers, all in the colours of one palette, a pale edge tells which part it is; with several
+        # forms all petals have one, so that their form is seen where they lie above each other
+        edged = len(carriers) > 1 or len(forms) > 1
+        self._edged = {c.name: c.carrier if edged else None for c in flower_classes}
         kinds = {(c.form, self._edged[c.name]) for c in flower_classes}
         self._shadings = {
-            (form, edged): shade(meadow_flower(frame, FORMS[form], edged), OVERSAMPLING * size, lamp_of(frame))
+            (form, edged): shade(meadow_flower(frame, FORMS[form], edged), OVERSAMPLING * size, view_of(frame))
             for form, edged in sorted(kinds, key=str)
         }
         coverages = [shading.stack[-1] for shading in self._shadings.values()]
@@ -109,12 +112,18 @@ def compose_meadow(shading: Shading, meadow: Meadow, flower_class: FlowerClass) 
     return compose(frame, labels, meadow.placement, meadow.behind, front=meadow.front, light=meadow.light)
 
 
-def lamp_of(frame: int) -> tuple[float, float, float]:
-    """Where the lamp is in a frame: from left over front to right, higher and lower, the same for every class."""
-    azimuth = np.radians(-90 + 180 * (frame * 0.618034 % 1))
-    height = np.radians(38 + 30 * ((frame * 7 % FRAMES) / FRAMES))
-    x, y = np.sin(azimuth) * np.cos(height), -np.cos(azimuth) * np.cos(height)
-    return tuple((_LAMP_DISTANCE * np.array([x, y, np.sin(height)]) + (0, 0, 1.2)).tolist())
+def view_of(frame: int) -> View:
+    """The view of a frame, the same for every class: from higher up than in the plain scene, to see into the petals.
+
+    The lamp goes from left over front to right, higher and lower.
+    """
+    azimuth = np.radians(-65 + 130 * (frame * 0.618034 % 1))
+    height = np.radians(45 + 25 * ((frame * 7 % FRAMES) / FRAMES))
+    lamp = _LAMP_DISTANCE * np.array(
+        [np.sin(azimuth) * np.cos(height), -np.cos(azimuth) * np.cos(height), np.sin(height)]
+    )
+    x, y, z = lamp.tolist()
+    return View(_EYE, _TARGET, (x, y, z + _TARGET[2]), _LAMP_RADIUS)
 
 
 def _weights(meadow: Meadow, flower_class: FlowerClass) -> np.ndarray:

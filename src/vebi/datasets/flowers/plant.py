@@ -43,7 +43,7 @@ def petals(
         form: The outline of a petal.
     """
     rng = np.random.default_rng(8)  # the same small irregularities in every frame
-    opening = age**0.8
+    opening = age**0.8 * form.opening
     parts = []
     rows, columns = (28, 17) if form == ROUND else (40, 25)
     for whorl in range(2):
@@ -55,8 +55,6 @@ def petals(
             azimuth = 2 * np.pi * (k + 0.5 * whorl) / count + 0.05 * jitter[1]
             u, v = grid(rows, columns)
             width = half_width * (1 + 0.05 * jitter[2]) * profile(u, form.rise, form.fall)
-            if form.waves:
-                width = width * (1 - form.wave_depth * (0.5 + 0.5 * np.cos(2 * np.pi * form.waves * u)))
             bend = mix(0.55, 0.30, opening) * v**2 * width  # cupped: the edges rise towards the axis
             ruffle = 0.035 * u**2 * np.abs(v) * np.sin(5 * v + 7 * u + 6 * jitter[3])
             notch = 1 - form.notch * np.exp(-((v / form.notch_width) ** 2)) * u**8

@@ -18,11 +18,31 @@ from vebi.datasets.flowers.meshes import Mesh
 from vebi.datasets.flowers.scene import MEADOW_PARTS
 from vebi.errors import MissingExtraError
 
-LAMP = (-4.5, -4.0, 7.5)  # where the lamp is in the plain scene
 SAMPLES = 12  # per pixel of the stack, which is finer than the images
 
 # Fixed, because Mitsuba would otherwise pick the size of its work blocks by the number of cores, and the noise with it.
 _BLOCKS = {"block_size": 16}
+
+
+@dataclass(frozen=True)
+class View:
+    """From where a flower is seen and lit.
+
+    Attributes:
+        eye: Where the camera is.
+        target: What it looks at.
+        lamp: Where the lamp is, in front of which the camera has to be.
+        lamp_radius: How large it is; with the distance it makes the strength of its light.
+    """
+
+    eye: tuple[float, float, float] = (0.0, -7.0, 5.6)
+    target: tuple[float, float, float] = (0.0, 0.0, 1.22)
+    lamp: tuple[float, float, float] = (-4.5, -4.0, 7.5)
+    lamp_radius: float = 1.5
+
+
+#: The view of the plain scene.
+PLAIN = View()
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +59,13 @@ class Shading:
     labels: np.ndarray
 
 
-def shade(parts: dict[str, Mesh], side: int, lamp: tuple[float, float, float] = LAMP) -> Shading:
+def shade(parts: dict[str, Mesh], side: int, view: View = PLAIN) -> Shading:
     """Renders a flower. Equal arguments give equal bits, whatever the number of cores.
 
     Args:
         parts: The meshes by name, with weights on a basis of a multiple of 3 albedos, see ``scene``.
         side: Side of the square in pixels.
-        lamp: Where the lamp is.
+        view: From where it is seen and lit.
 
     Raises:
         MissingExtraError: Mitsuba is not installed.
@@ -53,7 +73,7 @@ def shade(parts: dict[str, Mesh], side: int, lamp: tuple[float, float, float] = 
     mi = _mitsuba()
     width = next(iter(parts.values())).weights.shape[1]
     scenes = [
-        _scene(mi, parts, {name: part.weights[:, first : first + 3] for name, part in parts.items()}, side, lamp)
+        _scene(mi, parts, {name: part.weights[:, first : first + 3] for name, part in parts.items()}, side, view)
         for first in range(0, width, 3)
     ]
     lights = [_light(mi, scene) for scene in scenes]
@@ -95,7 +115,7 @@ def render(parts: dict[str, Mesh], albedos: dict[str, np.ndarray], side: int) ->
         MissingExtraError: Mitsuba is not installed.
     """
     mi = _mitsuba()
-    return _light(mi, _scene(mi, parts, albedos, side, LAMP))
+    return _light(mi, _scene(mi, parts, albedos, side, PLAIN))
 
 
 def _light(mi: ModuleType, scene: Any) -> np.ndarray:
@@ -118,7 +138,7 @@ def _scene(
     parts: dict[str, Mesh],
     albedos: dict[str, np.ndarray],
     side: int,
-    lamp: tuple[float, float, float],
+    view: View,
 ) -> Any:
     """A Mitsuba scene of the parts, with camera, sky and lamp."""
     description = {
@@ -126,7 +146,7 @@ def _scene(
         "sensor": {
             "type": "perspective",
             "fov": 19.4,
-            "to_world": mi.ScalarTransform4f().look_at(origin=[0, -7.0, 5.6], target=[0, 0, 1.22], up=[0, 0, 1]),
+            "to_world": mi.ScalarTransform4f().look_at(origin=list(view.eye), target=list(view.target), up=[0, 0, 1]),
             "sampler": {"type": "multijitter", "sample_count": SAMPLES},
             "film": {
                 "type": "hdrfilm",
@@ -140,8 +160,8 @@ def _scene(
         "sky": {"type": "constant", "radiance": {"type": "rgb", "value": 0.5}},
         "lamp": {
             "type": "sphere",
-            "center": list(lamp),
-            "radius": 1.5,
+            "center": list(view.lamp),
+            "radius": view.lamp_radius,
             "emitter": {"type": "area", "radiance": {"type": "rgb", "value": 24.0}},
         },
     }

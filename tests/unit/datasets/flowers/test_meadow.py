@@ -11,7 +11,7 @@ from sklearn.model_selection import cross_val_score
 
 from vebi.datasets.flowers import carrier_mask, generate, load_dataset
 from vebi.datasets.flowers.clutter import draw_front
-from vebi.datasets.flowers.meadow import MeadowFrame, draw_meadow, lamp_of
+from vebi.datasets.flowers.meadow import MeadowFrame, draw_meadow, view_of
 from vebi.datasets.flowers.placement import Placement, compose
 from vebi.datasets.flowers.scene import FRAMES, MEADOW_PARTS
 from vebi.datasets.flowers.variants import COLOURS, VARIANTS, classes
@@ -128,7 +128,7 @@ def test_the_front_is_premultiplied():
 
 
 def test_the_lamp_moves_with_the_frame_and_stays_above_and_in_front():
-    lamps = np.array([lamp_of(frame) for frame in range(FRAMES)])
+    lamps = np.array([view_of(frame).lamp for frame in range(FRAMES)])
     assert len(np.unique(lamps.round(6), axis=0)) == FRAMES
     assert (lamps[:, 2] > 4).all()
     assert (lamps[:, 1] < 1e-9).all()

@@ -1,0 +1,65 @@
+"""Methods at their best: of the choices that a method leaves open, the one that scores highest on training images.
+
+The choice is made on images that the network was trained on, which have masks, too, and never on those that are scored.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from vebi.backprop.heatmaps import rescale
+from vebi.benchmark.ground_truth import GroundTruth
+from vebi.benchmark.methods import Method
+from vebi.benchmark.scoring import positive_maps
+from vebi.interpretation.result import Interpretation
+from vebi.methods.base import Explainer
+from vebi.metrics.iou import auc_iou
+
+BEST = "-best"
+
+
+def tune(interpretation: Interpretation, truth: GroundTruth, method: Method, *, batch_size: int = 32) -> Method:
+    """Makes the row of a method with its best choice.
+
+    Args:
+        interpretation: What the model has learned, with the classifier attached.
+        truth: Training images with masks.
+        method: A method that leaves choices open.
+        batch_size: Images per pass.
+
+    Returns:
+        A method with the choice whose maps have the largest mean area under the IoU curve on ``truth``; of equal ones
+        the first.
+    """
+    assert method.choices is not None, "the method leaves no choice open"
+    choices = method.choices(interpretation)
+    scores = {name: mean_area(explainer, truth, batch_size) for name, explainer in choices.items()}
+    name = max(scores, key=scores.__getitem__)
+    choices_of = method.choices
+    return replace(
+        method,
+        name=f"{method.name}{BEST}",
+        title=f"{method.title}, best choice",
+        make=lambda other: choices_of(other)[name],
+        in_paper=False,
+        needed=False,
+        choices=None,
+        chosen=name,
+    )
+
+
+def tune_all(
+    interpretation: Interpretation, truth: GroundTruth, methods: Sequence[Method], *, batch_size: int = 32
+) -> list[Method]:
+    """The row with its best choice of every method that leaves choices open, see ``tune``."""
+    return [tune(interpretation, truth, method, batch_size=batch_size) for method in methods if method.choices]
+
+
+def mean_area(explainer: Explainer, truth: GroundTruth, batch_size: int) -> float:
+    """The mean area under the IoU curve of a method's maps."""
+    areas = []
+    for rows, inputs, targets in truth.batches(batch_size):
+        maps = positive_maps(explainer, inputs, targets)
+        areas.append(auc_iou(torch.from_numpy(rescale(maps.numpy())), truth.masks[rows]))
+    return float(torch.cat(areas).mean())
