@@ -12,7 +12,20 @@ METRICS = ("best_iou", "average_precision", "pointing_game", "relevance_mass", "
 CURVES = {"vebi": 90.0, "grad-cam": 70.0, "grad-cam-fix": 40.0, "gradient": 30.0}
 
 
-def row(dataset, method, title, folds, *, paper=True, published=None, others=50.0, pointing=40.0, p=0.0004, own=False):
+def row(
+    dataset,
+    method,
+    title,
+    folds,
+    *,
+    paper=True,
+    published=None,
+    others=50.0,
+    pointing=40.0,
+    p=0.0004,
+    own=False,
+    network=True,
+):
     mean = sum(folds) / len(folds)
     return MethodRow(
         dataset=dataset,
@@ -28,6 +41,7 @@ def row(dataset, method, title, folds, *, paper=True, published=None, others=50.
         grid_pointing_ratio=None if pointing is None else (40 / pointing, 40 / pointing - 0.1, 40 / pointing + 0.1),
         in_paper=paper,
         user_defined=own,
+        uses_network=network,
         published=published,
         metrics=dict.fromkeys(METRICS, others),
     )

@@ -71,7 +71,7 @@ def _rank(rows: Sequence[MethodRow], titles: Mapping[str, str]) -> str:
 def _undecided(rows: Sequence[MethodRow], titles: Mapping[str, str]) -> str:
     """The methods whose ratio to vebi may be 1, empty where there is none."""
     others = [row for row in rows if row.method != OURS]
-    level = [titles[row.method] for row in others if row.ratio_interval[0] <= 1 <= row.ratio_interval[1]]
+    level = [titles[r.method] for r in others if r.ratio_interval and r.ratio_interval[0] <= 1 <= r.ratio_interval[1]]
     if not level:
         return ""
     return f" The interval of the ratio contains 1 for {join_words(level)}: these images do not show which is ahead."
