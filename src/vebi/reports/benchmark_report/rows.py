@@ -61,6 +61,11 @@ class MethodRow:
             return self.mean
         return self.grid_pointing if column == GRID_POINTING else self.metrics.get(column)
 
+    @property
+    def undecided(self) -> bool:
+        """Whether the interval of the ratio contains 1, or there is none."""
+        return self.ratio_interval is None or self.ratio_interval[0] <= 1 <= self.ratio_interval[1]
+
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON takes it, the metrics beside the other fields."""
         plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "metrics"}
