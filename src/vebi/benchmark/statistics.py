@@ -30,6 +30,12 @@ class Comparison:
         low: Lower end of the interval of the ratio, 0 where the draws cannot tell.
         high: Upper end of it, inf where the draws cannot tell.
         p: Two-sided p-value of the ratio 1, in (0, 1]: below 1 - level exactly where the interval excludes 1.
+
+    Example:
+        >>> ours, theirs = [np.linspace(2, 3, 40)] * 6, [np.linspace(1, 2, 40)] * 6
+        >>> comparison = vebi.benchmark.compare(ours, theirs)
+        >>> comparison.low > 1, comparison.p < 0.05
+        (True, True)
     """
 
     ratio: float
