@@ -190,8 +190,11 @@ def test_p_and_interval_say_the_same(networks, draws, level, factor):
     assert comparison.low <= comparison.high
     assert 0 < comparison.p <= 1
     assert (comparison.p < alpha) == (comparison.low > 1 or comparison.high < 1)
-    if len(networks) == 1 and draws == 1000:
-        assert comparison.p >= 0.002
+    # p is where the interval just touches 1
+    for tip, excluded in ((1e-9, False), (-1e-9, True)):
+        if 0 < 1 - comparison.p + tip < 1:
+            tipped = compare(ours, theirs, draws=draws, level=1 - comparison.p + tip)
+            assert (tipped.low > 1 or tipped.high < 1) == excluded
 
 
 @pytest.mark.parametrize(
