@@ -12,7 +12,20 @@ METRICS = ("best_iou", "average_precision", "pointing_game", "relevance_mass", "
 CURVES = {"vebi": 90.0, "grad-cam": 70.0, "grad-cam-fix": 40.0, "gradient": 30.0}
 
 
-def row(dataset, method, title, folds, *, paper=True, published=None, others=50.0, pointing=40.0, p=0.0004, own=False):
+def row(
+    dataset,
+    method,
+    title,
+    folds,
+    *,
+    paper=True,
+    published=None,
+    others=50.0,
+    pointing=40.0,
+    p=0.0004,
+    own=False,
+    network=True,
+):
     mean = sum(folds) / len(folds)
     return MethodRow(
         dataset=dataset,
@@ -28,6 +41,7 @@ def row(dataset, method, title, folds, *, paper=True, published=None, others=50.
         grid_pointing_ratio=None if pointing is None else (40 / pointing, 40 / pointing - 0.1, 40 / pointing + 0.1),
         in_paper=paper,
         user_defined=own,
+        uses_network=network,
         published=published,
         metrics=dict.fromkeys(METRICS, others),
     )
@@ -49,6 +63,10 @@ def rows(dataset, published, folds=((48, 52), (38, 42), (20, 20), (46, 50))):
     )
 
 
+def cue(dataset, folds=(44, 46)):
+    return row(dataset, "saturation", "saturation", folds, paper=False, others=85.0, network=False)
+
+
 def note(folds, mosaics=10, **more):
     return DatasetNote(
         data_sha256="d" * 64,
@@ -64,7 +82,7 @@ def note(folds, mosaics=10, **more):
 
 
 def rerun():
-    """Two data sets, two folds, published scores."""
+    """Two data sets, two folds, published scores, a map without a network."""
     datasets = ("single-6c", "double-12c")
     behind = ((58, 62), (48, 52), (58, 66), (20, 30))
     varied = (
@@ -74,8 +92,8 @@ def rerun():
         SensitivityRow("mu", "2", {"vebi": 31.0}),
     )
     return BenchmarkResult(
-        rows=tuple(r for d in datasets for r in rows(d, True)),
-        transformed_rows=tuple(r for d in datasets for r in rows(d, True, behind)),
+        rows=tuple(r for d in datasets for r in (*rows(d, True), cue(d))),
+        transformed_rows=tuple(r for d in datasets for r in (*rows(d, True, behind), cue(d))),
         curves={d: {m: tuple(np.linspace(top, 0, 101).tolist()) for m, top in CURVES.items()} for d in datasets},
         sensitivity={"single-6c": varied},
         settings=BenchmarkSettings(
@@ -86,6 +104,7 @@ def rerun():
             versions={"python": "3.11.7", "vebi": "0.1.0"},
             code_sha256="f" * 64,
             created="2026-01-02T03:04:05+00:00",
+            inference="networks",
         ),
     )
 
@@ -109,6 +128,7 @@ def own(name="birds", title="my own", **changes):
             rerun().settings,
             plan={"scored": 50, "mu": 10.0, "seed": 0, "folds": 1},
             data={name: note(1, mosaics=0, fitted_on_scored_images=True)},
+            inference="images",
         ),
     )
 

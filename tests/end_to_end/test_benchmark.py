@@ -15,6 +15,7 @@ from vebi.metrics.registry import METRICS
 from vebi.reports.benchmark_report.result import BenchmarkResult
 
 TINY = Plan(images_per_class=5, folds=2, epochs=2, scored=1, mosaics=2, varied=1)
+CUES = {"saturation", "silhouette", "border-distance", "edges", "centre", "random-blob"}
 NAMES = [method.name for method in built_in_methods()]
 
 
@@ -37,6 +38,8 @@ def test_the_table_is_complete(experiment):
         ]
         for row in rows:
             assert len(row.auc_iou) == 2
+            assert row.uses_network == (row.method not in CUES)
+            assert row.ratio_interval is None  # of two networks
             assert row.mean == pytest.approx(np.mean(row.auc_iou))
             assert all(0 <= row.metrics[metric.name] <= 100 for metric in METRICS[1:])
     assert set(result.curves["single-6c"]) == set(NAMES)
@@ -57,6 +60,8 @@ def test_it_can_be_read_and_looked_at(experiment):
         assert row.title in page
         assert f"{row.mean:.1f}" in text
     assert "22.5" in text
+    assert text.count("- Without any network, ") == 2
+    assert "2 networks are too few" in text
     assert "22.5" in page
 
 
@@ -95,7 +100,9 @@ def test_own_images_with_masks(toy, squares, masks, tmp_path):
     assert [row.method for row in result.rows] == NAMES
     assert {row.dataset for row in result.rows} == {squares.name}
     assert all(row.std is row.grid_pointing is row.published is None for row in result.rows)
+    assert result.settings.inference == "images"
     page = (tmp_path / "bench" / "report.html").read_text()
+    assert "images of this one network" in page
     assert not re.search(r"(?<!=)\b(None|nan)\b", re.sub(r"<style>.*?</style>|data:[^\"]*", "", page, flags=re.S))
     table = json.loads((tmp_path / "bench" / "table.json").read_text())
     assert result.to_dict() == table

@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "methods": ["Method", "user_method"],
         "paper_table1": ["run_table1"],
         "plan": ["Plan"],
-        "statistics": ["fold_means", "holm", "paired_p", "ratio_interval"],
+        "statistics": ["Comparison", "compare", "fold_means"],
         "write_results": ["BenchmarkResult"],
     },
 )

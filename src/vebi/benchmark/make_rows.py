@@ -1,7 +1,7 @@
-"""Scores -> rows of the tables: means over folds, ratios with intervals, paired tests."""
+"""Scores -> rows of the tables: means over networks, ratios with intervals and p-values."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -9,7 +9,7 @@ from jaxtyping import Float
 from vebi.benchmark.methods import Method
 from vebi.benchmark.runner import FoldScores
 from vebi.benchmark.scoring import CURVE
-from vebi.benchmark.statistics import fold_means, holm, paired_p, ratio_interval
+from vebi.benchmark.statistics import Comparison, compare, fold_means
 from vebi.metrics.registry import METRICS
 from vebi.reports.benchmark_report.rows import GRID_POINTING, MAIN_METRIC, OURS, MethodRow
 
@@ -44,21 +44,19 @@ def make_rows(
     form: str,
     published: Mapping[str, tuple[float, float]] | None = None,
 ) -> list[MethodRow]:
-    """A row per method that took part, see ``MethodRow``; intervals and tests are those of ``statistics``.
+    """A row per method that took part, see ``MethodRow``; ratios, intervals and p-values are those of ``compare``.
 
     Args:
         dataset: Name of the data set.
-        folds: The scores of each fold.
+        folds: The scores of each fold, whose images one network was not trained on.
         methods: The methods in the order of the table.
         form: ``"raw"`` or ``"transformed"`` maps; grid pointing is always of raw ones.
         published: Published mean and standard deviation by method, in percent.
     """
-    rows = [
+    return [
         _make_row(dataset, folds, method, form, (published or {}).get(method.name))
         for method in folds[0].participants(methods)
     ]
-    adjusted = iter(holm([row.p for row in rows if row.p is not None]))
-    return [row if row.p is None else replace(row, p=next(adjusted)) for row in rows]
 
 
 def _make_row(
@@ -68,10 +66,9 @@ def _make_row(
     form: str,
     published: tuple[float, float] | None,
 ) -> MethodRow:
-    """The row of a method, its p-value not adjusted yet."""
     ours, theirs = (_folds_of(folds, name, f"{form}.{MAIN_METRIC}") for name in (OURS, method.name))
     means = 100 * fold_means(theirs)
-    ratio, low, high = ratio_interval(ours, theirs)
+    comparison = compare(ours, theirs)
     grid_pointing, grid_pointing_ratio = _compare_mosaics(folds, method)
     return MethodRow(
         dataset=dataset,
@@ -80,13 +77,14 @@ def _make_row(
         auc_iou=tuple(means.tolist()),
         mean=float(means.mean()),
         std=float(means.std(ddof=1)) if len(means) > 1 else None,
-        ratio=ratio,
-        ratio_interval=(low, high),
-        p=None if method.name == OURS else paired_p(ours, theirs),
+        ratio=comparison.ratio,
+        ratio_interval=_interval(comparison),
+        p=None if method.name == OURS else comparison.p,
         grid_pointing=grid_pointing,
         grid_pointing_ratio=grid_pointing_ratio,
         in_paper=method.in_paper,
         user_defined=bool(method.key),
+        uses_network=method.uses_network,
         published=published,
         metrics={m.name: _percent(_folds_of(folds, method.name, f"{form}.{m.name}")) for m in METRICS[1:]},
     )
@@ -100,8 +98,15 @@ def _compare_mosaics(
     if not with_mosaics:
         return None, None
     ours, theirs = (_folds_of(with_mosaics, name, GRID_POINTING) for name in (OURS, method.name))
-    ratio, low, high = map(_finite, ratio_interval(ours, theirs))
-    return _percent(theirs), (ratio, low, high)
+    comparison = compare(ours, theirs)
+    low, high = _interval(comparison) or (math.nan, math.nan)
+    return _percent(theirs), (_finite(comparison.ratio), _finite(low), _finite(high))
+
+
+def _interval(comparison: Comparison) -> tuple[float, float] | None:
+    """The interval of a ratio, None where the draws cannot tell any."""
+    interval = comparison.low, comparison.high
+    return None if interval == (0, math.inf) else interval
 
 
 def make_curves(folds: Sequence[FoldScores], methods: Sequence[Method], form: str) -> dict[str, tuple[float, ...]]:
@@ -113,7 +118,7 @@ def make_curves(folds: Sequence[FoldScores], methods: Sequence[Method], form: st
 
 
 def _folds_of(folds: Sequence[FoldScores], method: str, name: str) -> list[Float[np.ndarray, " _"]]:
-    """The scores of one method by one metric, an array per fold."""
+    """The scores of one method by one metric, an array per network."""
     return [fold.scores[method][name] for fold in folds]
 
 

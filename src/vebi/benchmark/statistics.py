@@ -1,167 +1,177 @@
-"""Two methods compared on the same images: paired interval, paired test, correction for many tests.
+"""Two methods compared on the same networks and images: a ratio, its interval and the p-value that belongs to it.
 
-A fold holds the images that one network was not trained on, with one score per image. Images are resampled or ranked,
-networks are not: nothing here covers what another training would give.
+The unit of inference is the network: with two or more, networks are resampled and, within each, its images. One network
+leaves its images alone to resample, and then nothing here covers what another training would give.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float
-from scipy.stats import wilcoxon
+from jaxtyping import Float, Shaped
+from scipy.stats import norm, t
 
 from vebi.errors import UsageError
 
-#: The scores of every fold's images.
+#: The scores of the images of every network; NaN for an image that a method was not scored on.
 Folds = Sequence[Float[np.ndarray, " _"]]
+#: How often images are drawn is kept for at most so many (draw, image) at a time.
+_BLOCK = 2**25
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The ratio of two methods' mean scores, see ``compare``.
+
+    Attributes:
+        ratio: The first method's mean divided by the second's.
+        low: Lower end of the interval of the ratio, 0 where the draws cannot tell.
+        high: Upper end of it, inf where the draws cannot tell.
+        p: Two-sided p-value of the ratio 1, in (0, 1]: below 1 - level exactly where the interval excludes 1.
+
+    Example:
+        >>> ours, theirs = [np.linspace(2, 3, 40)] * 6, [np.linspace(1, 2, 40)] * 6
+        >>> comparison = vebi.benchmark.compare(ours, theirs)
+        >>> comparison.low > 1, comparison.p < 0.05
+        (True, True)
+    """
+
+    ratio: float
+    low: float
+    high: float
+    p: float
 
 
 def fold_means(values: Folds) -> Float[np.ndarray, " folds"]:
-    """The mean of every fold.
+    """The mean of every network's images.
 
     Args:
-        values: The scores of the images of each fold.
+        values: The scores of the images of each network; NaN is left out.
 
     Returns:
         The means, float64.
 
     Raises:
-        UsageError: There is no fold, or an empty one.
+        UsageError: There is no network, or one without a scored image.
 
     Example:
-        >>> vebi.benchmark.fold_means([np.array([1.0, 2.0, 6.0]), np.array([4.0])]).tolist()
+        >>> vebi.benchmark.fold_means([np.array([1.0, 2.0, np.nan, 6.0]), np.array([4.0])]).tolist()
         [3.0, 4.0]
     """
     _check(values)
-    return np.array([np.mean(fold, dtype=np.float64) for fold in values])
+    return np.array([np.nanmean(scores, dtype=np.float64) for scores in values])
 
 
-def ratio_interval(
-    ours: Folds, theirs: Folds, *, draws: int = 2000, level: float = 0.95, seed: int = 0
-) -> tuple[float, float, float]:
-    """The ratio of two methods' mean scores, with a bootstrap interval.
+def compare(ours: Folds, theirs: Folds, *, draws: int = 10_000, level: float = 0.95, seed: int = 0) -> Comparison:
+    """The ratio of two methods' mean scores, with a bootstrap interval and the p-value that inverts it.
 
-    The ratio is of the means over folds of the fold means. The interval is the percentile interval of a paired
-    bootstrap: every draw resamples the images with replacement within each fold, the same images for both methods, so
-    that what makes an image hard for both cancels out. Assumed: the images of a fold are drawn independently; folds,
-    with their networks, are given, so that the interval does not cover another training.
+    The ratio is of the means over networks of the networks' means, over the images that both methods were scored on.
+
+    With two or more networks every draw resamples networks with replacement and, within each drawn network, its images
+    with replacement; the same draw for both methods, so that what makes an image or a network hard for both cancels
+    out. As n networks are few, the percentile interval is expanded: its tails are alpha' / 2 with
+    Phi^-1(alpha' / 2) = -sqrt(n / (n - 1)) t_{alpha / 2, n - 1}. Assumed: networks are drawn independently, and the
+    images of each.
+
+    With one network images alone are resampled and nothing is expanded: interval and p-value are about images of this
+    one network and do not cover another training.
+
+    p is the smallest 1 - level whose interval excludes 1. Not adjusted for the number of comparisons. Tails of less
+    than one draw cannot be told from the draws: p is never below the value of one draw, and an interval that would need
+    less runs from 0 to inf, as that of two or three networks at 95 %.
 
     Args:
-        ours: The scores of one method, an array per fold.
+        ours: The scores of one method, at least 0, an array per network; NaN for images without a score.
         theirs: The scores of the other on the same images.
         draws: Number of bootstrap draws, at least 1.
         level: Coverage of the interval, within (0, 1).
         seed: Seed of the draws.
 
     Returns:
-        (ratio, low, high), ours divided by theirs. A ratio to 0 is inf, of 0 to 0 nan; one draw of 0 to 0 makes both
-        ends nan.
+        Ours divided by theirs. A ratio to 0 is inf; of 0 to 0 nan, and a draw of 0 to 0 counts as 0 for the lower end
+        and as inf for the upper one.
 
     Raises:
-        UsageError: Folds are missing, empty or not paired, or an option that cannot be.
+        UsageError: Networks are missing or not paired, one has no image that both methods were scored on, or an option
+            that cannot be.
 
     Reference:
-        Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+        Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 69(4), 2015, section
+        "Expanded percentile interval". Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
 
     Example:
-        >>> vebi.benchmark.ratio_interval([np.array([2.0, 4.0])], [np.array([1.0, 2.0])])
-        (2.0, 2.0, 2.0)
+        >>> vebi.benchmark.compare([np.array([2.0, 4.0])], [np.array([1.0, 2.0])])
+        Comparison(ratio=2.0, low=2.0, high=2.0, p=0.0002)
     """
-    _check_pairs(ours, theirs)
+    pairs = _pair(ours, theirs)
     if draws < 1 or not 0 < level < 1:
         raise UsageError(f"{draws} draws and level {level:g} are given: give at least 1 draw and a level within (0, 1)")
-    rng = np.random.default_rng(seed)
-    means = np.zeros((2, draws))
-    for pair in zip(ours, theirs, strict=True):
-        images = len(pair[0])
-        indices = rng.integers(images, size=(draws, images))
-        means += np.stack([np.asarray(scores, np.float64)[indices].mean(axis=1) for scores in pair])
+    shares = np.concatenate([pair / len(pair) for pair in pairs]).astype(np.float32)
+    sizes = tuple(len(pair) for pair in pairs)
+    means = np.concatenate([counts @ shares for counts in _all_counts(sizes, draws, seed)]).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = float(fold_means(ours).mean() / fold_means(theirs).mean())
-        drawn = np.sort(means[0] / means[1])  # the number of folds cancels out
-    if np.isnan(drawn[-1]):
-        return ratio, math.nan, math.nan
-    # draws themselves, rounded outwards: between two of them there may be infinity
-    tail = (1 - level) / 2 * (draws - 1)
-    return ratio, float(drawn[math.floor(tail)]), float(drawn[draws - 1 - math.floor(tail)])
+        ratio = float(np.divide(*np.mean([pair.mean(axis=0) for pair in pairs], axis=0)))
+        drawn = means[:, 0] / means[:, 1]  # the number of networks cancels out
+    lower, upper = (np.sort(np.where(np.isnan(drawn), undecided, drawn)) for undecided in (0.0, math.inf))
+    p_values = _p_values(draws, len(pairs))
+    beyond = max(1, int(min((lower <= 1).sum(), (upper >= 1).sum())))
+    tail = int(np.searchsorted(p_values, round(1 - level, 12)))  # so many draws may lie outside at each end
+    return Comparison(
+        ratio=ratio,
+        low=float(lower[tail]) if tail else 0.0,
+        high=float(upper[-1 - tail]) if tail else math.inf,
+        p=1.0 if beyond > len(p_values) else float(p_values[beyond - 1]),
+    )
 
 
-def paired_p(ours: Folds, theirs: Folds) -> float:
-    """The two-sided p-value of Wilcoxon's signed-rank test over the images of all folds.
+@lru_cache(maxsize=8)
+def _p_values(draws: int, networks: int) -> Float[np.ndarray, " half"]:
+    """The p-value where 1, 2, ... up to half of the draws lie on the other side of 1: it increases."""
+    tails = np.arange(1, draws // 2 + 1) / draws
+    if networks == 1:
+        return 2 * tails
+    return np.asarray(2 * t.cdf(norm.ppf(tails) * math.sqrt((networks - 1) / networks), networks - 1))
 
-    Differences of 0 are left out. Assumed: images are independent, and under the null hypothesis a difference is as
-    likely to be d as -d. Networks are given, as for ``ratio_interval``.
 
-    Args:
-        ours: The scores of one method, an array per fold.
-        theirs: The scores of the other on the same images.
+def _all_counts(sizes: tuple[int, ...], draws: int, seed: int) -> Iterator[Float[np.ndarray, "_ images"]]:
+    """How often every draw has every image, in blocks of draws that fit in memory."""
+    rows = max(1, _BLOCK // sum(sizes))
+    for start in range(0, draws, rows):
+        yield _counts(sizes, min(rows, draws - start), (seed, start))
 
-    Returns:
-        The p-value; 1 where no image differs.
 
-    Raises:
-        UsageError: Folds are missing, empty or not paired.
+@lru_cache(maxsize=4)
+def _counts(sizes: tuple[int, ...], draws: int, seed: tuple[int, int]) -> Float[np.ndarray, "draws images"]:
+    """How often each of some draws has every image of every network, float32 for the product with scores.
 
-    Reference:
-        Wilcoxon, "Individual Comparisons by Ranking Methods", Biometrics Bulletin 1(6), 1945.
-
-    Example:
-        >>> vebi.benchmark.paired_p([np.array([2.0, 4.0, 6.0, 8.0])], [np.array([1.0, 2.0, 3.0, 4.0])])
-        0.125
+    Images are drawn anew each time that a network is: as many as it has times the number of times that it is drawn.
     """
-    _check_pairs(ours, theirs)
-    difference = np.concatenate([np.subtract(a, b, dtype=np.float64) for a, b in zip(ours, theirs, strict=True)])
-    if not difference.any():
-        return 1.0
-    return float(wilcoxon(difference, zero_method="wilcox", alternative="two-sided").pvalue)
+    rng = np.random.default_rng(seed)
+    networks = rng.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=draws)
+    images = [rng.multinomial(networks[:, k] * size, np.full(size, 1 / size)) for k, size in enumerate(sizes)]
+    return np.concatenate(images, axis=1, dtype=np.float32, casting="unsafe")
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusts p-values for many tests by Holm's step-down method.
-
-    To reject the tests whose adjusted value is at most alpha keeps the probability of any false rejection at or below
-    alpha, however the tests depend on each other.
-
-    Args:
-        p_values: One per test, in [0, 1].
-
-    Returns:
-        The adjusted values, in the same order.
-
-    Raises:
-        UsageError: A p-value lies outside [0, 1].
-
-    Reference:
-        Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6(2), 1979.
-
-    Example:
-        >>> vebi.benchmark.holm([0.5, 0.25])
-        [0.5, 0.5]
-    """
-    wrong = [p for p in p_values if not 0 <= p <= 1]
-    if wrong:
-        raise UsageError(f"a p-value is {wrong[0]:g}: give values in [0, 1]")
-    adjusted, highest = [0.0] * len(p_values), 0.0
-    for step, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        highest = max(highest, min(1.0, (len(p_values) - step) * p_values[index]))
-        adjusted[index] = float(highest)
-    return adjusted
-
-
-def _check(values: Folds) -> None:
-    if len(values) == 0:
-        raise UsageError("no fold is given: give the scores of at least one")
-    for i, fold in enumerate(values):
-        if len(fold) == 0:
-            raise UsageError(f"fold {i} has no images: leave such folds out")
-
-
-def _check_pairs(ours: Folds, theirs: Folds) -> None:
+def _pair(ours: Folds, theirs: Folds) -> list[Shaped[np.ndarray, "_ 2"]]:
+    """Of every network the images that both methods were scored on, float64."""
     _check(ours)
-    sizes = [len(fold) for fold in ours], [len(fold) for fold in theirs]
+    sizes = [len(scores) for scores in ours], [len(scores) for scores in theirs]
     if sizes[0] != sizes[1]:
         raise UsageError(
-            f"folds of {', '.join(map(str, sizes[0]))} images come with folds of "
+            f"networks with {', '.join(map(str, sizes[0]))} images come with networks of "
             f"{', '.join(map(str, sizes[1])) or 'no'} images: give both methods the same images"
         )
+    pairs = [np.stack(pair, axis=1).astype(np.float64) for pair in zip(ours, theirs, strict=True)]
+    pairs = [pair[~np.isnan(pair).any(axis=1)] for pair in pairs]
+    _check([pair[:, 0] for pair in pairs], "that both methods were scored on")
+    return pairs
+
+
+def _check(values: Folds, condition: str = "with a score") -> None:
+    if len(values) == 0:
+        raise UsageError("no network is given: give the scores of at least one")
+    for k, scores in enumerate(values):
+        if np.isnan(scores).all():
+            raise UsageError(f"network {k} has no image {condition}: leave such networks out")

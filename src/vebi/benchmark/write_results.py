@@ -86,6 +86,7 @@ def make_result(
             versions=provenance.versions(),
             code_sha256=provenance.code_sha256(),
             created=provenance.now(),
+            inference="networks" if all(len(dataset.folds) > 1 for dataset in datasets.values()) else "images",
             command=command,
         ),
     )

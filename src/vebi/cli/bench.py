@@ -136,7 +136,7 @@ def _print(result: "BenchmarkResult", out: Path, as_json: bool) -> None:
             row.title,
             f"{row.mean:.1f}" + (f" ± {row.std:.1f}" if row.std is not None else ""),
             f"{row.ratio:.2f}",
-            "" if row.p is None else "{:.2f} to {:.2f}".format(*row.ratio_interval),
+            "" if row.p is None or row.ratio_interval is None else "{:.2f} to {:.2f}".format(*row.ratio_interval),
             "" if row.grid_pointing is None else f"{row.grid_pointing:.1f}",
         ]
         for row in result.rows

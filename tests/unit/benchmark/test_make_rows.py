@@ -4,6 +4,7 @@ import pytest
 from vebi.benchmark.make_rows import PUBLISHED, make_curves, make_rows
 from vebi.benchmark.methods import Method
 from vebi.benchmark.runner import FoldScores
+from vebi.benchmark.statistics import compare
 from vebi.metrics.registry import METRICS
 
 VEBI, OTHER = Method("vebi", "vebi", lambda i: None, True), Method("grad-cam", "Grad-CAM", lambda i: None, True)
@@ -28,14 +29,43 @@ def test_rows_by_hand():
     assert ours.std == pytest.approx(np.sqrt(200))
     assert theirs.auc_iou == pytest.approx([25, 35])
     assert theirs.ratio == pytest.approx(2)
-    low, high = theirs.ratio_interval
-    assert low < 2 < high
-    assert (ours.ratio, ours.ratio_interval, ours.p) == (1, (1, 1), None)
-    assert theirs.p == pytest.approx(0.125)  # four of four pairs: 2 / 2^4
+    assert (ours.ratio, ours.p) == (1, None)
+    assert theirs.ratio_interval is ours.ratio_interval is None  # two networks tell none
+    assert 0.05 < theirs.p < 1
+    assert ours.uses_network
     assert theirs.grid_pointing == pytest.approx(45)  # mean of 60 and 30
     assert theirs.published == (17.5, 0.25)
     assert ours.published == (22.5, 0.82)
     assert theirs.metrics["best_iou"] == pytest.approx(30)
+
+
+def test_ratio_interval_and_p_are_of_one_comparison():
+    folds = [fold_of([0.4, 0.6], [0.1 * k, 0.3], [0.2 * k]) for k in range(1, 6)]
+    _, row = make_rows("mine", folds, [VEBI, OTHER], "raw")
+    comparison = compare([np.array([0.4, 0.6])] * 5, [np.array([0.1 * k, 0.3]) for k in range(1, 6)])
+    assert (row.ratio, *row.ratio_interval, row.p) == (
+        comparison.ratio,
+        comparison.low,
+        comparison.high,
+        comparison.p,
+    )
+    assert row.grid_pointing_ratio == (1, 1, 1)
+    _, row = make_rows("mine", folds[:1], [VEBI, OTHER], "raw")  # one network: its images
+    assert row.ratio_interval == pytest.approx((0.4 / 0.1, 0.6 / 0.3)[::-1])
+
+
+def test_images_without_a_score_are_left_out():
+    folds = [fold_of([0.4, 0.8], [0.2, np.nan]), fold_of([0.7, 0.7], [0.3, 0.4])]
+    ours, theirs = make_rows("mine", folds, [VEBI, OTHER], "raw")
+    assert ours.auc_iou == pytest.approx((60, 70))
+    assert theirs.auc_iou == pytest.approx((20, 35))
+    assert theirs.metrics["best_iou"] == pytest.approx(27.5)
+    assert theirs.ratio == pytest.approx((0.4 + 0.7) / (0.2 + 0.35))
+
+
+def test_a_map_without_a_network_is_marked():
+    cue = Method("grad-cam", "no network at all", lambda i: None, uses_network=False)
+    assert [row.uses_network for row in make_rows("mine", [fold_of([0.4], [0.2])], [VEBI, cue], "raw")] == [True, False]
 
 
 def test_one_fold_has_no_deviation_and_few_classes_no_mosaics():
@@ -51,7 +81,7 @@ def test_a_fold_without_mosaics_does_not_count_for_them():
 def test_aims_have_a_ratio_with_an_interval_too():
     folds = [fold_of([0.4], [0.2], [0.5, 0.7]), fold_of([0.4], [0.2], [0.3])]
     ours, theirs = make_rows("mine", folds, [VEBI, OTHER], "raw")
-    assert ours.grid_pointing_ratio == theirs.grid_pointing_ratio == (1, 1, 1)  # the same scores
+    assert ours.grid_pointing_ratio == theirs.grid_pointing_ratio == (1, None, None)  # of two networks
     nothing = [fold_of([0.4], [0.2], [0.5])]
     nothing[0].scores["grad-cam"]["grid_pointing"] = np.zeros(1)
     assert make_rows("mine", nothing, [VEBI, OTHER], "raw")[1].grid_pointing_ratio == (None,) * 3

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from vebi.reports.benchmark_report.glossary import CHANCE, method_titles, score_titles
+from vebi.reports.benchmark_report.glossary import CHANCE, WITHOUT_NETWORK, score_titles
 from vebi.reports.benchmark_report.number_formats import format_number, format_ordinal, join_words
-from vebi.reports.benchmark_report.result import BenchmarkResult
+from vebi.reports.benchmark_report.result import BenchmarkResult, Inference
 from vebi.reports.benchmark_report.rows import (
     GRID_POINTING,
     MAIN_METRIC,
@@ -20,13 +20,16 @@ NAMED_METHODS = 3
 
 def findings(result: BenchmarkResult) -> dict[str, list[str]]:
     """Data set -> where vebi stands, with everything that it is not first in."""
-    transformed = group_by_dataset(result.transformed_rows)
+    transformed, inference = group_by_dataset(result.transformed_rows), result.settings.inference
     sentences = {}
     for dataset, rows in group_by_dataset(result.rows).items():
-        titles = method_titles(rows)
+        titles = {row.method: row.title if row.uses_network else f"{row.title} {WITHOUT_NETWORK}" for row in rows}
+        cues, cues_after = _cues(rows, titles), _cues(transformed[dataset], titles)
         sentences[dataset] = [
-            _standing(rows, titles),
-            f"After one transform for all maps {_standing(transformed[dataset], titles)}",
+            _standing(rows, titles, inference),
+            *([cues[0].upper() + cues[1:]] if cues else []),
+            f"After one transform for all maps {_standing(transformed[dataset], titles, inference)}",
+            *([f"After it, {cues_after}"] if cues else []),
             *_other_scores(rows, titles),
             *_sensitivity(result.sensitivity.get(dataset, ()), titles),
         ]
@@ -50,8 +53,10 @@ def format_sensitivity(row: SensitivityRow, method: str, above: Mapping[str, flo
     return f"{text} ▼" if text and method == OURS and above else text
 
 
-def _standing(rows: Sequence[MethodRow], titles: Mapping[str, str]) -> str:
-    return _rank(rows, titles) + _undecided(rows, titles)
+def _standing(rows: Sequence[MethodRow], titles: Mapping[str, str], inference: Inference) -> str:
+    """Among the methods that ask a network."""
+    methods = [row for row in rows if row.uses_network]
+    return _rank(methods, titles) + _undecided(methods, titles, inference)
 
 
 def _rank(rows: Sequence[MethodRow], titles: Mapping[str, str]) -> str:
@@ -68,13 +73,43 @@ def _rank(rows: Sequence[MethodRow], titles: Mapping[str, str]) -> str:
     return f"vebi has the highest score of {len(rows)} methods, {ours}; {second}."
 
 
-def _undecided(rows: Sequence[MethodRow], titles: Mapping[str, str]) -> str:
+def _undecided(rows: Sequence[MethodRow], titles: Mapping[str, str], inference: Inference) -> str:
     """The methods whose ratio to vebi may be 1, empty where there is none."""
-    others = [row for row in rows if row.method != OURS]
-    level = [titles[row.method] for row in others if row.ratio_interval[0] <= 1 <= row.ratio_interval[1]]
+    level = [row for row in rows if row.method != OURS and row.undecided]
     if not level:
         return ""
-    return f" The interval of the ratio contains 1 for {join_words(level)}: these images do not show which is ahead."
+    if inference == "networks" and all(row.ratio_interval is None for row in rows):
+        return f" {len(level[0].auc_iou)} networks are too few to show which is ahead."
+    names = join_words([titles[row.method] for row in level])
+    unit = "networks" if inference == "networks" else "images"
+    return f" The interval of the ratio contains 1 for {names}: these {unit} do not show which is ahead."
+
+
+def _cues(rows: Sequence[MethodRow], titles: Mapping[str, str]) -> str:
+    """How far the best map without a network gets, and what else without one passes vebi; empty where there is none."""
+    cues = sorted((row for row in rows if not row.uses_network), key=lambda row: -row.mean)
+    if not cues:
+        return ""
+    first, *others = cues
+    ours = next(row for row in rows if row.method == OURS)
+    best = max((row for row in rows if row.uses_network), key=lambda row: row.mean)
+    against = f"{_side(first, ours)} vebi ({format_number(ours.mean)})"
+    if best.mean > ours.mean:
+        against += (
+            f" and {_side(first, best)} the best method with one, {titles[best.method]} ({format_number(best.mean)})"
+        )
+    else:
+        against += ", the best method with one"
+    level = " The interval of its ratio contains 1." if first.ratio_interval and first.undecided else ""
+    above = {row.title: row.mean for row in others if row.mean > ours.mean}
+    also = f" Above vebi, too: {_with_scores(above, {})}." if above else ""
+    return f"without any network, {first.title} reaches {format_number(first.mean)}: {against}.{level}{also}"
+
+
+def _side(row: MethodRow, other: MethodRow) -> str:
+    if row.mean == other.mean:
+        return "level with"
+    return "above" if row.mean > other.mean else "below"
 
 
 def _other_scores(rows: Sequence[MethodRow], titles: Mapping[str, str]) -> list[str]:

@@ -1,8 +1,9 @@
 """What the columns and choices of a benchmark are called and what they mean, for the page and the Markdown alike."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vebi.metrics.registry import METRICS
+from vebi.reports.benchmark_report.result import Inference
 from vebi.reports.benchmark_report.rows import GRID_POINTING, MethodRow
 
 #: Grid pointing of a map that does not follow the class, in percent: one of four images in a mosaic is asked for.
@@ -28,20 +29,54 @@ MEANINGS = {
     "asked for in turn, and the share of the map’s sum that lies in the image of that class counts. A map that does "
     "not follow the class scores 25",
 }
+#: Groups of methods.
+IN_PAPER = "in the paper’s table 1"
+FURTHER = "further methods"
+WITHOUT_NETWORK = "without a network"
+GROUPS = (IN_PAPER, FURTHER, WITHOUT_NETWORK)
+CUES = (
+    "maps that are made of an image alone, or by chance, and know nothing of the network. They explain nothing: "
+    "they show how far one gets without it, which an explanation has to pass"
+)
 DEVIATION = (
-    "the mean over folds, and the standard deviation of the folds’ means. The networks of all folds start from the "
-    "same seed, so it says little about other trainings"
+    "the mean over networks of what each has on the images that it was not trained on, and the standard deviation of "
+    "these networks’ means. The networks of all folds start from the same seed and share most of their training "
+    "images, so networks that are trained apart may differ more"
 )
-RATIO = (
+_RATIO = (
     "vebi’s score divided by the method’s, so that above 1 vebi is ahead, with a 95 % interval of a paired bootstrap: "
-    "images are resampled with replacement, the same ones for both methods. Networks are not trained again, so the "
-    "interval does not say what other networks would give"
 )
-P_VALUE = (
-    "the probability of differences at least as one-sided as these, image by image, if neither method were ahead of "
-    "the other (Wilcoxon’s signed-rank test), adjusted for the number of methods (Holm). It takes the networks as "
-    "given, too"
+_P_VALUE = (
+    "1 minus the coverage of the widest interval of this ratio that excludes 1: below 0.05 where the 95 % interval "
+    "excludes 1, and about {about}, too. It is not adjusted for the number of methods: of twenty that are level with "
+    "vebi, one is below 0.05 by chance"
 )
+#: What intervals and p-values are about -> what the interval of a ratio is of.
+INTERVAL: Mapping[Inference, str] = {
+    "networks": "a 95 % interval over networks and their images",
+    "images": "a 95 % interval over the images of this one network",
+    "earlier": "its 95 % interval",
+}
+#: What intervals and p-values are about -> what the ratio means.
+RATIO: Mapping[Inference, str] = {
+    "networks": f"{_RATIO}networks are resampled with replacement and, within each, its images, the same ones for both "
+    "methods, and the interval is widened as so few networks ask for (Hesterberg 2015). It says what other networks of "
+    "this kind would give, as far as these are independent of each other. Architecture, training and data set are not "
+    "resampled. Two or three networks are too few for an interval",
+    "images": f"{_RATIO}images are resampled with replacement, the same ones for both methods. Networks are not: the "
+    "interval is about images of this one network and does not say what another would give",
+    "earlier": f"{_RATIO}images are resampled with replacement, the same ones for both methods. Networks are not "
+    "trained again, so the interval does not say what other networks would give",
+}
+#: What intervals and p-values are about -> what the p-value means.
+P_VALUE: Mapping[Inference, str] = {
+    "networks": _P_VALUE.format(about="other networks of this kind") + ". The least that it can be "
+    "is what one of 10,000 draws tells, with five networks 0.029",
+    "images": _P_VALUE.format(about="images of this one network"),
+    "earlier": "the probability of differences at least as one-sided as these, image by image, if neither method were "
+    "ahead of the other (Wilcoxon’s signed-rank test), adjusted for the number of methods (Holm). It takes the "
+    "networks as given, too",
+}
 MASK_SHARE = (
     "for comparison, what a map that is 1 everywhere would score if it were taken as it is: the share of an image that "
     "its mask covers"
@@ -93,3 +128,16 @@ def score_titles(rows: Sequence[MethodRow]) -> dict[str, str]:
 def method_titles(rows: Sequence[MethodRow]) -> dict[str, str]:
     """Names of methods -> titles, in the order of the rows."""
     return {row.method: row.title for row in rows}
+
+
+def group_of(row: MethodRow) -> str:
+    """The group of a method in a table."""
+    if not row.uses_network:
+        return WITHOUT_NETWORK
+    return IN_PAPER if row.in_paper else FURTHER
+
+
+def group_methods(rows: Sequence[MethodRow]) -> dict[str, list[MethodRow]]:
+    """The methods of each group that has any."""
+    groups = {group: [row for row in rows if group_of(row) == group] for group in GROUPS}
+    return {group: members for group, members in groups.items() if members}

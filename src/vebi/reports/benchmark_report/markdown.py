@@ -12,6 +12,7 @@ from vebi.reports.benchmark_report.glossary import (
     RATIO_TITLE,
     TRANSFORM,
     WHOLE_IMAGE,
+    group_methods,
     method_titles,
     score_titles,
 )
@@ -103,13 +104,12 @@ def _score_table(rows: Sequence[MethodRow], mask_share: float) -> str:
 
 
 def _grouped(rows: Sequence[MethodRow], cells: Callable[[MethodRow], list[str]]) -> list[list[str]]:
-    """Cells behind the titles of the methods, those of the paper first, each group below a line that names it."""
+    """Cells behind the titles of the methods, each group of them below a line that names it."""
     titles = {method: escape_markdown(title) for method, title in method_titles(rows).items()}
     width = len(cells(rows[0]))
     lines = []
-    for in_paper, group in ((True, "*in the paper’s table 1*"), (False, "*further methods*")):
-        members = [[titles[row.method], *cells(row)] for row in rows if row.in_paper == in_paper]
-        lines += [[group, *[""] * width], *members] if members else []
+    for group, members in group_methods(rows).items():
+        lines += [[f"*{group}*", *[""] * width], *([titles[row.method], *cells(row)] for row in members)]
     return lines
 
 

@@ -25,13 +25,13 @@ def format_published(row: MethodRow) -> str:
 
 
 def format_ratio(row: MethodRow, column: str = MAIN_METRIC) -> str:
-    """``1.15 (1.08 to 1.23)`` of the main metric or of grid pointing, empty for vebi itself."""
+    """``1.15 (1.08 to 1.23)`` of the main metric or of grid pointing, ``1.15`` without an interval, empty for vebi."""
     if row.method == OURS:
         return ""
     if column == GRID_POINTING:
         values = row.grid_pointing_ratio or (None, None, None)
     else:
-        values = (row.ratio, *row.ratio_interval)
+        values = (row.ratio, *(row.ratio_interval or (None, None)))
     ratio, low, high = (format_number(value, 2) for value in values)
     return ratio + (f" ({low} to {high})" if low and high else "")
 

@@ -14,10 +14,11 @@ from vebi.reports.benchmark_report.glossary import (
     RATIO_TITLE,
     TRANSFORM,
     WHOLE_IMAGE,
+    group_methods,
     method_titles,
 )
 from vebi.reports.benchmark_report.number_formats import format_number
-from vebi.reports.benchmark_report.ranking import Ranking, make_board, top_of_scale
+from vebi.reports.benchmark_report.ranking import KINDS, Ranking, make_board, top_of_scale
 from vebi.reports.benchmark_report.result import BenchmarkResult
 from vebi.reports.benchmark_report.rows import GRID_POINTING, MAIN_METRIC, MethodRow, group_by_dataset
 from vebi.reports.benchmark_report.tables import make_score_table, make_sensitivity_table
@@ -68,9 +69,15 @@ def render_page(result: BenchmarkResult, examples: Mapping[str, Examples]) -> st
         p_title=P_TITLE,
         ratio_title=RATIO_TITLE,
         whole_image=WHOLE_IMAGE,
+        kinds=_kinds(result.rows),
         terms=wording.terms(result),
         provenance=wording.provenance(result),
     )
+
+
+def _kinds(rows: Sequence[MethodRow]) -> dict[str, str]:
+    """Kinds of methods beside vebi -> what the key calls them."""
+    return {KINDS[group]: group for group in group_methods(rows)}
 
 
 def _shown_methods(rows: Sequence[MethodRow]) -> dict[str, str]:

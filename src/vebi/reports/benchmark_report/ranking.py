@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vebi.reports.benchmark_report.glossary import WHOLE_IMAGE
+from vebi.reports.benchmark_report.glossary import FURTHER, IN_PAPER, WHOLE_IMAGE, WITHOUT_NETWORK, group_of
 from vebi.reports.benchmark_report.number_formats import (
     format_mean_std,
     format_number,
@@ -14,6 +14,9 @@ from vebi.reports.benchmark_report.number_formats import (
 from vebi.reports.benchmark_report.rows import MAIN_METRIC, OURS, MethodRow
 from vebi.reports.svg_chart import ceiling
 
+#: Group of a method -> kind of its row.
+KINDS = {IN_PAPER: "paper", FURTHER: "further", WITHOUT_NETWORK: "cue"}
+
 
 @dataclass(frozen=True)
 class RankingRow:
@@ -21,7 +24,7 @@ class RankingRow:
 
     Attributes:
         title: Name of the method.
-        kind: ``"ours"``, ``"paper"``, ``"further"`` or ``"reference"``.
+        kind: ``"ours"``, ``"paper"``, ``"further"``, ``"cue"`` (without a network) or ``"reference"``.
         value: The score, in percent.
         text: The score as it is written.
         dot: Position of the score.
@@ -111,7 +114,7 @@ def _method_row(
     published = row.published if column == MAIN_METRIC and before is None else None
     return RankingRow(
         title=row.title,
-        kind="ours" if row.method == OURS else "paper" if row.in_paper else "further",
+        kind="ours" if row.method == OURS else KINDS[group_of(row)],
         value=value,
         text=format_mean_std(value, std),
         dot=_position(value, top),

@@ -5,10 +5,14 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from vebi.reports.benchmark_report.earlier_format import with_lists, with_new_keys, with_tuples
 from vebi.reports.benchmark_report.rows import MethodRow, SensitivityRow
+
+#: What intervals and p-values are about: networks and their images, or the images of one network. In files of earlier
+#: versions intervals are about images, and p-values are of Wilcoxon's test, adjusted by Holm's method.
+Inference = Literal["networks", "images", "earlier"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ class BenchmarkSettings:
         versions: Versions of Python and packages.
         code_sha256: Hash of vebi's own code.
         created: Date and time, ISO 8601.
+        inference: What intervals and p-values are about.
     """
 
     plan: Mapping[str, int | float | str | None]
@@ -102,6 +107,7 @@ class BenchmarkSettings:
     versions: Mapping[str, str]
     code_sha256: str
     created: str
+    inference: Inference
     command: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,7 +124,7 @@ class BenchmarkSettings:
     def from_dict(cls, content: Mapping[str, Any]) -> "BenchmarkSettings":
         """The settings that ``to_dict`` wrote, in this version or an earlier one."""
         data = {name: DatasetNote.from_dict(note) for name, note in content["data"].items()}
-        return cls(**{**content, "data": data})
+        return cls(**{"inference": "earlier", **content, "data": data})
 
 
 @dataclass(frozen=True)

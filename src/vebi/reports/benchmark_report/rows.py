@@ -22,19 +22,20 @@ class MethodRow:
         dataset: Name of the data set.
         method: Name of the method.
         title: The method as pages call it.
-        auc_iou: Area under the IoU curve, one mean per fold.
-        mean: Mean of ``auc_iou`` over folds.
-        std: Sample standard deviation of ``auc_iou`` over folds, None for one fold.
-        ratio: vebi's ``mean`` divided by the method's.
-        ratio_interval: 95 % interval of ``ratio``.
-        p: p-value of the paired test against vebi, adjusted by Holm's method; None for vebi itself.
-        grid_pointing: Grid pointing of the raw maps, mean over folds; None where there are no mosaics.
+        auc_iou: Area under the IoU curve, the mean over its images for each network (one per fold).
+        mean: Mean of ``auc_iou`` over networks.
+        std: Sample standard deviation of ``auc_iou`` over networks, None for one network.
+        ratio: vebi's ``mean`` divided by the method's, over the images that both were scored on.
+        ratio_interval: 95 % interval of ``ratio``, None where networks are too few to tell one.
+        p: p-value of the ratio 1, below 0.05 where the interval excludes 1; None for vebi itself.
+        grid_pointing: Grid pointing of the raw maps, mean over networks; None where there are no mosaics.
         grid_pointing_ratio: vebi's grid pointing divided by the method's, and the ends of its 95 % interval, each None
             where it is not finite; None where there are no mosaics.
         in_paper: Whether the method is in table 1 of the paper.
         user_defined: Whether it is a user's method.
+        uses_network: Whether its maps depend on the network; otherwise they show how far an image alone gets.
         published: Mean and standard deviation that the paper prints, None where it prints none.
-        metrics: The other metrics by name, mean over folds.
+        metrics: The other metrics by name, mean over networks.
     """
 
     dataset: str
@@ -44,12 +45,13 @@ class MethodRow:
     mean: float
     std: float | None
     ratio: float
-    ratio_interval: tuple[float, float]
+    ratio_interval: tuple[float, float] | None
     p: float | None
     grid_pointing: float | None
     grid_pointing_ratio: tuple[float | None, float | None, float | None] | None
     in_paper: bool
     user_defined: bool
+    uses_network: bool
     published: tuple[float, float] | None
     metrics: Mapping[str, float]
 
@@ -59,6 +61,11 @@ class MethodRow:
             return self.mean
         return self.grid_pointing if column == GRID_POINTING else self.metrics.get(column)
 
+    @property
+    def undecided(self) -> bool:
+        """Whether the interval of the ratio contains 1, or there is none."""
+        return self.ratio_interval is None or self.ratio_interval[0] <= 1 <= self.ratio_interval[1]
+
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON takes it, the metrics beside the other fields."""
         plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "metrics"}
@@ -67,7 +74,7 @@ class MethodRow:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "MethodRow":
         """The row that ``to_dict`` wrote, in this version or an earlier one."""
-        content = with_tuples(with_new_keys(content))
+        content = {"uses_network": True, **with_tuples(with_new_keys(content))}
         metrics = {metric.name: content[metric.name] for metric in METRICS[1:] if metric.name in content}
         plain = {field.name: content[field.name] for field in fields(cls) if field.name != "metrics"}
         return cls(**plain, metrics=metrics)

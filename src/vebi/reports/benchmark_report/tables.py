@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vebi.reports.benchmark_report.findings import above_ours, format_sensitivity
-from vebi.reports.benchmark_report.glossary import CHANCE, method_titles, score_titles
+from vebi.reports.benchmark_report.glossary import CHANCE, group_methods, method_titles, score_titles
 from vebi.reports.benchmark_report.number_formats import format_number, format_p, highest
 from vebi.reports.benchmark_report.rows import GRID_POINTING, OURS, MethodRow, SensitivityRow
 
@@ -60,12 +60,9 @@ def make_score_table(rows: Sequence[MethodRow], mask_share: float) -> ScoreTable
         cells = tuple((format_number(row.score(column)), row.method in best[column]) for column in titles)
         return ScoreLine(row.title, row.method == OURS, cells, format_p(row.p))
 
-    groups = (
-        (title, tuple(line(row) for row in rows if row.in_paper == in_paper))
-        for title, in_paper in (("in the paper’s table 1", True), ("further methods", False))
-    )
+    groups = tuple((title, tuple(map(line, members))) for title, members in group_methods(rows).items())
     reference = tuple(format_number(CHANCE if column == GRID_POINTING else mask_share) for column in titles)
-    return ScoreTable(tuple(titles.values()), tuple((title, lines) for title, lines in groups if lines), reference)
+    return ScoreTable(tuple(titles.values()), groups, reference)
 
 
 def make_sensitivity_table(varied: Sequence[SensitivityRow], rows: Sequence[MethodRow]) -> SensitivityTable:

@@ -3,7 +3,9 @@
 from vebi.reports.benchmark_report.glossary import (
     CHANCE,
     CHOICES,
+    CUES,
     DEVIATION,
+    INTERVAL,
     MASK_SHARE,
     MEANINGS,
     P_TITLE,
@@ -13,6 +15,7 @@ from vebi.reports.benchmark_report.glossary import (
     RATIO,
     RATIO_TITLE,
     WHOLE_IMAGE,
+    WITHOUT_NETWORK,
     score_titles,
 )
 from vebi.reports.benchmark_report.number_formats import format_count, join_words
@@ -26,7 +29,7 @@ def has_published(result: BenchmarkResult) -> bool:
 
 
 def has_folds(result: BenchmarkResult) -> bool:
-    """Whether scores are means over several folds."""
+    """Whether scores are means over several networks, one per fold."""
     return any(row.std is not None for row in result.rows)
 
 
@@ -39,10 +42,12 @@ def heading(result: BenchmarkResult) -> str:
 
 def measured(result: BenchmarkResult) -> str:
     """What was measured, in a sentence or two."""
-    methods = len({row.method for row in result.rows})
+    methods = len({row.method for row in result.rows if row.uses_network})
+    cues = len({row.method for row in result.rows if not row.uses_network})
+    beside = f" and {format_count(cues, 'map')} that no network is asked for" if cues else ""
     return (
-        f"The heatmaps of {methods} methods, which mark in an image why a network decides as it does, are scored "
-        f"against masks of the pixels that make the class: the mean area under the IoU curve over "
+        f"The heatmaps of {methods} methods, which mark in an image why a network decides as it does,{beside} are "
+        f"scored against masks of the pixels that make the class: the mean area under the IoU curve over "
         f"{result.settings.thresholds} thresholds, in percent. A map that matches its mask at every threshold above 0 "
         "has nearly 100."
     )
@@ -82,10 +87,18 @@ def _accuracy(note: DatasetNote) -> str:
 
 def caption(result: BenchmarkResult) -> str:
     """What stands in the main table."""
-    parts = ["mean ± standard deviation over folds" if has_folds(result) else "mean over images"]
+    parts = ["mean ± standard deviation over networks" if has_folds(result) else "mean over images"]
     parts += ["the published score beside it"] if has_published(result) else []
-    parts.append("and vebi’s score divided by the method’s, with its 95 % interval")
+    parts.append(f"and vebi’s score divided by the method’s, {_interval(result)}")
     return f"Area under the IoU curve in percent: {', '.join(parts)}."
+
+
+def _interval(result: BenchmarkResult) -> str:
+    """What the intervals in the main table are of."""
+    inference, networks = result.settings.inference, len(result.rows[0].auc_iou)
+    if inference == "networks" and all(row.ratio_interval is None for row in result.rows):
+        return f"without an interval, for which {networks} networks are too few"
+    return f"with {INTERVAL[inference]}"
 
 
 def terms(result: BenchmarkResult) -> list[tuple[str, str]]:
@@ -93,7 +106,10 @@ def terms(result: BenchmarkResult) -> list[tuple[str, str]]:
     columns = [(title, MEANINGS[name]) for name, title in score_titles(result.rows).items()]
     if has_folds(result):
         columns.append(("mean ± deviation", DEVIATION))
-    return [*columns, (RATIO_TITLE, RATIO), (P_TITLE, P_VALUE), (WHOLE_IMAGE, MASK_SHARE)]
+    if any(not row.uses_network for row in result.rows):
+        columns.append((WITHOUT_NETWORK, CUES))
+    ratio, p_value = RATIO[result.settings.inference], P_VALUE[result.settings.inference]
+    return [*columns, (RATIO_TITLE, ratio), (P_TITLE, p_value), (WHOLE_IMAGE, MASK_SHARE)]
 
 
 def mosaics(result: BenchmarkResult) -> str:

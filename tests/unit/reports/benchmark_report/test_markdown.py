@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from benchmark_support import own, rerun, row
+from benchmark_support import cue, own, rerun, row
 
 from vebi.metrics.registry import METRICS
 from vebi.reports.benchmark_report.glossary import CHOICES, MEANINGS
@@ -70,6 +70,8 @@ def test_the_main_table_has_both_data_sets_and_the_published_scores():
         "*further methods*",
         "Grad-CAM with the stride fix",
         "gradient",
+        "*without a network*",
+        "saturation",
         "*marking the whole image*",
     ]
     assert "not comparable one to one" in text
@@ -131,11 +133,72 @@ def test_where_vebi_is_behind_is_said():
     first = sentence(text, "vebi", "highest", "4 methods", "50.0", "gradient", "48.0")
     assert first.count("gradient") == 2  # whose ratio may be 1: 50 / 48 and 0.05 on both sides
     assert sentence(text, "vebi", "60.0", "2nd of 4 methods", "Grad-CAM with the stride fix (62.0)")
-    assert sentence(text, "best IoU", "Grad-CAM with the stride fix (90.0)", "vebi (80.0)")
+    assert "networks do not show" in first
+    facts = ("Grad-CAM with the stride fix (90.0)", "saturation without a network (85.0)", "vebi (80.0)")
+    assert sentence(text, "best IoU", *facts)
     assert sentence(text, "grid pointing (chance 25)", "Grad-CAM (first) (64.3)", "vebi (40.0)")
     assert "the transform" not in findings(text)
     varied = sentence(text, "Grad-CAM (first) (61.2)", "49.0 (layer of Grad-CAM: relu1)")
     assert "Grad-CAM (first) (39.0) against vebi’s 30.0 (mu: 1)" in varied  # which the choice does not affect
+
+
+def with_cues(*means, transformed=10):
+    """One network: vebi has 50, the best method 55."""
+
+    def of(k, mean):
+        return replace(cue("birds", (mean,)), method=f"cue{k}", title=f"cue {k}", grid_pointing=None)
+
+    result, cues = own(), tuple(of(k, mean) for k, mean in enumerate(means))
+    return replace(result, rows=(*result.rows, *cues), transformed_rows=(*result.transformed_rows, of(0, transformed)))
+
+
+@pytest.mark.parametrize(
+    ("means", "facts"),
+    [
+        ((30, 45), ("cue 1 reaches 45.0", "below vebi (50.0)", "below", "gradient (55.0)")),
+        ((52, 30), ("cue 0 reaches 52.0", "above vebi (50.0)", "below", "gradient (55.0)", "contains 1")),
+        ((60, 58, 30), ("cue 0 reaches 60.0", "above vebi (50.0)", "above", "gradient (55.0)", "cue 1 (58.0)")),
+        ((50,), ("cue 0 reaches 50.0", "level with vebi (50.0)", "gradient (55.0)", "contains 1")),
+    ],
+)
+def test_how_far_an_image_alone_gets_is_said(means, facts):
+    text = render_markdown(with_cues(*means))
+    line = sentence(text, "Without any network, ", *facts)
+    assert ("cue 1" in line) == ("cue 1" in "".join(facts))
+    assert ("contains 1" in line) == ("contains 1" in "".join(facts))
+    assert sentence(text, "After it, without any network, cue 0 reaches 10.0")
+    assert sentence(text, "- vebi has 50.0 and comes 2nd of 5 methods")  # which a map without a network is not
+    assert re.search(rf"5 methods.* {len(means)} maps? that no network", text)
+
+
+def test_maps_without_a_network_are_not_spoken_of_where_there_are_none():
+    assert not re.search("without a(ny)? network|no network", render_markdown(own()))
+
+
+def test_what_was_resampled_is_said():
+    of_networks, of_images = render_markdown(rerun()), render_markdown(own())
+    assert "interval over networks and their images" in of_networks
+    assert "networks are resampled" in of_networks
+    assert "images of this one network" not in of_networks
+    assert of_images.count("images of this one network") == 3  # above the table, and what ratio and p mean
+    assert "networks are resampled" not in of_images
+    assert "these images do not show" in render_markdown(own(ratio=1.0, ratio_interval=(0.9, 1.1)))
+    earlier = render_markdown(replace(rerun(), settings=replace(rerun().settings, inference="earlier")))
+    assert "Wilcoxon" in earlier
+    assert "these images do not show" in earlier
+    assert "networks are resampled" not in earlier
+
+
+def test_too_few_networks_are_said_to_be_too_few():
+    result = rerun()
+    rows, after = (
+        tuple(replace(r, ratio_interval=None) for r in rows) for rows in (result.rows, result.transformed_rows)
+    )
+    text = render_markdown(replace(result, rows=rows, transformed_rows=after))
+    assert line_of(tables(text)[0], "Grad-CAM (first)")[3] == "1.25"
+    assert "2 networks are too few" in text.partition("## The table")[2]
+    assert sentence(text, "vebi has the highest", "2 networks are too few")
+    assert "contains 1" not in findings(text)
 
 
 def test_images_of_ones_own_have_no_columns_without_content():

@@ -9,7 +9,7 @@ import pytest
 from benchmark_support import examples, own, rerun
 
 from vebi.reports.benchmark_report.examples import outline_mask
-from vebi.reports.benchmark_report.glossary import MEANINGS, TRANSFORM
+from vebi.reports.benchmark_report.glossary import CUES, MEANINGS, TRANSFORM
 from vebi.reports.benchmark_report.page import render_page, write_benchmark_page
 
 
@@ -86,6 +86,7 @@ def test_the_table_has_the_order_and_the_numbers(page):
     assert list(rows) == [
         "vebi",
         "gradient",
+        "saturation",
         "Grad-CAM (first)",
         "Grad-CAM with the stride fix",
         "marking the whole image",
@@ -112,9 +113,21 @@ def test_dots_lie_where_the_scores_are(page):
     assert (whisker.get("x1"), whisker.get("x2")) == ("78.62%", "88.05%")
 
 
+def test_maps_without_a_network_have_a_mark_of_their_own(page):
+    (table,) = [e for e in parsed(page).iter("table") if e.get("aria-label") == "Area under the IoU curve on single-6c"]
+    (row,) = [row for row in table.find("tbody").iter("tr") if row.get("class") == "cue"]
+    assert words(row.find("th")) == "saturation"
+    drawn = row.find("td/svg")
+    assert drawn.find("rect").get("x") == "75.00%"  # 45 of 60
+    assert drawn.find("circle") is None
+    keys = [e for e in parsed(page).iter("ul") if e.get("class") == "key"]
+    assert all("without a network" in words(key) for key in keys)
+    assert "without a network" not in body(render_page(own(), {}))
+
+
 def test_nothing_is_shown_without_its_meaning(page):
     content = body(page)
-    for text in (*MEANINGS.values(), TRANSFORM, "its features (5): the larger", "Networks are not trained again"):
+    for text in (*MEANINGS.values(), TRANSFORM, "its features (5): the larger", "networks are resampled", CUES):
         assert re.sub(r"\s+", " ", text) in content
     assert "not comparable one to one" in content
     assert re.search("40 mosaics|20 mosaics .* 20 mosaics", content)

@@ -34,6 +34,8 @@ def test_an_earlier_table_is_read_with_every_number(earlier):
             assert list(row.grid_pointing_ratio) == plain["grid_pointing_ratio"]
             assert (row.published and list(row.published)) == plain["published"]
             assert row.metrics == {metric.name: plain[metric.name] for metric in METRICS[1:]}
+            assert row.uses_network
+    assert result.settings.inference == "earlier"
     for name, plain in earlier["settings"]["data"].items():
         note = result.settings.data[name]
         assert (list(note.images), list(note.mosaics)) == (plain["pictures"], plain["mosaics"])
@@ -53,7 +55,11 @@ def test_the_committed_markdown_is_that_of_the_committed_table(earlier):
     assert text == render_markdown(BenchmarkResult.from_dict(earlier)), "render it anew from benchmarks/table1.json"
 
 
-@pytest.mark.parametrize("result", [rerun(), own(), own("odd", ratio=float("inf"))], ids=["rerun", "own", "infinite"])
+@pytest.mark.parametrize(
+    "result",
+    [rerun(), own(), own("odd", ratio=float("inf")), own(ratio_interval=None)],
+    ids=["rerun", "own", "infinite", "none"],
+)
 def test_json_and_back(result):
     assert BenchmarkResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result
 
