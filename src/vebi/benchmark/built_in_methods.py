@@ -40,14 +40,11 @@ def perturbation_methods(cam_layer: str | None = None) -> tuple[Method, ...]:
         cam_layer: Layer of Score-CAM, see ``find_layer``.
     """
     return (
-        Method(
-            "score-cam",
-            "Score-CAM",
-            _of_classifier(lambda classifier: ScoreCam(classifier, cam_layer)),
-            choices=_layers(ScoreCam),
+        _of_network(
+            "score-cam", "Score-CAM", lambda classifier: ScoreCam(classifier, cam_layer), choices=_layers(ScoreCam)
         ),
-        Method("occlusion", "occlusion", _of_classifier(Occlusion)),
-        Method("rise", "RISE", _of_classifier(Rise)),
+        _of_network("occlusion", "occlusion", Occlusion),
+        _of_network("rise", "RISE", Rise),
     )
 
 
@@ -90,10 +87,10 @@ def _features() -> tuple[Method, ...]:
 def _modified_backprop() -> tuple[Method, ...]:
     fixed = " with the stride fix"
     return (
-        Method("guided-backprop", "guided backprop (Deconv+GB)", _of_classifier(GuidedBackprop), True),
-        Method("guided-backprop-stride-fix", f"guided backprop{fixed}", _of_classifier(_fixed(GuidedBackprop))),
-        Method("deconvnet", "deconvnet", _of_classifier(Deconvnet)),
-        Method("deconvnet-stride-fix", f"deconvnet{fixed}", _of_classifier(_fixed(Deconvnet))),
+        _of_network("guided-backprop", "guided backprop (Deconv+GB)", GuidedBackprop, in_paper=True),
+        _of_network("guided-backprop-stride-fix", f"guided backprop{fixed}", _fixed(GuidedBackprop)),
+        _of_network("deconvnet", "deconvnet", Deconvnet),
+        _of_network("deconvnet-stride-fix", f"deconvnet{fixed}", _fixed(Deconvnet)),
     )
 
 
@@ -101,15 +98,26 @@ def _cams(cam_layer: str | None) -> tuple[Method, ...]:
     """Class activation maps, of which those in the paper also times guided backpropagation."""
 
     def cam(name: str, title: str, kind: type[Cam], *, in_paper: bool = False, needed: bool = False) -> Method:
-        make = _of_classifier(lambda classifier: kind(classifier, cam_layer))
-        return Method(name, title, make, in_paper, needed=needed, choices=_layers(kind))
+        return _of_network(
+            name,
+            title,
+            lambda classifier: kind(classifier, cam_layer),
+            in_paper=in_paper,
+            needed=needed,
+            choices=_layers(kind),
+        )
 
     def guided(name: str, title: str, kind: type[Cam], stride_fix: str | None = None) -> Method:
         def bind(classifier: Classifier, layer: str | None) -> Explainer:
             return GuidedCam(kind(classifier, layer), stride_fix)
 
-        make = _of_classifier(lambda classifier: bind(classifier, cam_layer))
-        return Method(name, title, make, in_paper=stride_fix is None, choices=_layers(bind))
+        return _of_network(
+            name,
+            title,
+            lambda classifier: bind(classifier, cam_layer),
+            in_paper=stride_fix is None,
+            choices=_layers(bind),
+        )
 
     fixed = " with the stride fix"
     return (
@@ -126,10 +134,10 @@ def _cams(cam_layer: str | None) -> tuple[Method, ...]:
 
 def _gradients() -> tuple[Method, ...]:
     return (
-        Method("gradient", "gradient", _of_classifier(Gradient)),
-        Method("smooth-grad", "SmoothGrad", _of_classifier(SmoothGrad)),
-        Method("input-x-gradient", "input x gradient", _of_classifier(InputXGradient)),
-        Method("integrated-gradients", "integrated gradients", _of_classifier(IntegratedGradients)),
+        _of_network("gradient", "gradient", Gradient),
+        _of_network("smooth-grad", "SmoothGrad", SmoothGrad),
+        _of_network("input-x-gradient", "input x gradient", InputXGradient),
+        _of_network("integrated-gradients", "integrated gradients", IntegratedGradients),
     )
 
 
@@ -147,12 +155,26 @@ def _cues() -> tuple[Method, ...]:
         "centre": ("centre", lambda _: Centre()),
         "random-blob": ("random blob", of_preprocess(RandomBlob)),
     }
-    return tuple(Method(name, title, make, uses_network=False) for name, (title, make) in cues.items())
+    return tuple(
+        Method(name, title, make, uses_network=False, uses_features=False) for name, (title, make) in cues.items()
+    )
 
 
-def _of_classifier(bind: Callable[[Classifier], Explainer]) -> Make:
+def _of_network(
+    name: str,
+    title: str,
+    bind: Callable[[Classifier], Explainer],
+    *,
+    in_paper: bool = False,
+    needed: bool = False,
+    choices: Choices | None = None,
+) -> Method:
     """A method that needs nothing of an interpretation but its model."""
-    return lambda interpretation: bind(interpretation.require_classifier())
+
+    def make(interpretation: Interpretation) -> Explainer:
+        return bind(interpretation.require_classifier())
+
+    return Method(name, title, make, in_paper, needed=needed, uses_features=False, choices=choices)
 
 
 def _fixed(kind: type[ModifiedBackprop]) -> Callable[[Classifier], Explainer]:

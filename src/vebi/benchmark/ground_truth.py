@@ -119,7 +119,7 @@ def find_ground_truth(
     """
     if per_class < 1:
         raise UsageError(f"per_class is {per_class}, but at least one image per class is needed")
-    indices = _select_per_class(images, per_class)
+    indices = select_per_class(images, per_class)
     scored, done = _Scored(masks), 0
     skipped: list[tuple[str, str]] = []
     with eval_mode(classifier.model), torch.no_grad():
@@ -177,10 +177,15 @@ class _Scored:
         )
 
 
-def _select_per_class(images: ImageCollection, per_class: int) -> list[int]:
-    """Indices of at most so many images of every label, in the order of the collection.
+def select_per_class(images: ImageCollection, per_class: int) -> list[int]:
+    """At most so many images of every label, spread evenly over those that there are.
 
-    Of images without a label as many as of all classes together.
+    Args:
+        images: Images in files.
+        per_class: Images per label at most; of images without one as many as of all classes together.
+
+    Returns:
+        Their indices, in the order of the collection.
     """
     members: dict[int, list[int]] = {}
     for index, label in enumerate(_labels(images)):

@@ -28,6 +28,8 @@ class Method:
         key: Name and hash of the file of a user's method, whose scores change with it; empty for a built-in method.
         needed: Whether it is an error that ``make`` raises UsageError; otherwise it is left out with a warning.
         uses_network: Whether its maps depend on the network; otherwise it is there to show how far an image alone gets.
+        uses_features: Whether its maps depend on more of an interpretation than its model; False saves making them
+            again where only the features change.
         choices: Makes the method with every choice that it leaves open (layer, reduction, number of features), by what
             is chosen; None where it leaves none.
         chosen: What was chosen, for a row of a method at its best.
@@ -48,6 +50,7 @@ class Method:
     key: str = ""
     needed: bool = False
     uses_network: bool = True
+    uses_features: bool = True
     choices: Choices | None = field(default=None, repr=False)
     chosen: str = ""
 
@@ -91,4 +94,5 @@ def user_method(spec: str) -> Method:
     if not file.is_file():
         raise ModelError(f"{path} does not exist: give the path of a Python file and a function in it")
     key = f"{file.name}:{function}, sha256 {hashlib.sha256(file.read_bytes()).hexdigest()}"
-    return Method(function.replace("_", "-"), function.replace("_", " "), make, key=key, needed=True)
+    name, title = function.replace("_", "-"), function.replace("_", " ")
+    return Method(name, title, make, key=key, needed=True, uses_features=False)

@@ -100,13 +100,13 @@ def score_methods(
         key, path = f"{origin} {described[name]}", folder / f"{name}.safetensors"
         compute = partial(score, explainer, truth, batch_size=batch_size, progress=stage(progress, name))
         with errors_of(method):
-            scores[name] = _cached(path, key, compute)
+            scores[name] = cached_scores(path, key, compute)
             if drawn:
                 compute_mosaics = partial(
                     _mosaic_scores, explainer, truth, drawn, full_size, batch_size, stage(progress, "its mosaics")
                 )
                 key = f"{key} {drawn} {full_size}"
-                scores[name] |= _cached(folder / f"{name}.mosaics.safetensors", key, compute_mosaics)
+                scores[name] |= cached_scores(folder / f"{name}.mosaics.safetensors", key, compute_mosaics)
     return FoldScores(
         scores=scores,
         images=len(truth),
@@ -169,8 +169,14 @@ def _mosaic_scores(
     return {GRID_POINTING: scores}
 
 
-def _cached(path: Path, key: str, compute: Callable[[], Scores]) -> Scores:
-    """The scores in a file; computed anew where it does not exist, is damaged or has another key."""
+def cached_scores(path: Path, key: str, compute: Callable[[], Scores]) -> Scores:
+    """The scores in a file; computed anew where it does not exist, is damaged or has another key.
+
+    Args:
+        path: The file; its folder exists.
+        key: All that the scores depend on.
+        compute: Computes them.
+    """
     digest = hashlib.sha256(key.encode()).hexdigest()
     with (
         suppress(SafetensorError, OSError, KeyError, ValueError, TypeError),

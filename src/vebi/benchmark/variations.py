@@ -5,15 +5,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from vebi import lasso
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Layer, choose_layers
 from vebi.activations.table import DescriptorTable, tabulate
+from vebi.benchmark.refit import refit_on_table
 from vebi.data.collections import ImageCollection
 from vebi.explanation.explain import ExplainOptions
 from vebi.interpretation.result import Interpretation
-from vebi.interpretation.settings import LABELS
-from vebi.interpretation.table_fit import select_nonzero
 from vebi.methods.base import Explainer
 from vebi.methods.cam import GradCam, GradCamPlusPlus
 from vebi.methods.features import FeatureEvidence, UpsampledActivations
@@ -77,20 +75,9 @@ class Refitting:
         """
         i = self.interpretation
         descriptor = Descriptor(i.descriptor.energy if energy is None else energy, i.descriptor.unit_norm)
-        table = self._table(descriptor)
-        sums = table.sums(len(i.class_names), LABELS[labels])
-        mu = i.mu if mu is None else mu
-        selection = select_nonzero(table, lasso.solve_all(sums.gram, sums.b, sums.label_energy, mu, signed=signed))
-        refit = replace(
-            i,
-            features=selection.features,
-            columns=selection.columns,
-            weights=selection.weights,
-            mu=mu,
-            settings=replace(i.settings, descriptor=descriptor),
-            exemplars=(),
-        )
-        return feature_methods(refit)
+        settings = replace(i.settings, descriptor=descriptor, signed=signed, labels=labels)
+        requested = replace(i, mu=i.mu if mu is None else mu, settings=settings)
+        return feature_methods(refit_on_table(requested, self._table(descriptor)))
 
     def _table(self, descriptor: Descriptor) -> DescriptorTable:
         energy = descriptor.energy

@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from vebi.data.collections import ImageCollection, ImageFiles, Subset
 from vebi.data.decode import decode
 from vebi.datasets.flowers.dataset import load_dataset
+from vebi.datasets.flowers.scene import PARTS
 from vebi.datasets.flowers.variants import carrier_mask
 from vebi.errors import InputError
 from vebi.models.preprocess import Preprocess
 
 Mask = Bool[np.ndarray, "h w"]
+Parts = UInt8[np.ndarray, "h w"]
 
 
 def find_masks(images: ImageCollection, folder: Path | None = None) -> Callable[[int], Mask] | None:
@@ -43,8 +45,7 @@ def find_masks(images: ImageCollection, folder: Path | None = None) -> Callable[
         (32, 32)
     """
     if isinstance(images, Subset):
-        masks = find_masks(images.images, folder)
-        return None if masks is None else lambda index: masks(images.indices[index])
+        return _of_subset(find_masks(images.images, folder), images)
     if not isinstance(images, ImageFiles):
         if folder is not None:
             raise InputError(f"masks in {folder} are found by the names of files, but the images are no files")
@@ -53,9 +54,31 @@ def find_masks(images: ImageCollection, folder: Path | None = None) -> Callable[
         if not folder.is_dir():
             raise InputError(f"{folder} is no folder: give a folder of masks with the names of the images")
         return lambda index: _read_mask(images, folder, index)
-    if all(_dataset_root(images.path(i)) for i in (0, len(images) - 1)):
-        return lambda index: _read_flower_mask(images.path(index))
-    return None
+    return (lambda index: _read_flower_mask(images.path(index))) if _are_flowers(images) else None
+
+
+def find_foregrounds(images: ImageCollection) -> Callable[[int], Mask] | None:
+    """Finds the pixels of the whole flower in images of `vebi flowers`: every part of it, not only that of the class.
+
+    Args:
+        images: The collection.
+
+    Returns:
+        A function from the index of an image to its foreground, h x w at the resolution of the image. None where the
+        images are no flowers. The function raises InputError for an image whose part mask is missing or damaged.
+
+    Example:
+        >>> dataset = vebi.datasets.flowers.generate("flowers", images_per_class=1, size=32)
+        >>> images = vebi.open_images("flowers")
+        >>> foregrounds, masks = vebi.datasets.find_foregrounds(images), vebi.datasets.find_masks(images)
+        >>> foregrounds(0).shape, bool((foregrounds(0) >= masks(0)).all())
+        ((32, 32), True)
+    """
+    if isinstance(images, Subset):
+        return _of_subset(find_foregrounds(images.images), images)
+    if not isinstance(images, ImageFiles) or not _are_flowers(images):
+        return None
+    return lambda index: _read_parts(images.path(index)) > PARTS["background"]
 
 
 def crop_mask(preprocess: Preprocess, mask: Mask) -> Bool[np.ndarray, "side side"]:
@@ -76,6 +99,11 @@ def crop_mask(preprocess: Preprocess, mask: Mask) -> Bool[np.ndarray, "side side
     return np.asarray(preprocess.center_crop(Image.fromarray(mask.astype(np.uint8)), "nearest")) > 0
 
 
+def _of_subset(masks: Callable[[int], Mask] | None, subset: Subset) -> Callable[[int], Mask] | None:
+    """Masks by the index of an image in a subset, from those by its index in the collection."""
+    return None if masks is None else lambda index: masks(subset.indices[index])
+
+
 def _read_mask(images: ImageFiles, folder: Path, index: int) -> Mask:
     """The mask of an image from a folder of masks. Raises InputError where it is missing or has another size."""
     name = Path(images.ids[index])
@@ -94,6 +122,11 @@ def _read_mask(images: ImageFiles, folder: Path, index: int) -> Mask:
     return np.asarray(np.asarray(mask).any(axis=2))
 
 
+def _are_flowers(images: ImageFiles) -> bool:
+    """Whether the first and the last image lie in data sets of flowers."""
+    return all(_dataset_root(images.path(i)) for i in (0, len(images) - 1))
+
+
 def _dataset_root(path: Path) -> Path | None:
     """The folder of the data set of flowers that an image belongs to, if it does."""
     root = path.resolve().parents[2] if len(path.resolve().parents) > 2 else path.parent
@@ -106,17 +139,25 @@ def _record(root: Path) -> dict[str, Any]:
 
 
 def _read_flower_mask(path: Path) -> Mask:
-    """The mask of an image of flowers. Raises InputError where it is missing or damaged."""
+    """The pixels of the part that carries the class of a flower. Raises InputError as ``_read_parts`` does."""
+    return carrier_mask(_read_parts(path), path.parent.name, _record(_require_root(path)))
+
+
+def _require_root(path: Path) -> Path:
     root = _dataset_root(path)
     if root is None:
         raise InputError(f"{path} lies in no data set of flowers, but others of the same collection do")
-    mask_path = root / "masks" / path.parent.name / path.name
-    record = _record(root)
+    return root
+
+
+def _read_parts(path: Path) -> Parts:
+    """The part labels of an image of flowers. Raises InputError where they are missing or damaged."""
+    root = _require_root(path)
+    mask_path, record = root / "masks" / path.parent.name / path.name, _record(root)
     try:
         with Image.open(mask_path, formats=["PNG"]) as image:
             if (image.mode, image.size) != ("P", (record["size"],) * 2):
                 raise ValueError(f"mode {image.mode}, {image.width} x {image.height} pixels")
-            labels = np.array(image)
+            return np.array(image)
     except Exception as error:  # decoders raise almost anything on damaged files
         raise InputError(f"{mask_path} is no mask that can be read ({error}): generate the data set again") from None
-    return carrier_mask(labels, path.parent.name, record)

@@ -14,24 +14,24 @@ SIGMA, RADIUS = 1.5, 5
 C1, C2 = 0.01**2, 0.03**2
 
 
-def is_empty(maps: Float[Tensor, "n h w"]) -> Bool[Tensor, " n"]:
+def is_empty(maps: Float[Tensor, "n h w"], where: Bool[Tensor, "m y x"] | None = None) -> Bool[Tensor, " n"]:
     """Tells which maps say nothing: all of their values are the same, mostly zero.
 
     Args:
         maps: Heatmaps of any scale, n x h x w.
+        where: The pixels that count, n x h x w, at least one per map; None for all of them.
 
     Returns:
-        True for each empty map, n.
+        True for each empty map, n: those that ``rank_correlation`` and ``structural_similarity`` have no number for.
 
     Raises:
-        UsageError: Values that are not finite.
+        UsageError: Values that are not finite, or a foreground of another shape or without a pixel.
 
     Example:
         >>> vebi.metrics.is_empty(torch.tensor([[[0.0, 0.0]], [[0.0, 2.0]]]))
         tensor([ True, False])
     """
-    validate_finite(maps)
-    return _is_constant(maps, torch.ones_like(maps, dtype=torch.bool))
+    return _is_constant(maps, _validate_pairs(maps, maps, where))
 
 
 def rank_correlation(

@@ -9,7 +9,7 @@ from PIL import Image
 from vebi.data.collections import DatasetImages, Subset
 from vebi.data.sources import open_images
 from vebi.datasets.flowers import carrier_mask, generate, load_dataset
-from vebi.datasets.masks import find_masks
+from vebi.datasets.masks import find_foregrounds, find_masks
 from vebi.errors import InputError
 
 
@@ -72,6 +72,9 @@ def test_masks_that_are_not_there_or_do_not_fit(tree):
 def test_without_a_folder_only_flowers_have_masks(tree):
     assert find_masks(open_images(tree / "images")) is None
     assert find_masks(DatasetImages([], ())) is None
+    assert find_foregrounds(open_images(tree / "images")) is None
+    assert find_foregrounds(Subset(open_images(tree / "images"), [0])) is None
+    assert find_foregrounds(DatasetImages([], ())) is None
 
 
 def test_flowers_bring_their_own(tmp_path):
@@ -90,3 +93,23 @@ def test_flowers_bring_their_own(tmp_path):
     mask.write_bytes(b"no")
     with pytest.raises(InputError, match=re.escape(str(mask))):
         find_masks(images)(0)
+
+
+@pytest.mark.parametrize("scene", ["plain", "meadow"])
+def test_the_foreground_is_every_part_of_the_flower(tmp_path, scene):
+    generate(tmp_path, variant="double-12c", images_per_class=1, size=48, scene=scene)
+    images = open_images(tmp_path)
+    foregrounds, masks = find_foregrounds(images), find_masks(images)
+    for i in range(len(images)):
+        path = images.path(i)
+        labels = np.asarray(Image.open(tmp_path / "masks" / path.parent.name / path.name))
+        assert foregrounds(i).dtype == bool
+        assert np.array_equal(foregrounds(i), labels > 0)
+        assert 0 < masks(i).sum() < foregrounds(i).sum() < labels.size
+    few = find_foregrounds(Subset(images, [5, 0]))
+    assert np.array_equal(few(0), foregrounds(5))
+    assert np.array_equal(few(1), foregrounds(0))
+    mask = tmp_path / "masks" / images.path(0).parent.name / images.path(0).name
+    mask.write_bytes(b"no")
+    with pytest.raises(InputError, match=re.escape(str(mask))):
+        foregrounds(0)

@@ -188,5 +188,10 @@ def test_empty_maps():
     maps = torch.zeros(4, 3, 3)
     maps[1], maps[2, 1, 1], maps[3, 0, 0] = 0.7, 1e-30, -1
     assert is_empty(maps).tolist() == [True, True, False, False]
+    where = torch.zeros(4, 3, 3, dtype=torch.bool)
+    where[:, 0] = True
+    assert is_empty(maps, where).tolist() == [True, True, True, False]
+    with pytest.raises(UsageError, match="image 2 is empty"):
+        is_empty(maps, where & (torch.arange(4) != 2)[:, None, None])
     with pytest.raises(UsageError, match="not finite"):
         is_empty(maps / 0)
