@@ -9,8 +9,9 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "built_in_methods": ["all_methods"],
         "methods": ["Method", "user_method"],
         "paper_table1": ["run_table1"],
-        "plan": ["Plan"],
+        "plan": ["NetworksPlan", "Plan"],
         "statistics": ["Comparison", "compare", "fold_means"],
+        "table2": ["run_table2"],
         "write_results": ["BenchmarkResult"],
     },
 )

@@ -111,5 +111,14 @@ class NetworksPlan:
 
 FULL_NETWORKS = NetworksPlan()
 QUICK_NETWORKS = NetworksPlan(
-    images=120, folds=1, seeds=2, epochs=dict.fromkeys(EPOCHS, 4), fitted=96, scored=12, few=6, tuned=12, mosaics=2
+    images=120,
+    folds=1,
+    seeds=1,
+    epochs=dict.fromkeys(EPOCHS, 4),
+    fitted=96,
+    scored=12,
+    few=6,
+    tuned=12,
+    mosaics=2,
+    checked=0,
 )

@@ -62,6 +62,41 @@ def table1(
 
 @app.command()
 @command(resumable=True)
+def table2(
+    out: Annotated[Path, typer.Option(help=OUT)] = Path("table2"),
+    quick: Annotated[bool, typer.Option("--quick", help="A small version, in minutes.")] = False,
+    batch_size: BatchSize = 32,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Compare all methods on flowers in a meadow, where the network is needed.
+
+    Three data sets, three architectures, six networks of each: networks are the unit of every interval. Renders,
+    trains, fits, explains, scores and randomises. Writes table2.json, table2.md and table2.npz, which has the score of
+    every image.
+    """
+    from vebi.benchmark.plan import FULL_NETWORKS, QUICK_NETWORKS
+    from vebi.benchmark.table2 import run_table2
+
+    with console.progress() as progress:
+        table = run_table2(
+            out, QUICK_NETWORKS if quick else FULL_NETWORKS, batch_size=batch_size, device=device, progress=progress
+        )
+    if as_json:
+        console.print_json(table.to_dict())
+        return
+    rows = [
+        [cell.variant, cell.architecture, row.title, f"{row.mean:.1f}", f"{row.ratio_to_default:.2f}"]
+        for cell in table.cells
+        for row in table.rows_of(cell)
+    ]
+    console.table(["data", "network", "method", "AUC-IoU", "ratio"], rows)
+    console.note("AUC-IoU in percent, mean over networks; ratio: AUC-IoU of the method divided by that of vebi")
+    console.note(f"table: {out / 'table2.md'}")
+
+
+@app.command()
+@command(resumable=True)
 def run(
     *,
     data: Annotated[Path, typer.Option(help="Images to score, one folder per class.")],

@@ -105,8 +105,11 @@ def _draw_blossom(
     deep, bright = _PALETTE[rng.integers(len(_PALETTE))]
     middle = _PALETTE[rng.integers(len(_PALETTE))].mean(axis=0)
     azimuth = (turn + 2 * np.pi * np.arange(count) / count)[:, None]
-    along, over = 0.58 + 0.42 * np.cos(_ROUND), 1.5 / count * np.sin(_ROUND)
-    x, y = np.cos(azimuth) * along - np.sin(azimuth) * over, np.sin(azimuth) * along + np.cos(azimuth) * over
+    forward, sideways = 0.58 + 0.42 * np.cos(_ROUND), 1.5 / count * np.sin(_ROUND)
+    x, y = (
+        np.cos(azimuth) * forward - np.sin(azimuth) * sideways,
+        np.sin(azimuth) * forward + np.cos(azimuth) * sideways,
+    )
     petals = np.stack([x, squash * y], axis=2)
     disc = 0.24 * np.stack([np.cos(_ROUND), squash * np.sin(_ROUND)], axis=1)
     fraction = rng.uniform(0.2, 1, (count, 1))

@@ -1,0 +1,245 @@
+"""One network of the experiment on flowers in a meadow: trained, interpreted, and scored by every method."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+
+from vebi import provenance
+from vebi.benchmark.built_in_methods import all_methods, perturbation_methods
+from vebi.benchmark.ground_truth import GroundTruth, find_ground_truth
+from vebi.benchmark.methods import Method
+from vebi.benchmark.mosaics import draw_mosaics, takes_larger
+from vebi.benchmark.network_scores import ScoredImages, Scores, score_network
+from vebi.benchmark.plan import NetworksPlan
+from vebi.benchmark.random_networks import RandomNetworks
+from vebi.benchmark.runner import bind_methods, errors_of
+from vebi.benchmark.sanity import sanity_scores
+from vebi.benchmark.tuning import BEST, tune_all
+from vebi.data.collections import ImageCollection, Subset, evenly_spaced
+from vebi.data.sources import open_images
+from vebi.datasets.flowers.folds import split
+from vebi.datasets.flowers.training import Training, train
+from vebi.datasets.masks import crop_mask, find_foregrounds, find_masks
+from vebi.files import write_arrays
+from vebi.interpretation.fit import interpret
+from vebi.interpretation.result import Interpretation
+from vebi.models.load import load_classifier
+from vebi.progress import StageProgress, stage
+
+#: Code that only reads scores: another state of it does not make them again.
+READERS = (
+    "cli",
+    "reports",
+    "demo.py",
+    "benchmark/make_rows.py",
+    "benchmark/network_rows.py",
+    "benchmark/statistics.py",
+    "benchmark/write_results.py",
+)
+_SCORES = "scores.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkResult:
+    """What was measured on one network.
+
+    Attributes:
+        fold: The fold that was held out of its training.
+        seed: The seed of its training.
+        accuracy: Share of the images of that fold that it classifies correctly, in [0, 1].
+        model: sha256 of its weights.
+        mask_share: Mean share of an image that its mask covers, in [0, 1].
+        scores: By method the arrays of ``score_network`` and, where the network was checked, of ``sanity_scores``.
+        titles: Title of each method.
+        described: How each method was made; for a row of a method at its best what was chosen.
+    """
+
+    fold: int
+    seed: int
+    accuracy: float
+    model: str
+    mask_share: float
+    scores: dict[str, Scores]
+    titles: dict[str, str]
+    described: dict[str, str]
+
+
+@dataclass(frozen=True)
+class NetworkExperiment:
+    """One network and where its files are.
+
+    Attributes:
+        folder: The folder of checkpoint, run and scores.
+        flowers: The folder of the data set.
+        architecture: The network.
+        fold: The fold by frame that is held out.
+        seed: The seed of the training.
+        checked: Whether its parameters and labels are randomised, too.
+        plan: How large the experiment is.
+        batch_size: Images per pass.
+        device: Where fits and maps are computed.
+        progress: Called with (stage, done, total).
+    """
+
+    folder: Path
+    flowers: Path
+    architecture: str
+    fold: int
+    seed: int
+    checked: bool
+    plan: NetworksPlan
+    batch_size: int = 32
+    device: str = "cpu"
+    progress: StageProgress | None = None
+
+    def run(self) -> NetworkResult:
+        """Trains, interprets and scores the network, or reads what was measured before by the same code."""
+        training = self._train(self.folder / "network.safetensors", permuted_labels=False)
+        key = self._key()
+        found = _read(self.folder / _SCORES, key)
+        result = found or self._measure(training)
+        if not found:
+            _write(self.folder / _SCORES, key, result)
+        return result
+
+    def _train(self, checkpoint: Path, *, permuted_labels: bool) -> Training:
+        return train(
+            self.flowers,
+            checkpoint,
+            architecture=self.architecture,
+            epochs=self.plan.epochs[self.architecture],
+            fold=self.fold,
+            folds_by="frame",
+            seed=self.seed,
+            mirror=True,
+            permuted_labels=permuted_labels,
+            progress=stage(self.progress, "train on permuted labels" if permuted_labels else "train"),
+        )
+
+    def _key(self) -> str:
+        """All that the scores depend on."""
+        weights = hashlib.sha256((self.folder / "network.safetensors").read_bytes()).hexdigest()
+        content = [provenance.code_sha256(READERS), weights, asdict(self.plan), self.checked, self.fold, self.seed]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def _measure(self, training: Training) -> NetworkResult:
+        interpretation, fit_images = self._interpret("network", "run")
+        held_out = self._images(interpretation, split(self._all_images(), self.fold, "frame")[1])
+        truth = self._ground_truth(interpretation, held_out, self.plan.scored)
+        tuning = self._ground_truth(interpretation, fit_images, self.plan.tuned)
+        quick, slow = all_methods(), perturbation_methods()
+        quick = (*quick, *tune_all(interpretation, tuning, quick, batch_size=self.batch_size))
+        few = tuning.thin(max(1, self.plan.few // len(interpretation.class_names)))
+        slow = (*slow, *tune_all(interpretation, few, slow, batch_size=self.batch_size))
+        images = self._scored_images(truth)
+        scores = {}
+        methods = (*quick, *slow)
+        for k, (method, explainer) in enumerate(bind_methods(interpretation, methods).items(), start=1):
+            with errors_of(method):
+                scores[method.name] = score_network(
+                    explainer, images, perturbs=method in slow, batch_size=self.batch_size
+                )
+            if self.progress:
+                self.progress("score", k, len(methods))
+        if self.checked:
+            for name, values in self._check(interpretation, fit_images, truth.subset(images.few), quick).items():
+                scores[name] |= values
+        return NetworkResult(
+            fold=self.fold,
+            seed=self.seed,
+            accuracy=training.accuracy,
+            model=interpretation.settings.model.sha256,
+            mask_share=float(truth.masks.float().mean()),
+            scores=scores,
+            titles={method.name: method.title for method in methods},
+            described={m.name: m.chosen or repr(e) for m, e in bind_methods(interpretation, methods).items()},
+        )
+
+    def _interpret(self, network: str, run: str) -> tuple[Interpretation, ImageCollection]:
+        """The interpretation of a checkpoint, and the images of its fit."""
+        classifier = load_classifier(self.folder / f"{network}.safetensors", device=self.device)
+        images = self._all_images()
+        training = split(images, self.fold, "frame")[0]
+        fit_images = Subset(images, evenly_spaced(training, self.plan.fitted))
+        interpretation = interpret(
+            classifier,
+            fit_images,
+            mu=self.plan.mu,
+            out=self.folder / run,
+            batch_size=self.batch_size,
+            progress=self.progress,
+        )
+        return interpretation, fit_images
+
+    def _all_images(self) -> ImageCollection:
+        return open_images(self.flowers)
+
+    def _images(self, interpretation: Interpretation, indices: Sequence[int]) -> ImageCollection:
+        return Subset(open_images(self.flowers, interpretation.class_names), indices)
+
+    def _ground_truth(self, interpretation: Interpretation, images: ImageCollection, count: int) -> GroundTruth:
+        mask_of = find_masks(images)
+        assert mask_of is not None, "flowers have masks"
+        per_class = max(1, count // len(interpretation.class_names))
+        return find_ground_truth(
+            interpretation.require_classifier(), images, mask_of, per_class, batch_size=self.batch_size
+        )
+
+    def _scored_images(self, truth: GroundTruth) -> ScoredImages:
+        full_size = takes_larger(truth.classifier)
+        few = truth.thin_rows(max(1, self.plan.few // len(np.unique(truth.targets))))
+        return ScoredImages(truth, few, draw_mosaics(truth, self.plan.mosaics, self.plan.seed, full_size), full_size)
+
+    def _check(
+        self,
+        interpretation: Interpretation,
+        fit_images: ImageCollection,
+        truth: GroundTruth,
+        methods: Sequence[Method],
+    ) -> dict[str, Scores]:
+        """The sanity checks of every method but its best choice, which is the same method."""
+        self._train(self.folder / "permuted.safetensors", permuted_labels=True)
+        permuted, _ = self._interpret("permuted", "run-permuted")
+        # the true classes, for a random network may predict one class only, and nothing could be fitted to the others
+        true = replace(interpretation, settings=replace(interpretation.settings, labels="true"))
+        per_class = max(1, self.plan.fitted // 4 // len(interpretation.class_names))
+        networks = RandomNetworks(true, fit_images, per_class, permuted, self.plan.seed, self.batch_size)
+        foreground_of = find_foregrounds(truth.images)
+        assert foreground_of is not None, "flowers have foregrounds"
+        preprocess = interpretation.require_classifier().preprocess
+        foregrounds = np.stack([crop_mask(preprocess, foreground_of(k)) for k in range(len(truth))])
+        return sanity_scores(
+            networks,
+            truth,
+            torch.from_numpy(foregrounds),
+            [method for method in methods if not method.name.endswith(BEST)],
+            self.folder / "sanity",
+            progress=self.progress,
+        )
+
+
+def _write(path: Path, key: str, result: NetworkResult) -> None:
+    arrays = {f"{m}|{name}": values for m, scores in result.scores.items() for name, values in scores.items()}
+    facts = {name: value for name, value in vars(result).items() if name != "scores"}
+    write_arrays(path, arrays, {"key": key, "facts": json.dumps(facts)})
+
+
+def _read(path: Path, key: str) -> NetworkResult | None:
+    """The result in a file; None where it does not exist, is damaged or has another key."""
+    with suppress(SafetensorError, OSError, KeyError, ValueError, TypeError), safe_open(path, "np") as file:
+        metadata = file.metadata()
+        if metadata["key"] != key:
+            return None
+        scores: dict[str, Scores] = {}
+        for name in file.keys():  # noqa: SIM118  # a file of safetensors is no dictionary
+            method, metric = name.split("|")
+            scores.setdefault(method, {})[metric] = file.get_tensor(name)
+        return NetworkResult(**json.loads(metadata["facts"]), scores=scores)
+    return None

@@ -1,0 +1,113 @@
+"""Scores of many networks -> rows: one method on the networks of one data set and one architecture."""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from vebi.benchmark.network_experiment import NetworkResult
+from vebi.benchmark.network_scores import EMPTY, SPARSENESS
+from vebi.benchmark.statistics import compare
+from vebi.reports.benchmark_report.network_table import CURVES, NetworkRow
+from vebi.reports.benchmark_report.rows import GRID_POINTING, MAIN_METRIC, OURS
+
+#: How many layers are random from the output down, in the rows.
+DEPTHS = ("1", "2", "3", "all")
+_SANITY = "sanity.{condition}.{score}"
+
+
+def make_network_rows(
+    variant: str,
+    scene: str,
+    architecture: str,
+    networks: Sequence[NetworkResult],
+    without_network: Sequence[str],
+) -> list[NetworkRow]:
+    """A row per method, see ``NetworkRow``.
+
+    Args:
+        variant: Variant of the flowers.
+        scene: Their scene.
+        architecture: The network.
+        networks: What was measured, one per fold and seed.
+        without_network: Names of the methods that no network is asked for.
+    """
+    return [
+        _make_row(variant, scene, architecture, networks, method, uses_network=method not in without_network)
+        for method in networks[0].scores
+        if all(method in network.scores for network in networks)
+    ]
+
+
+def _make_row(
+    variant: str,
+    scene: str,
+    architecture: str,
+    networks: Sequence[NetworkResult],
+    method: str,
+    *,
+    uses_network: bool,
+) -> NetworkRow:
+    own, default = (_scores(networks, name, MAIN_METRIC) for name in (method, OURS))
+    comparison = compare(own, default)
+    areas = [_mean([scores]) for scores in own]
+    finite = np.isfinite([comparison.low, comparison.high]).all()
+    return NetworkRow(
+        variant=variant,
+        scene=scene,
+        architecture=architecture,
+        method=method,
+        title=networks[0].titles[method],
+        uses_network=uses_network,
+        auc_iou=tuple(100 * area for area in areas),
+        mean=100 * float(np.mean(areas)),
+        std=100 * float(np.std(areas, ddof=1)) if len(areas) > 1 else None,
+        images=tuple(int(np.isfinite(scores).sum()) for scores in own),
+        ratio_to_default=comparison.ratio,
+        ratio_interval=(comparison.low, comparison.high) if finite else None,
+        p=None if method == OURS else comparison.p,
+        grid_pointing=_percent(networks, method, GRID_POINTING),
+        deletion=_percent(networks, method, "deletion_blur"),
+        insertion=_percent(networks, method, "insertion_blur"),
+        curves={name: _percent(networks, method, name) for name in CURVES},
+        sparseness=_percent(networks, method, SPARSENESS),
+        randomisation={depth: _sanity(networks, method, depth, "rank_correlation") for depth in DEPTHS},
+        sanity=_all_sanity(networks, method),
+        empty=_percent(networks, method, EMPTY),
+        described=tuple(network.described[method] for network in networks),
+    )
+
+
+def _scores(networks: Sequence[NetworkResult], method: str, name: str) -> list[Float[np.ndarray, " _"]]:
+    return [network.scores[method][name] for network in networks]
+
+
+def _percent(networks: Sequence[NetworkResult], method: str, name: str) -> float | None:
+    """The mean over networks of the networks' means, in percent; None where nothing was measured."""
+    if not all(name in network.scores[method] for network in networks):
+        return None
+    mean = _mean(_scores(networks, method, name))
+    return 100 * mean if np.isfinite(mean) else None
+
+
+def _mean(scores: Sequence[Float[np.ndarray, " _"]]) -> float:
+    with warnings.catch_warnings():  # of nothing but NaN the mean is NaN
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return float(np.nanmean([np.nanmean(values) if len(values) else np.nan for values in scores]))
+
+
+def _sanity(networks: Sequence[NetworkResult], method: str, condition: str, score: str) -> float | None:
+    """The mean over the checked networks; None where there is none, or no image has two maps."""
+    name = _SANITY.format(condition=condition, score=score)
+    checked = [network.scores[method][name] for network in networks if name in network.scores[method]]
+    mean = _mean(checked) if checked else np.nan
+    return float(mean) if np.isfinite(mean) else None
+
+
+def _all_sanity(networks: Sequence[NetworkResult], method: str) -> dict[str, dict[str, float | None]]:
+    """Condition -> rank correlation, structural similarity and share of empty maps."""
+    names = {name for network in networks for name in network.scores[method] if name.startswith("sanity.")}
+    conditions = sorted({name.split(".")[1] for name in names if name.count(".") == 2})
+    scores = ("rank_correlation", "structural_similarity", "empty")
+    return {c: {score: _sanity(networks, method, c, score) for score in scores} for c in conditions}

@@ -1,0 +1,117 @@
+"""What was measured on many networks, in sentences."""
+
+from vebi.reports.benchmark_report.network_table import Cell, NetworkRow, NetworkTable
+from vebi.reports.benchmark_report.number_formats import format_count, format_number
+from vebi.reports.benchmark_report.rows import OURS
+
+#: Columns and what they mean.
+TERMS = (
+    (
+        "area under the IoU curve",
+        "a map, scaled to run from 0 to 1, is cut at 101 thresholds from 0 to 1; the overlap of what lies above with "
+        "the part that carries the class (intersection over union) is averaged over the thresholds, in percent; mean "
+        "and standard deviation over networks",
+    ),
+    (
+        "method / vebi",
+        "the method’s area divided by that of vebi with its defaults, with a 95 % interval: networks are resampled "
+        "with replacement and, within each, its images, the same ones for both methods, and the interval is widened "
+        "for the small number of networks (Hesterberg 2015, expanded percentile interval). Networks of one fold share "
+        "most of their training images, and all networks share the rendered flowers, so the interval says nothing of "
+        "other flowers",
+    ),
+    (
+        "p",
+        "two-sided, of a ratio of 1, from the same draws: below 0.05 exactly where the interval excludes 1. It is not "
+        "adjusted for the number of methods",
+    ),
+    (
+        "best choice",
+        "of the choices that a method leaves open (layer; reduction and number of features) the one whose area is "
+        "largest on training images of the same network",
+    ),
+    (
+        "grid pointing",
+        "the share of a map’s sum in the image of the class that is asked for, of four in a mosaic; chance 25",
+    ),
+    (
+        "deletion, insertion",
+        "the area under the curve of the class probability while pixels are replaced by, or come into, the blurred or "
+        "the grey image in the order of the map, in percent: deletion low and insertion high is better",
+    ),
+    ("sparseness", "Gini index of a map, in percent: 0 where all pixels are equal, 100 where one has everything"),
+    ("empty", "the share of maps all of whose values are equal, in percent; they count as they are in the area"),
+    (
+        "random parameters",
+        "rank correlation / structural similarity, over the pixels of the flower, with the map of a network whose last "
+        "1, 2, 3 or all layers are drawn anew (cascading), or the first, second, third from the end alone "
+        "(independent); vebi’s features and weights stay, or are fitted again to the true classes (refit). labels: a "
+        "network trained on permuted labels, interpreted by itself. Low is better: a map that stays the same does not "
+        "depend on what is random. Pairs with an empty map have no correlation and are left out; the share of empty "
+        "maps is in brackets",
+    ),
+)
+
+
+def compared(table: NetworkTable) -> str:
+    """What was measured, in a few sentences."""
+    methods = {row.method for row in table.rows if row.uses_network}
+    cues = {row.method for row in table.rows if not row.uses_network}
+    networks = sum(len(cell.models) for cell in table.cells)
+    return (
+        f"{len(methods)} rows of methods that explain a network, and {len(cues)} maps that no network is asked for, on "
+        f"{networks} networks that vebi trained on flowers that it rendered: among grass, stones, blossoms and "
+        "butterflies of the same colours, everything but the part that carries the class drawn independently of the "
+        "class. A network is trained without one of five folds by frame, and explained on that fold."
+    )
+
+
+def material(cell: Cell) -> str:
+    """The networks of a data set and an architecture, in a sentence."""
+    folds, seeds = len(set(cell.folds)), len(set(cell.seeds))
+    low, mean = min(cell.accuracies), sum(cell.accuracies) / len(cell.accuracies)
+    return (
+        f"{cell.architecture}: {format_count(len(cell.models), 'network')} ({format_count(folds, 'fold')} x "
+        f"{format_count(seeds, 'seed')}), held-out accuracy {mean:.1f} % (lowest {low:.1f} %)"
+    )
+
+
+def table_caption(table: NetworkTable) -> str:
+    """What stands in the main table, and what its intervals are about."""
+    plan = table.plan
+    return (
+        f"Area under the IoU curve in percent, mean ± standard deviation over networks, on up to {plan['scored']} "
+        f"images of the held-out fold per network; Score-CAM, occlusion and RISE, deletion and insertion on "
+        f"{plan['few']}. Intervals and p are about networks, resampled with their images within. Bold: the highest."
+    )
+
+
+def best_of(rows: list[NetworkRow], *, uses_network: bool) -> NetworkRow:
+    """The row with the largest area, of those with or without a network."""
+    return max((row for row in rows if row.uses_network == uses_network), key=lambda row: row.mean)
+
+
+def standing(table: NetworkTable, cell: Cell) -> str:
+    """How far an image alone gets, and where vebi stands."""
+    rows = table.rows_of(cell)
+    cue, best = best_of(rows, uses_network=False), best_of(rows, uses_network=True)
+    ours = next(row for row in rows if row.method == OURS)
+    ahead = [row for row in rows if row.uses_network and row.mean > ours.mean]
+    share = cue.mean / best.mean
+    verdict = "at most half of it" if share <= 0.5 else "more than half of it"
+    return (
+        f"{cell.architecture}: the best method is {best.title} with {format_number(best.mean)}; without a network "
+        f"{cue.title} reaches {format_number(cue.mean)}, {100 * share:.0f} % of that ({verdict}). vebi with its "
+        f"defaults has {format_number(ours.mean)}; {len(ahead)} of {sum(row.uses_network for row in rows) - 1} other "
+        "rows with a network are ahead of it."
+    )
+
+
+def untouched_note(table: NetworkTable) -> str:
+    """How the checks of randomisation are to be read."""
+    checked = [cell.checked for cell in table.cells]
+    return (
+        f"Rank correlation / structural similarity of a map with that of a network whose parameters or labels are "
+        f"random, on {format_count(max(checked), 'network')} of each kind and {table.plan['few']} images; lower is "
+        "better. Of vebi and upsampled activations, “1” is 1 by construction: no feature lies behind the last layer."
+    )

@@ -1,0 +1,98 @@
+"""Scores of networks made by hand -> rows, and the table that they are read from."""
+
+import json
+
+import numpy as np
+import pytest
+
+from vebi.benchmark.network_experiment import NetworkResult
+from vebi.benchmark.network_rows import make_network_rows
+from vebi.reports.benchmark_report.network_markdown import render_network_markdown
+from vebi.reports.benchmark_report.network_table import Cell, NetworkTable
+
+CURVES = ("deletion_blur", "deletion_grey", "insertion_blur", "insertion_grey")
+AREAS = {"vebi": 0.2, "grad-cam": 0.4, "rise": 0.3, "saturation": 0.1}
+
+
+def network(seed, checked):
+    rng = np.random.default_rng(seed)
+    scores = {}
+    for method, area in AREAS.items():
+        values = area + 0.01 * rng.random(20)
+        if method == "rise":
+            values[5:] = np.nan
+        scores[method] = {
+            "auc_iou": values,
+            "empty": np.array([1.0, *[0.0] * 19]),
+            "sparseness": np.full(20, 0.5),
+            **dict.fromkeys(CURVES, np.array([0.25] + [np.nan] * 19)),
+        }
+        if method != "rise":
+            scores[method]["grid_pointing"] = np.full(4, 0.6)
+        if checked and method == "grad-cam":
+            scores[method] |= {
+                "sanity.1.rank_correlation": np.array([0.5, np.nan]),
+                "sanity.1.structural_similarity": np.array([0.25, np.nan]),
+                "sanity.1.empty": np.array([0.0, 1.0]),
+                "sanity.empty": np.array([0.0, 0.0]),
+            }
+    titles = {"vebi": "vebi", "grad-cam": "Grad-CAM", "rise": "RISE", "saturation": "saturation"}
+    return NetworkResult(seed % 3, seed, 0.98, "a" * 64, 0.1, scores, titles, {m: f"{m}()" for m in titles})
+
+
+@pytest.fixture(scope="module")
+def rows():
+    networks = [network(seed, seed == 0) for seed in range(6)]
+    return make_network_rows("single-6c", "meadow", "flowernet", networks, ["saturation"])
+
+
+def test_a_row_has_a_mean_per_network_and_a_ratio_to_the_default(rows):
+    by_name = {row.method: row for row in rows}
+    assert list(by_name) == list(AREAS)
+    grad_cam = by_name["grad-cam"]
+    assert len(grad_cam.auc_iou) == 6
+    assert grad_cam.mean == pytest.approx(np.mean(grad_cam.auc_iou))
+    assert grad_cam.mean == pytest.approx(40.5, abs=0.2)
+    assert grad_cam.ratio_to_default == pytest.approx(40.5 / 20.5, rel=0.01)
+    low, high = grad_cam.ratio_interval
+    assert 1.9 < low < grad_cam.ratio_to_default < high < 2.05
+    assert grad_cam.p < 0.05
+    assert by_name["vebi"].ratio_to_default == 1
+    assert by_name["vebi"].p is None
+    assert [row.uses_network for row in rows] == [True, True, True, False]
+
+
+def test_what_was_not_measured_is_left_out_and_never_zero(rows):
+    by_name = {row.method: row for row in rows}
+    assert by_name["rise"].images == (5,) * 6
+    assert by_name["rise"].grid_pointing is None
+    assert by_name["grad-cam"].grid_pointing == pytest.approx(60)
+    assert by_name["grad-cam"].deletion == pytest.approx(25)
+    assert by_name["grad-cam"].empty == pytest.approx(5)
+    assert by_name["grad-cam"].randomisation == {"1": 0.5, "2": None, "3": None, "all": None}
+    assert by_name["grad-cam"].sanity["1"] == {"rank_correlation": 0.5, "structural_similarity": 0.25, "empty": 0.5}
+    assert by_name["vebi"].sanity == {}
+
+
+def test_the_table_is_read_as_it_was_written_and_says_how_far_an_image_alone_gets(rows):
+    cell = Cell(
+        "single-6c",
+        "meadow",
+        "flowernet",
+        "d" * 64,
+        10.0,
+        (0, 1, 2) * 2,
+        (0, 0, 0, 1, 1, 1),
+        (98.0,) * 6,
+        ("a",) * 6,
+        1,
+    )
+    table = NetworkTable(
+        tuple(rows), (cell,), {"scored": 20, "few": 1}, {"vebi": "0"}, 2, "c" * 64, "2026-01-02T03:04:05+00:00"
+    )
+    assert NetworkTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
+    text = render_network_markdown(table)
+    assert "saturation reaches 10.5, 26 % of that (at most half of it)" in text
+    assert "2 of 2 other rows with a network are ahead" in text
+    assert "6 networks (3 folds x 2 seeds), held-out accuracy 98.0 %" in text
+    assert "0.50 / 0.25 (50 % empty)" in text
