@@ -41,6 +41,7 @@ READERS = (
     "benchmark/make_rows.py",
     "benchmark/network_rows.py",
     "benchmark/statistics.py",
+    "benchmark/table2.py",
     "benchmark/write_results.py",
 )
 _SCORES = "scores.safetensors"

@@ -1,0 +1,65 @@
+"""One small network of the experiment in a meadow, measured, kept, and resumed."""
+
+import numpy as np
+import pytest
+
+from vebi.benchmark.network_experiment import NetworkExperiment
+from vebi.benchmark.plan import NetworksPlan
+from vebi.datasets.flowers import generate
+
+PLAN = NetworksPlan(
+    images=30, folds=1, seeds=1, epochs={"flowernet": 1}, fitted=24, scored=6, few=6, tuned=6, mosaics=1, checked=1
+)
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("experiment")
+    generate(folder / "flowers", scene="meadow", images_per_class=5)
+    return NetworkExperiment(folder / "network", folder / "flowers", "flowernet", 0, 3, True, PLAN)
+
+
+@pytest.fixture(scope="module")
+def result(experiment):
+    with pytest.warns():  # a network of one epoch knows nothing, and fits say so
+        return experiment.run()
+
+
+def test_every_kind_of_method_is_measured(result):
+    assert {"vebi", "vebi-best", "grad-cam", "grad-cam-best", "rise", "score-cam-best", "saturation"} <= set(
+        result.scores
+    )
+    assert (result.fold, result.seed) == (0, 3)
+    assert result.titles["grad-cam-best"] == "Grad-CAM, best choice"
+    assert result.described["grad-cam-best"].startswith("layer relu")
+    for method, scores in result.scores.items():
+        assert len(scores["auc_iou"]) == 6, method
+        assert np.isfinite(scores["deletion_blur"]).all(), method
+
+
+def test_parameters_and_labels_are_randomised_for_methods_that_ask_a_network(result):
+    checked = {method for method, scores in result.scores.items() if any(name.startswith("sanity.") for name in scores)}
+    assert {"vebi", "grad-cam", "gradient"} <= checked
+    assert not checked & {"saturation", "rise", "grad-cam-best"}
+    assert "sanity.labels.rank_correlation" in result.scores["grad-cam"]
+    assert "sanity.all refit.empty" in result.scores["vebi"]
+
+
+def test_what_was_measured_is_read_again_and_a_damaged_file_is_not(experiment, result, monkeypatch):
+    def measure(*_):
+        raise RuntimeError("measured again")
+
+    monkeypatch.setattr(NetworkExperiment, "_measure", measure)
+    again = experiment.run()
+    assert again.titles == result.titles
+    assert all(
+        np.array_equal(again.scores[m][name], values, equal_nan=True)
+        for m, scores in result.scores.items()
+        for name, values in scores.items()
+    )
+    path = experiment.folder / "scores.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(RuntimeError, match="measured again"):
+        experiment.run()
+    path.write_bytes(content)
