@@ -82,7 +82,7 @@ def run_table2(
                 architecture=architecture,
                 fold=fold,
                 seed=seed,
-                checked=k < plan.checked,
+                checked=k >= len(plan.networks) - plan.checked,  # the last ones: a check takes as long as a network
                 plan=plan,
                 batch_size=batch_size,
                 device=device,
