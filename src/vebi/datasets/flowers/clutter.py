@@ -15,6 +15,8 @@ _PALETTE = np.array([[255 * encode(linear(end)) for end in ends] for ends in COL
 
 
 _ROUND = np.linspace(0, 2 * np.pi, 14, endpoint=False)
+_STEPS = np.linspace(0, 1, 7)  # up a blade of grass, which is thin at its root, too, where that is in the image
+_TAPER = (1 - _STEPS) ** 0.7 * np.minimum(1, 0.15 + 2.5 * _STEPS)
 
 
 def draw_behind(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -38,7 +40,7 @@ def draw_front(rng: np.random.Generator, size: int) -> np.ndarray:
     """What stands in front of the flower: size x size x 4, linear light premultiplied by coverage, and the coverage."""
     layer = Image.new("RGBA", (_FINE * size,) * 2)
     _draw_blades(rng, layer, int(rng.integers(3, 10)), length=(0.15, 0.5))
-    for _ in range(rng.integers(0, 3)):
+    for _ in range(rng.integers(0, 2)):
         _draw_blossom(rng, layer, radii=(0.04, 0.08), blur=(0.01, 0.02))
     for _ in range(rng.integers(0, 2)):
         _draw_butterfly(rng, layer)
@@ -81,11 +83,10 @@ def _draw_blades(rng: np.random.Generator, image: Image.Image, count: int, lengt
     roots, lean = rng.uniform((-0.05, 0.05), (1.05, 1.3), (count, 2)), rng.normal(0, 0.35, count)
     height, bend, width = rng.uniform(*length, count), rng.normal(0, 0.5, count), rng.uniform(0.006, 0.014, count)
     greens = rng.uniform((60, 130, 20), (170, 205, 80), (count, 3)) * rng.uniform(0.5, 1.1, (count, 1))
-    t = np.linspace(0, 1, 7)
-    angles = lean[:, None] + bend[:, None] * t
+    angles = lean[:, None] + bend[:, None] * _STEPS
     steps = height[:, None, None] / 6 * np.stack([np.sin(angles), -np.cos(angles)], axis=2)
     lines = roots[:, None] + np.cumsum(steps, axis=1) - steps  # from the root on
-    across = np.stack([np.cos(angles), np.sin(angles)], axis=2) * (width[:, None] * (1 - t) ** 0.7)[..., None]
+    across = np.stack([np.cos(angles), np.sin(angles)], axis=2) * (width[:, None] * _TAPER)[..., None]
     left = np.concatenate([lines - across, lines[:, ::-1]], axis=1)
     right = np.concatenate([lines, (lines + across)[:, ::-1]], axis=1)
     _fill(

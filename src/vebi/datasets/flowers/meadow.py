@@ -22,7 +22,7 @@ WORN = ("petals", "leaves", "centre", "pot")
 _ANGLE = np.radians(40)
 _SCALE = (0.75, 1.0)
 _EYE, _TARGET = (0.0, -6.0, 6.9), (0.0, 0.0, 1.15)
-_LAMP_DISTANCE, _LAMP_RADIUS = 14.0, 2.4  # behind the camera, as bright as in the plain scene
+_LAMP_DISTANCE, _LAMP_RADIUS, _SKY = 14.0, 2.1, 0.75  # behind the camera; softer shadows than in the plain scene
 _IVORY, _GREEN = np.array([0.80, 0.70, 0.46]), np.array([0.085, 0.21, 0.045])
 
 
@@ -123,7 +123,7 @@ def view_of(frame: int) -> View:
         [np.sin(azimuth) * np.cos(height), -np.cos(azimuth) * np.cos(height), np.sin(height)]
     )
     x, y, z = lamp.tolist()
-    return View(_EYE, _TARGET, (x, y, z + _TARGET[2]), _LAMP_RADIUS)
+    return View(_EYE, _TARGET, (x, y, z + _TARGET[2]), _LAMP_RADIUS, _SKY)
 
 
 def _weights(meadow: Meadow, flower_class: FlowerClass) -> np.ndarray:

@@ -33,12 +33,14 @@ class View:
         target: What it looks at.
         lamp: Where the lamp is, in front of which the camera has to be.
         lamp_radius: How large it is; with the distance it makes the strength of its light.
+        sky: Radiance of the even sky.
     """
 
     eye: tuple[float, float, float] = (0.0, -7.0, 5.6)
     target: tuple[float, float, float] = (0.0, 0.0, 1.22)
     lamp: tuple[float, float, float] = (-4.5, -4.0, 7.5)
     lamp_radius: float = 1.5
+    sky: float = 0.5
 
 
 #: The view of the plain scene.
@@ -157,7 +159,7 @@ def _scene(
                 "rfilter": {"type": "box"},
             },
         },
-        "sky": {"type": "constant", "radiance": {"type": "rgb", "value": 0.5}},
+        "sky": {"type": "constant", "radiance": {"type": "rgb", "value": view.sky}},
         "lamp": {
             "type": "sphere",
             "center": list(view.lamp),
