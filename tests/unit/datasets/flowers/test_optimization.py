@@ -9,7 +9,9 @@ from vebi.datasets.flowers.training_settings import TrainingSettings
 from vebi.models.architectures import ARCHITECTURES
 from vebi.models.preprocess import Preprocess
 
-SETTINGS = TrainingSettings("data", epochs=1, fold=0, seed=0, architecture="any", folds_by="rotation")
+SETTINGS = TrainingSettings(
+    "data", epochs=1, fold=0, seed=0, architecture="any", folds_by="rotation", mirror=False, permuted_labels=False
+)
 
 
 @pytest.mark.parametrize(
