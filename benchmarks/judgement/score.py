@@ -1,4 +1,4 @@
-"""Holds the answers of a blind look at 48 flowers against their classes and masks: ``python benchmarks/judgement/score.py``."""
+"""Holds a blind look at 48 flowers against their classes and masks: ``python benchmarks/judgement/score.py``."""
 
 import json
 from pathlib import Path
