@@ -26,11 +26,15 @@ def draw_behind(rng: np.random.Generator, size: int) -> np.ndarray:
         _draw_stone(rng, ground)
     _draw_blades(rng, ground, int(rng.integers(60, 100)), length=(0.1, 0.35))
     far = ground.reduce(_FINE)  # blossoms out of focus need no finer pixels
-    for _ in range(rng.integers(26, 46)):
-        _draw_blossom(rng, far, radii=(0.07, 0.2), blur=(0.008, 0.03))
+    for _ in range(rng.integers(22, 36)):
+        _draw_blossom(rng, far, radii=(0.07, 0.2), blur=(0.006, 0.03))
     near = far.resize(ground.size, Image.Resampling.BICUBIC)
-    _draw_blades(rng, near, int(rng.integers(15, 40)), length=(0.15, 0.4))
+    for _ in range(rng.integers(8, 18)):  # as sharp as the flower, or sharpness would tell where it is
+        _draw_blossom(rng, near, radii=(0.04, 0.12), blur=(0.001, 0.004))
     for _ in range(rng.integers(1, 4)):
+        _draw_stone(rng, near)
+    _draw_blades(rng, near, int(rng.integers(25, 60)), length=(0.15, 0.4))
+    for _ in range(rng.integers(2, 6)):
         _draw_butterfly(rng, near)
     pixels = np.asarray(near.convert("RGB").reduce(_FINE), np.float32) / 255
     return _to_linear(pixels).astype(np.float32)
@@ -71,7 +75,7 @@ def _draw_stone(rng: np.random.Generator, image: Image.Image) -> None:
         1 + 0.18 * np.cos(2 * angles + rng.uniform(0, 6)) + 0.08 * np.cos(3 * angles + rng.uniform(0, 6))
     )
     shape = np.stack([x + 1.3 * outline * np.cos(angles), y + outline * np.sin(angles)], axis=1)
-    grey = rng.uniform(70, 150) * rng.uniform(0.92, 1.0, 3)
+    grey = rng.uniform(70, 235) * rng.uniform(0.92, 1.0, 3)
     middle = np.array([x, y - 0.25 * radius])
     steps = np.arange(7)
     shapes = middle + (1 - steps / 7)[:, None, None] * (shape - middle)
@@ -114,10 +118,15 @@ def _draw_blossom(
     petals = np.stack([x, squash * y], axis=2)
     disc = 0.24 * np.stack([np.cos(_ROUND), squash * np.sin(_ROUND)], axis=1)
     fraction = rng.uniform(0.2, 1, (count, 1))
+    colours = np.concatenate([(1 - fraction) * deep + fraction * bright, middle[None]])
+    if rng.random() < 0.4:  # a pale edge, as the part that carries the class has in some variants
+        middles = petals.mean(axis=1, keepdims=True)
+        inner = middles + 0.68 * (petals - middles)
+        petals, colours = np.concatenate([petals, inner]), np.concatenate([np.full((count, 3), 238.0), colours])
     room = int(radius * side + 3 * sigma) + 1  # of the layer around the middle of the blossom
     layer = Image.new("RGBa", (2 * room, 2 * room))
     points = 0.5 + radius * side / (2 * room) * np.concatenate([petals, disc[None]])
-    _fill(layer, points, np.concatenate([(1 - fraction) * deep + fraction * bright, middle[None]]))
+    _fill(layer, points, colours)
     blurred = layer.filter(ImageFilter.GaussianBlur(sigma)).convert("RGBA")
     left, top = (int(at * side) - room for at in centre)
     seen = max(left, 0), max(top, 0)  # alpha_composite takes no place outside the image
@@ -129,10 +138,11 @@ def _draw_butterfly(rng: np.random.Generator, image: Image.Image) -> None:
     centre, span, turn = rng.uniform(0.05, 0.95, 2), rng.uniform(0.035, 0.075), rng.uniform(0, 2 * np.pi)
     deep, bright = _PALETTE[rng.integers(len(_PALETTE))]
     fold = rng.uniform(0.6, 1.0)
+    rim = np.full(3, 238.0) if rng.random() < 0.4 else 0.45 * deep
     shapes, colours = [], []
     for mirror in (-1, 1):
         for at, half_length, half_width, angle in ((0.62, 0.62, 0.34, -0.55), (0.48, 0.45, 0.33, 0.75)):
-            for share, colour in ((1.0, 0.45 * deep), (0.82, deep), (0.55, bright)):
+            for share, colour in ((1.0, rim), (0.82, deep), (0.55, bright)):
                 x, y = at + share * half_length * np.cos(_ROUND), share * half_width * np.sin(_ROUND)
                 across, down = np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y
                 shapes.append(np.stack([mirror * fold * across, down], axis=1))
