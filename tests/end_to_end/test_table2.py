@@ -51,6 +51,7 @@ def test_the_experiment_in_a_meadow(tmp_path):
     assert scores["single-6c/flower-vgg/grad-cam-best/auc_iou"].shape == (6, 12)
     text = (tmp_path / "table2/table2.md").read_text()
     assert "without a network" in text
+    assert "Grad-CAM, best choice" in (tmp_path / "table2/report.html").read_text()
     command = [sys.executable, str(INTERVALS), str(tmp_path / "table2/table2")]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert int(said.split()[0]) > 100

@@ -23,6 +23,7 @@ from vebi.files import atomic_write, prepare_output_folder, write_json
 from vebi.models.load import find_device
 from vebi.progress import StageProgress, stage
 from vebi.reports.benchmark_report.network_markdown import render_network_markdown
+from vebi.reports.benchmark_report.network_page import write_network_page
 from vebi.reports.benchmark_report.network_table import Cell, NetworkTable
 
 NAME = "table2"
@@ -40,9 +41,9 @@ def run_table2(
 ) -> NetworkTable:
     """Runs the experiment, or completes it: the same as `vebi bench table2`.
 
-    Renders the data sets, trains the networks on the CPU, interprets and scores each, and writes ``table2.json``,
-    ``table2.md`` and ``table2.npz``, which has every score of every image: ``VARIANT/ARCHITECTURE/METHOD/METRIC`` is
-    networks x images, NaN where not measured.
+    Renders the data sets, trains the networks on the CPU, interprets and scores each, and writes ``report.html``, a
+    page to look at, ``table2.json``, ``table2.md`` and ``table2.npz``, which has every score of every image:
+    ``VARIANT/ARCHITECTURE/METHOD/METRIC`` is networks x images, NaN where not measured.
 
     Args:
         out: The output folder; what it holds already is used again.
@@ -95,6 +96,7 @@ def run_table2(
     write_json(out / f"{NAME}.json", table.to_dict())
     with atomic_write(out / f"{NAME}.md") as partial:
         partial.write_text(render_network_markdown(table), encoding="utf-8")
+    write_network_page(table, out / "report.html")
     _write_scores(out / f"{NAME}.npz", results)
     return table
 

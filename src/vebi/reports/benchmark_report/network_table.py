@@ -6,6 +6,8 @@ from typing import Any
 
 from vebi.reports.benchmark_report.earlier_format import with_lists, with_tuples
 
+#: End of the name of a row with its best choice.
+BEST = "-best"
 #: Areas under the curves of deletion and insertion, by baseline.
 CURVES = ("deletion_blur", "deletion_grey", "insertion_blur", "insertion_grey")
 
@@ -62,6 +64,16 @@ class NetworkRow:
     sanity: Mapping[str, Mapping[str, float | None]]
     empty: float | None
     described: tuple[str, ...]
+
+    @property
+    def best_choice(self) -> bool:
+        """Whether choices that the method leaves open were made for the network, on its training images."""
+        return self.method.endswith(BEST)
+
+    @property
+    def form_of(self) -> str:
+        """The name of the method without its choices."""
+        return self.method.removesuffix(BEST)
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON takes it."""

@@ -1,9 +1,13 @@
 """What was measured on many networks, in sentences."""
 
+from collections.abc import Mapping
+
 from vebi.reports.benchmark_report.network_table import Cell, NetworkRow, NetworkTable
 from vebi.reports.benchmark_report.number_formats import format_count, format_number
 from vebi.reports.benchmark_report.rows import OURS
 
+HEADING = "Heatmaps on flowers in a meadow"
+RATIO_TITLE = "method / vebi"
 #: Columns and what they mean.
 TERMS = (
     (
@@ -13,7 +17,7 @@ TERMS = (
         "and standard deviation over networks",
     ),
     (
-        "method / vebi",
+        RATIO_TITLE,
         "the method’s area divided by that of vebi with its defaults, with a 95 % interval: networks are resampled "
         "with replacement and, within each, its images, the same ones for both methods, and the interval is widened "
         "for the small number of networks (Hesterberg 2015, expanded percentile interval). Networks of one fold share "
@@ -71,7 +75,7 @@ def material(cell: Cell) -> str:
     folds, seeds = len(set(cell.folds)), len(set(cell.seeds))
     low, mean = min(cell.accuracies), sum(cell.accuracies) / len(cell.accuracies)
     return (
-        f"{cell.architecture}: {format_count(len(cell.models), 'network')} ({format_count(folds, 'fold')} x "
+        f"{format_count(len(cell.models), 'network')} ({format_count(folds, 'fold')} x "
         f"{format_count(seeds, 'seed')}), held-out accuracy {mean:.1f} % (lowest {low:.1f} %)"
     )
 
@@ -100,7 +104,7 @@ def standing(table: NetworkTable, cell: Cell) -> str:
     share = cue.mean / best.mean
     verdict = "at most half of it" if share <= 0.5 else "more than half of it"
     return (
-        f"{cell.architecture}: the best method is {best.title} with {format_number(best.mean)}; without a network "
+        f"the best method is {best.title} with {format_number(best.mean)}; without a network "
         f"{cue.title} reaches {format_number(cue.mean)}, {100 * share:.0f} % of that ({verdict}). vebi with its "
         f"defaults has {format_number(ours.mean)}; {len(ahead)} of {sum(row.uses_network for row in rows) - 1} other "
         "rows with a network are ahead of it."
@@ -115,3 +119,34 @@ def untouched_note(table: NetworkTable) -> str:
         f"random, on {format_count(max(checked), 'network')} of each kind and {table.plan['few']} images; lower is "
         "better. Of vebi and upsampled activations, “1” is 1 by construction: no feature lies behind the last layer."
     )
+
+
+def provenance(table: NetworkTable) -> list[tuple[str, str]]:
+    """What the table was made from and with."""
+    items = [] if table.command is None else [("command", table.command)]
+    items += [(name, _format_option(value)) for name, value in table.plan.items()]
+    for cell in table.cells:
+        networks = ", ".join(
+            f"fold {fold} seed {seed} {model[:12]} ({accuracy:.1f} %)"
+            for fold, seed, model, accuracy in zip(cell.folds, cell.seeds, cell.models, cell.accuracies, strict=True)
+        )
+        items.append(
+            (f"{cell.variant}, {cell.architecture}", f"images sha256 {cell.data_sha256[:12]}; networks {networks}")
+        )
+    items.append(("versions", ", ".join(f"{name} {version}" for name, version in table.versions.items())))
+    return [*items, ("threads of a training", str(table.threads)), ("created", table.created)]
+
+
+def _format_option(value: object) -> str:
+    """An option of a plan, as ``flowernet 28, flower-vgg 16`` where it is one by architecture."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {number}" for name, number in value.items())
+    return str(value)
+
+
+def made(table: NetworkTable) -> list[tuple[str, str]]:
+    """How each method was made, or what was chosen for it."""
+    described: dict[str, list[str]] = {}
+    for row in table.rows:
+        described.setdefault(row.method, []).extend(row.described)
+    return [(method, "; ".join(dict.fromkeys(texts))) for method, texts in described.items()]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from vebi.reports.benchmark_report.network_table import NetworkRow
 from vebi.reports.benchmark_report.rows import GRID_POINTING, MAIN_METRIC, OURS, MethodRow
 from vebi.reports.html import number
 
@@ -33,6 +34,14 @@ def format_ratio(row: MethodRow, column: str = MAIN_METRIC) -> str:
     else:
         values = (row.ratio, *(row.ratio_interval or (None, None)))
     ratio, low, high = (format_number(value, 2) for value in values)
+    return ratio + (f" ({low} to {high})" if low and high else "")
+
+
+def format_ratio_to_default(row: NetworkRow) -> str:
+    """``0.87 (0.81 to 0.93)``, ``0.87`` without an interval, empty for vebi with its defaults."""
+    if row.method == OURS:
+        return ""
+    ratio, low, high = (format_number(x, 2) for x in (row.ratio_to_default, *(row.ratio_interval or (None, None))))
     return ratio + (f" ({low} to {high})" if low and high else "")
 
 

@@ -10,7 +10,6 @@ from vebi.reports.benchmark_report.findings import findings
 from vebi.reports.benchmark_report.glossary import (
     CHANCE,
     NOT_COMPARABLE,
-    P_TITLE,
     RATIO_TITLE,
     TRANSFORM,
     WHOLE_IMAGE,
@@ -66,7 +65,6 @@ def render_page(result: BenchmarkResult, examples: Mapping[str, Examples]) -> st
         sensitivity={d: make_sensitivity_table(varied, rows[d]) for d, varied in result.sensitivity.items()},
         sensitivity_caption=wording.sensitivity_caption(result),
         choices=wording.choices(result),
-        p_title=P_TITLE,
         ratio_title=RATIO_TITLE,
         whole_image=WHOLE_IMAGE,
         kinds=_kinds(result.rows),

@@ -24,16 +24,18 @@ class RankingRow:
 
     Attributes:
         title: Name of the method.
-        kind: ``"ours"``, ``"paper"``, ``"further"``, ``"cue"`` (without a network) or ``"reference"``.
+        kind: ``"ours"``, ``"paper"``, ``"further"``, ``"ours further"``, ``"cue"`` (without a network) or
+            ``"reference"``.
         value: The score, in percent.
         text: The score as it is written.
         dot: Position of the score.
         best: Whether it is the highest.
         before: The score before the transform, empty where there is none.
         published: The published score, empty where there is none.
-        ratio: vebi's score divided by the method's, empty for vebi and the reference.
+        ratio: vebi's score divided by the method's or the other way round, empty for vebi and the reference.
         whisker: Positions one standard deviation below and above the score, None where there is none.
         published_mark: Position of the published score, None where there is none.
+        rank: Place among the methods that explain a network, None where boards do not number them.
     """
 
     title: str
@@ -47,6 +49,7 @@ class RankingRow:
     ratio: str = ""
     whisker: tuple[str, str] | None = None
     published_mark: str | None = None
+    rank: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,15 +99,40 @@ def make_board(
     scores = {row.method: row.score(column) or 0.0 for row in rows}
     best = highest(scores)
     lines = [_method_row(row, column, scores[row.method], row.method in best, top, before) for row in rows]
-    marker = RankingRow(reference, "reference", level, format_number(level), _position(level, top))
+    return rank_rows(lines, level, top, reference, before=before is not None)
+
+
+def rank_rows(
+    rows: Sequence[RankingRow], level: float, top: int, reference: str = WHOLE_IMAGE, *, before: bool = False
+) -> Ranking:
+    """Rows and a reference on a scale, the highest first.
+
+    Args:
+        rows: The methods.
+        level: Score of the reference, in percent.
+        top: Where the scale ends, in percent; it starts at 0.
+        reference: Title of the reference.
+        before: Whether rows have a score before the transform.
+    """
+    marker = RankingRow(reference, "reference", level, format_number(level), position(level, top))
     step = 20 if top > 50 else 10
     return Ranking(
-        rows=tuple(sorted([*lines, marker], key=lambda line: -line.value)),
+        rows=tuple(sorted([*rows, marker], key=lambda row: -row.value)),
         level=marker.dot,
-        ticks=tuple((_position(tick, top), str(tick)) for tick in range(0, top + 1, step)),
-        published=any(line.published for line in lines),
-        before=before is not None,
+        ticks=tuple((position(tick, top), str(tick)) for tick in range(0, top + 1, step)),
+        published=any(row.published for row in rows),
+        before=before,
     )
+
+
+def whisker(value: float, std: float | None, top: int) -> tuple[str, str] | None:
+    """Positions one standard deviation below and above a score, None where there is none."""
+    return (position(value - std, top), position(value + std, top)) if std else None
+
+
+def position(value: float, top: int) -> str:
+    """Where a value lies on a scale from 0 to ``top``, as a percentage of its width."""
+    return f"{100 * min(max(value, 0), top) / top:.2f}%"
 
 
 def _method_row(
@@ -117,15 +145,11 @@ def _method_row(
         kind="ours" if row.method == OURS else KINDS[group_of(row)],
         value=value,
         text=format_mean_std(value, std),
-        dot=_position(value, top),
+        dot=position(value, top),
         best=best,
         before="" if before is None else before[row.method],
         published=format_published(row) if published else "",
         ratio=format_ratio(row, column),
-        whisker=(_position(value - std, top), _position(value + std, top)) if std else None,
-        published_mark=_position(published[0], top) if published else None,
+        whisker=whisker(value, std, top),
+        published_mark=position(published[0], top) if published else None,
     )
-
-
-def _position(value: float, top: int) -> str:
-    return f"{100 * min(max(value, 0), top) / top:.2f}%"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vebi.reports.benchmark_report.findings import above_ours, format_sensitivity
-from vebi.reports.benchmark_report.glossary import CHANCE, group_methods, method_titles, score_titles
+from vebi.reports.benchmark_report.glossary import CHANCE, P_TITLE, group_methods, method_titles, score_titles
 from vebi.reports.benchmark_report.number_formats import format_number, format_p, highest
 from vebi.reports.benchmark_report.rows import GRID_POINTING, OURS, MethodRow, SensitivityRow
 
@@ -14,27 +14,26 @@ Cell = tuple[str, bool]
 
 @dataclass(frozen=True)
 class ScoreLine:
-    """Every score of one method; ``p`` is the p-value as it is written."""
+    """Every score of one method."""
 
     title: str
     ours: bool
     cells: tuple[Cell, ...]
-    p: str
 
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Every score on one data set.
+    """Every score on one data set, or on the networks of one architecture.
 
     Attributes:
         titles: Titles of the columns.
         groups: Title of a group of methods and its lines.
-        reference: What marking the whole image scores in each column.
+        reference: What marking the whole image scores in each column; empty where there is no such line.
     """
 
     titles: tuple[str, ...]
     groups: tuple[tuple[str, tuple[ScoreLine, ...]], ...]
-    reference: tuple[str, ...]
+    reference: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,12 +56,12 @@ def make_score_table(rows: Sequence[MethodRow], mask_share: float) -> ScoreTable
     best = {column: highest({row.method: row.score(column) for row in rows}) for column in titles}
 
     def line(row: MethodRow) -> ScoreLine:
-        cells = tuple((format_number(row.score(column)), row.method in best[column]) for column in titles)
-        return ScoreLine(row.title, row.method == OURS, cells, format_p(row.p))
+        cells = ((format_number(row.score(column)), row.method in best[column]) for column in titles)
+        return ScoreLine(row.title, row.method == OURS, (*cells, (format_p(row.p), False)))
 
     groups = tuple((title, tuple(map(line, members))) for title, members in group_methods(rows).items())
-    reference = tuple(format_number(CHANCE if column == GRID_POINTING else mask_share) for column in titles)
-    return ScoreTable(tuple(titles.values()), groups, reference)
+    reference = (format_number(CHANCE if column == GRID_POINTING else mask_share) for column in titles)
+    return ScoreTable((*titles.values(), P_TITLE), groups, (*reference, ""))
 
 
 def make_sensitivity_table(varied: Sequence[SensitivityRow], rows: Sequence[MethodRow]) -> SensitivityTable:
