@@ -104,10 +104,11 @@ class NetworkExperiment:
         """Trains, interprets and scores the network, or reads what was measured before by the same code."""
         training = self._train(self.folder / "network.safetensors", permuted_labels=False)
         key = self._key()
-        found = _read(self.folder / _SCORES, key)
-        result = found or self._measure(training)
-        if not found:
-            _write(self.folder / _SCORES, key, result)
+        stored = _read(self.folder / _SCORES, key)
+        if stored is not None:
+            return stored
+        result = self._measure(training)
+        _write(self.folder / _SCORES, key, result)
         return result
 
     def _train(self, checkpoint: Path, *, permuted_labels: bool) -> Training:

@@ -72,8 +72,8 @@ def table2(
     """Compare all methods on flowers in a meadow, where the network is needed.
 
     Three data sets, three architectures, six networks of each: networks are the unit of every interval. Renders,
-    trains, fits, explains, scores and randomises. Writes table2.json, table2.md and table2.npz, which has the score of
-    every image.
+    trains, fits, explains, scores and randomises. Writes table2.json, table2.md, report.html and table2.npz, which has
+    the score of every image.
     """
     from vebi.benchmark.plan import FULL_NETWORKS, QUICK_NETWORKS
     from vebi.benchmark.table2 import run_table2
@@ -92,7 +92,7 @@ def table2(
     ]
     console.table(["data", "network", "method", "AUC-IoU", "ratio"], rows)
     console.note("AUC-IoU in percent, mean over networks; ratio: AUC-IoU of the method divided by that of vebi")
-    console.note(f"table: {out / 'table2.md'}")
+    console.note(f"report: {out / 'report.html'}")
 
 
 @app.command()

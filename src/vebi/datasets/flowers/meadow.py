@@ -20,7 +20,7 @@ from vebi.datasets.flowers.variants import COLOURS, PALE, FlowerClass, blend, li
 WORN = ("petals", "leaves", "centre", "pot")
 
 _ANGLE = np.radians(40)
-_SCALE = (0.65, 0.95)
+_SCALE = (0.5, 0.75)
 _EYE, _TARGET = (0.0, -6.0, 6.9), (0.0, 0.0, 1.15)
 _LAMP_DISTANCE, _LAMP_RADIUS, _SKY = 14.0, 2.1, 0.75  # behind the camera; softer shadows than in the plain scene
 _IVORY, _GREEN = np.array([0.80, 0.70, 0.46]), np.array([0.085, 0.21, 0.045])
