@@ -15,7 +15,7 @@ from vebi.metrics.registry import METRICS
 from vebi.reports.benchmark_report.result import BenchmarkResult
 
 TINY = Plan(images_per_class=5, folds=2, epochs=2, scored=1, mosaics=2, varied=1)
-CUES = {"saturation", "silhouette", "border-distance", "edges", "centre", "random-blob"}
+CUES = {"saturation", "silhouette", "border-distance", "edges", "sharpness", "centre", "random-blob"}
 NAMES = [method.name for method in built_in_methods()]
 
 

@@ -13,7 +13,7 @@ from vebi.methods.features import FeatureEvidence, UpsampledActivations
 from vebi.methods.finer_cam import FinerCam
 from vebi.methods.gradient import Gradient, InputXGradient, IntegratedGradients, SmoothGrad
 from vebi.methods.guided_cam import GuidedCam
-from vebi.methods.image_cues import BorderDistance, Centre, Edges, RandomBlob, Saturation, Silhouette
+from vebi.methods.image_cues import BorderDistance, Centre, Edges, RandomBlob, Saturation, Sharpness, Silhouette
 from vebi.methods.modified_backprop import Deconvnet, GuidedBackprop, ModifiedBackprop
 from vebi.methods.perturbation import Occlusion, Rise, ScoreCam
 from vebi.models.classifier import Classifier
@@ -152,6 +152,7 @@ def _cues() -> tuple[Method, ...]:
         "silhouette": ("silhouette", of_preprocess(Silhouette)),
         "border-distance": ("distance from the colour of the border", of_preprocess(BorderDistance)),
         "edges": ("edges", of_preprocess(Edges)),
+        "sharpness": ("sharpness", of_preprocess(Sharpness)),
         "centre": ("centre", lambda _: Centre()),
         "random-blob": ("random blob", of_preprocess(RandomBlob)),
     }

@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "finer_cam": ["FinerCam"],
         "gradient": ["Gradient", "InputXGradient", "IntegratedGradients", "SmoothGrad"],
         "guided_cam": ["GuidedCam"],
-        "image_cues": ["BorderDistance", "Centre", "Edges", "RandomBlob", "Saturation", "Silhouette"],
+        "image_cues": ["BorderDistance", "Centre", "Edges", "RandomBlob", "Saturation", "Sharpness", "Silhouette"],
         "modified_backprop": ["Deconvnet", "GuidedBackprop"],
         "perturbation": ["Occlusion", "Rise", "ScoreCam"],
     },

@@ -134,6 +134,31 @@ class Edges(ImageCue):
 
 
 @dataclass(frozen=True)
+class Sharpness(ImageCue):
+    """Where the image is in focus: how far the luminance is from its blur, mean over the surroundings.
+
+    Blurs are Gaussians of 1/75 and of 1/16 of the longer side.
+
+    Attributes:
+        preprocess: How images were normalised, which is undone.
+
+    Example:
+        >>> sharpness = vebi.methods.Sharpness(classifier.preprocess)
+        >>> bool(sharpness(torch.ones(2, 3, 32, 32), torch.tensor([0, 2])).any())
+        False
+    """
+
+    def cue(self, colours: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
+        """The blurred distance from the blur."""
+        from scipy.ndimage import gaussian_filter
+
+        luminance, side = (colours @ LUMINANCE).round(12), max(colours.shape[:2])  # no rounding errors where it is even
+        detail = np.abs(luminance - gaussian_filter(luminance, side / 75)).round(12)
+        surroundings: np.ndarray = gaussian_filter(detail, side / 16)
+        return surroundings
+
+
+@dataclass(frozen=True)
 class RandomBlob(ImageCue):
     """A Gaussian bump of random place and size, as a map that knows nothing of the image would have.
 

@@ -8,12 +8,12 @@ import torch
 from PIL import Image
 
 from vebi.methods import Explainer
-from vebi.methods.image_cues import BorderDistance, Centre, Edges, RandomBlob, Saturation, Silhouette
+from vebi.methods.image_cues import BorderDistance, Centre, Edges, RandomBlob, Saturation, Sharpness, Silhouette
 from vebi.models.preprocess import Preprocess
 
 RGB = Preprocess(32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
 GREY = Preprocess(32, (0.4,), (0.3,))
-KINDS = [Saturation, BorderDistance, Silhouette, Edges, RandomBlob, lambda _: Centre()]
+KINDS = [Saturation, BorderDistance, Silhouette, Edges, Sharpness, RandomBlob, lambda _: Centre()]
 every = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -167,3 +167,12 @@ def test_random_blob():
     assert torch.equal(maps, RandomBlob(RGB)(images, targets))
     others = RandomBlob(RGB, seed=1)(images, targets)
     assert ((maps - others).abs().amax(dim=(1, 2)) > 0.05).float().mean() > 0.95
+
+
+def test_sharpness_is_where_the_image_is_in_focus():
+    """A fine checkerboard beside an even half of the same mean."""
+    colours = np.full((64, 64, 3), 0.5)
+    colours[:, :32] = (np.indices((64, 32)).sum(axis=0) % 2)[..., None]
+    sharpness = Sharpness(RGB).cue(colours)
+    assert sharpness[:, :24].min() > 4 * sharpness[:, 40:].max()
+    assert not Sharpness(RGB).cue(np.full((64, 64, 3), 0.3)).any()
