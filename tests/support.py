@@ -149,3 +149,12 @@ def import_torchvision():
             for operator in ("nms", "qnms"):
                 DECLARED.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
             return importlib.import_module("torchvision")
+
+
+def load_script(path, name, monkeypatch):
+    """A file of Python as the module ``name``, which is forgotten after the test."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)  # where dataclasses look for it
+    spec.loader.exec_module(module)
+    return module

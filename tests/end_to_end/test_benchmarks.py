@@ -1,10 +1,10 @@
 """The benchmark of the solver says what it promises; how fast it is nobody tests."""
 
 import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
+from support import load_script
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "lasso.py"
 KEYS = {
@@ -14,11 +14,7 @@ KEYS = {
 
 @pytest.fixture
 def benchmark(monkeypatch):
-    spec = importlib.util.spec_from_file_location("lasso_benchmark", FILE)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "lasso_benchmark", module)  # where dataclasses look for it
-    spec.loader.exec_module(module)
-    return module
+    return load_script(FILE, "lasso_benchmark", monkeypatch)
 
 
 def test_rows(benchmark, monkeypatch):

@@ -1,22 +1,17 @@
 """The benchmark of repeatability tells networks apart that are not the same."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from support import load_script
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "repeatability.py"
 
 
 @pytest.fixture
 def benchmark(monkeypatch):
-    spec = importlib.util.spec_from_file_location("repeatability", FILE)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "repeatability", module)  # where dataclasses look for it
-    spec.loader.exec_module(module)
-    return module
+    return load_script(FILE, "repeatability", monkeypatch)
 
 
 def test_differences_worked_out_by_hand(benchmark):

@@ -2,14 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 
 from vebi import provenance
 from vebi.benchmark.built_in_methods import all_methods, perturbation_methods
@@ -19,15 +16,14 @@ from vebi.benchmark.mosaics import draw_mosaics, takes_larger
 from vebi.benchmark.network_scores import ScoredImages, Scores, score_network
 from vebi.benchmark.plan import NetworksPlan
 from vebi.benchmark.random_networks import RandomNetworks
-from vebi.benchmark.runner import bind_methods, errors_of
+from vebi.benchmark.runner import bind_methods, errors_of, read_stored, store
 from vebi.benchmark.sanity import sanity_scores
-from vebi.benchmark.tuning import BEST, tune_all
+from vebi.benchmark.tuning import tune_all
 from vebi.data.collections import ImageCollection, Subset, evenly_spaced
 from vebi.data.sources import open_images
 from vebi.datasets.flowers.folds import split
 from vebi.datasets.flowers.training import Training, train
 from vebi.datasets.masks import crop_mask, find_foregrounds, find_masks
-from vebi.files import write_arrays
 from vebi.interpretation.fit import interpret
 from vebi.interpretation.result import Interpretation
 from vebi.models.load import load_classifier
@@ -129,29 +125,26 @@ class NetworkExperiment:
         """All that the scores depend on."""
         weights = hashlib.sha256((self.folder / "network.safetensors").read_bytes()).hexdigest()
         content = [provenance.code_sha256(READERS), weights, asdict(self.plan), self.checked, self.fold, self.seed]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return json.dumps(content, sort_keys=True)
 
     def _measure(self, training: Training) -> NetworkResult:
-        interpretation, fit_images = self._interpret("network", "run")
-        held_out = self._images(interpretation, split(self._all_images(), self.fold, "frame")[1])
-        truth = self._ground_truth(interpretation, held_out, self.plan.scored)
-        tuning = self._ground_truth(interpretation, fit_images, self.plan.tuned)
-        quick, slow = all_methods(), perturbation_methods()
-        quick = (*quick, *tune_all(interpretation, tuning, quick, batch_size=self.batch_size))
-        few = tuning.thin(max(1, self.plan.few // len(interpretation.class_names)))
-        slow = (*slow, *tune_all(interpretation, few, slow, batch_size=self.batch_size))
-        images = self._scored_images(truth)
-        scores = {}
-        methods = (*quick, *slow)
-        for k, (method, explainer) in enumerate(bind_methods(interpretation, methods).items(), start=1):
+        images = open_images(self.flowers)
+        seen, unseen = split(images, self.fold, "frame")
+        fit_images = Subset(images, evenly_spaced(seen, self.plan.fitted))
+        interpretation = self._interpret("network", "run", fit_images)
+        truth = self._ground_truth(interpretation, Subset(images, unseen), self.plan.scored)
+        methods, slow = self._methods(interpretation, fit_images)
+        scored = self._scored_images(truth)
+        explainers, scores = bind_methods(interpretation, [*methods, *slow]), {}
+        for k, (method, explainer) in enumerate(explainers.items(), start=1):
             with errors_of(method):
                 scores[method.name] = score_network(
-                    explainer, images, perturbs=method in slow, batch_size=self.batch_size
+                    explainer, scored, perturbs=method in slow, batch_size=self.batch_size
                 )
             if self.progress:
-                self.progress("score", k, len(methods))
+                self.progress("score", k, len(explainers))
         if self.checked:
-            for name, values in self._check(interpretation, fit_images, truth.subset(images.few), quick).items():
+            for name, values in self._check(interpretation, fit_images, truth.subset(scored.few)).items():
                 scores[name] |= values
         return NetworkResult(
             fold=self.fold,
@@ -160,39 +153,45 @@ class NetworkExperiment:
             model=interpretation.settings.model.sha256,
             mask_share=float(truth.masks.float().mean()),
             scores=scores,
-            titles={method.name: method.title for method in methods},
-            described={m.name: m.chosen or repr(e) for m, e in bind_methods(interpretation, methods).items()},
+            titles={method.name: method.title for method in explainers},
+            described={method.name: method.chosen or repr(explainer) for method, explainer in explainers.items()},
         )
 
-    def _interpret(self, network: str, run: str) -> tuple[Interpretation, ImageCollection]:
-        """The interpretation of a checkpoint, and the images of its fit."""
-        classifier = load_classifier(self.folder / f"{network}.safetensors", device=self.device)
-        images = self._all_images()
-        training = split(images, self.fold, "frame")[0]
-        fit_images = Subset(images, evenly_spaced(training, self.plan.fitted))
-        interpretation = interpret(
-            classifier,
+    def _methods(
+        self, interpretation: Interpretation, fit_images: ImageCollection
+    ) -> tuple[list[Method], list[Method]]:
+        """All methods and those that ask the network many times, each with the rows of best choices behind them."""
+        tuning = self._ground_truth(interpretation, fit_images, self.plan.tuned)
+        few = tuning.thin(self._per_class(interpretation, self.plan.few))
+        groups = (all_methods(), tuning), (perturbation_methods(), few)
+        methods, slow = (
+            [*group, *tune_all(interpretation, truth, group, batch_size=self.batch_size)] for group, truth in groups
+        )
+        return methods, slow
+
+    def _interpret(self, network: str, run: str, fit_images: ImageCollection) -> Interpretation:
+        """The interpretation of a checkpoint."""
+        return interpret(
+            load_classifier(self.folder / f"{network}.safetensors", device=self.device),
             fit_images,
             mu=self.plan.mu,
             out=self.folder / run,
             batch_size=self.batch_size,
             progress=self.progress,
         )
-        return interpretation, fit_images
-
-    def _all_images(self) -> ImageCollection:
-        return open_images(self.flowers)
-
-    def _images(self, interpretation: Interpretation, indices: Sequence[int]) -> ImageCollection:
-        return Subset(open_images(self.flowers, interpretation.class_names), indices)
 
     def _ground_truth(self, interpretation: Interpretation, images: ImageCollection, count: int) -> GroundTruth:
         mask_of = find_masks(images)
         assert mask_of is not None, "flowers have masks"
-        per_class = max(1, count // len(interpretation.class_names))
+        per_class = self._per_class(interpretation, count)
         return find_ground_truth(
             interpretation.require_classifier(), images, mask_of, per_class, batch_size=self.batch_size
         )
+
+    @staticmethod
+    def _per_class(interpretation: Interpretation, count: int) -> int:
+        """Images per class, of so many of all classes."""
+        return max(1, count // len(interpretation.class_names))
 
     def _scored_images(self, truth: GroundTruth) -> ScoredImages:
         full_size = takes_larger(truth.classifier)
@@ -204,14 +203,13 @@ class NetworkExperiment:
         interpretation: Interpretation,
         fit_images: ImageCollection,
         truth: GroundTruth,
-        methods: Sequence[Method],
     ) -> dict[str, Scores]:
-        """The sanity checks of every method but its best choice, which is the same method."""
+        """The sanity checks of every method; a best choice is the same method."""
         self._train(self.folder / "permuted.safetensors", permuted_labels=True)
-        permuted, _ = self._interpret("permuted", "run-permuted")
+        permuted = self._interpret("permuted", "run-permuted", fit_images)
         # the true classes, for a random network may predict one class only, and nothing could be fitted to the others
         true = replace(interpretation, settings=replace(interpretation.settings, labels="true"))
-        per_class = max(1, self.plan.fitted // 4 // len(interpretation.class_names))
+        per_class = self._per_class(interpretation, self.plan.fitted // 4)
         networks = RandomNetworks(true, fit_images, per_class, permuted, self.plan.seed, self.batch_size)
         foreground_of = find_foregrounds(truth.images)
         assert foreground_of is not None, "flowers have foregrounds"
@@ -221,7 +219,7 @@ class NetworkExperiment:
             networks,
             truth,
             torch.from_numpy(foregrounds),
-            [method for method in methods if not method.name.endswith(BEST)],
+            all_methods(),
             self.folder / "sanity",
             progress=self.progress,
         )
@@ -229,19 +227,17 @@ class NetworkExperiment:
 
 def _write(path: Path, key: str, result: NetworkResult) -> None:
     arrays = {f"{m}|{name}": values for m, scores in result.scores.items() for name, values in scores.items()}
-    facts = {name: value for name, value in vars(result).items() if name != "scores"}
-    write_arrays(path, arrays, {"key": key, "facts": json.dumps(facts)})
+    store(path, key, arrays, {name: value for name, value in vars(result).items() if name != "scores"})
 
 
 def _read(path: Path, key: str) -> NetworkResult | None:
     """The result in a file; None where it does not exist, is damaged or has another key."""
-    with suppress(SafetensorError, OSError, KeyError, ValueError, TypeError), safe_open(path, "np") as file:
-        metadata = file.metadata()
-        if metadata["key"] != key:
-            return None
-        scores: dict[str, Scores] = {}
-        for name in file.keys():  # noqa: SIM118  # a file of safetensors is no dictionary
-            method, metric = name.split("|")
-            scores.setdefault(method, {})[metric] = file.get_tensor(name)
-        return NetworkResult(**json.loads(metadata["facts"]), scores=scores)
-    return None
+    stored = read_stored(path, key)
+    if stored is None:
+        return None
+    arrays, facts = stored
+    scores: dict[str, Scores] = {}
+    for name, values in arrays.items():
+        method, metric = name.split("|")
+        scores.setdefault(method, {})[metric] = values
+    return NetworkResult(**facts, scores=scores)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from vebi.benchmark.network_experiment import NetworkResult
 from vebi.benchmark.network_scores import EMPTY, SPARSENESS
-from vebi.benchmark.statistics import compare
+from vebi.benchmark.statistics import compare, fold_means
 from vebi.reports.benchmark_report.network_table import CURVES, NetworkRow
 from vebi.reports.benchmark_report.rows import GRID_POINTING, MAIN_METRIC, OURS
 
@@ -51,8 +51,7 @@ def _make_row(
 ) -> NetworkRow:
     own, default = (_scores(networks, name, MAIN_METRIC) for name in (method, OURS))
     comparison = compare(own, default)
-    areas = [_mean([scores]) for scores in own]
-    finite = np.isfinite([comparison.low, comparison.high]).all()
+    areas = 100 * fold_means(own)
     return NetworkRow(
         variant=variant,
         scene=scene,
@@ -60,12 +59,12 @@ def _make_row(
         method=method,
         title=networks[0].titles[method],
         uses_network=uses_network,
-        auc_iou=tuple(100 * area for area in areas),
-        mean=100 * float(np.mean(areas)),
-        std=100 * float(np.std(areas, ddof=1)) if len(areas) > 1 else None,
+        auc_iou=tuple(areas.tolist()),
+        mean=float(areas.mean()),
+        std=float(areas.std(ddof=1)) if len(areas) > 1 else None,
         images=tuple(int(np.isfinite(scores).sum()) for scores in own),
         ratio_to_default=comparison.ratio,
-        ratio_interval=(comparison.low, comparison.high) if finite else None,
+        ratio_interval=(comparison.low, comparison.high) if np.isfinite(comparison.high) else None,
         p=None if method == OURS else comparison.p,
         grid_pointing=_percent(networks, method, GRID_POINTING),
         deletion=_percent(networks, method, "deletion_blur"),

@@ -15,7 +15,7 @@ from torch import Tensor
 from vebi.backprop.heatmaps import rescale
 from vebi.benchmark.ground_truth import GroundTruth
 from vebi.benchmark.mosaics import Mosaic, mosaic_scores
-from vebi.benchmark.scoring import positive_maps
+from vebi.benchmark.scoring import maps_of
 from vebi.intervention import CURVE_METRICS, curve_area
 from vebi.intervention.baseline import BASELINES
 from vebi.methods.base import Explainer
@@ -65,7 +65,7 @@ def score_network(explainer: Explainer, images: ScoredImages, *, perturbs: bool,
     """
     truth = images.truth
     rows = list(images.few) if perturbs else list(range(len(truth)))
-    maps = _maps(explainer, truth.subset(rows), batch_size)
+    maps = maps_of(explainer, truth.subset(rows), batch_size)
     measured = _map_scores(maps, truth.masks[rows])
     few = [rows.index(row) for row in images.few]
     scores = {name: _spread(values, rows, len(truth)) for name, values in measured.items()}
@@ -74,11 +74,6 @@ def score_network(explainer: Explainer, images: ScoredImages, *, perturbs: bool,
     if not perturbs:
         scores[GRID_POINTING] = mosaic_scores(explainer, truth, images.mosaics, images.full_size, batch_size=batch_size)
     return scores
-
-
-def _maps(explainer: Explainer, truth: GroundTruth, batch_size: int) -> Float[Tensor, "n h w"]:
-    batches = [positive_maps(explainer, inputs, targets) for _, inputs, targets in truth.batches(batch_size)]
-    return torch.cat(batches)
 
 
 def _map_scores(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"]) -> Scores:

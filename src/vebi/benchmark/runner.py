@@ -3,11 +3,12 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -177,14 +178,30 @@ def cached_scores(path: Path, key: str, compute: Callable[[], Scores]) -> Scores
         key: All that the scores depend on.
         compute: Computes them.
     """
+    stored = read_stored(path, key)
+    if stored is not None:
+        return stored[0]
+    scores = compute()
+    store(path, key, scores)
+    return scores
+
+
+def store(path: Path, key: str, scores: Scores, facts: Mapping[str, object] | None = None) -> None:
+    """Writes scores, and what else is known of them as JSON takes it, under a key."""
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    more = {} if facts is None else {"facts": json.dumps(facts)}
+    write_arrays(path, scores, {"key": json.dumps(digest), **more})
+
+
+def read_stored(path: Path, key: str) -> tuple[Scores, dict[str, Any]] | None:
+    """The scores in a file and what else is known of them; None where it is missing, damaged or of another key."""
     digest = hashlib.sha256(key.encode()).hexdigest()
     with (
         suppress(SafetensorError, OSError, KeyError, ValueError, TypeError),
         safe_open(path, "np") as file,
     ):
-        if json.loads(file.metadata()["key"]) == digest:
+        metadata = file.metadata()
+        if json.loads(metadata["key"]) == digest:
             names = file.keys()
-            return {name: file.get_tensor(name) for name in names}
-    scores = compute()
-    write_arrays(path, scores, {"key": json.dumps(digest)})
-    return scores
+            return {name: file.get_tensor(name) for name in names}, json.loads(metadata.get("facts", "{}"))
+    return None

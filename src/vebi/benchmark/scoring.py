@@ -67,6 +67,11 @@ def positive_maps(
     return as_maps(explainer(images, targets), images).clamp(min=0)
 
 
+def maps_of(explainer: Explainer, truth: GroundTruth, batch_size: int) -> Float[Tensor, "n h w"]:
+    """The positive part of a method's maps of all images, on the CPU, see ``positive_maps``."""
+    return torch.cat([positive_maps(explainer, inputs, targets) for _, inputs, targets in truth.batches(batch_size)])
+
+
 def as_maps(maps: object, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n h w"]:
     """What a method gave for images, checked, as float32 on the CPU.
 

@@ -11,7 +11,7 @@ import torch
 from vebi.backprop.heatmaps import rescale
 from vebi.benchmark.ground_truth import GroundTruth
 from vebi.benchmark.methods import Method
-from vebi.benchmark.scoring import positive_maps
+from vebi.benchmark.scoring import maps_of
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
 from vebi.metrics.iou import auc_iou
@@ -33,10 +33,9 @@ def tune(interpretation: Interpretation, truth: GroundTruth, method: Method, *, 
         the first.
     """
     assert method.choices is not None, "the method leaves no choice open"
-    choices = method.choices(interpretation)
-    scores = {name: mean_area(explainer, truth, batch_size) for name, explainer in choices.items()}
-    name = max(scores, key=scores.__getitem__)
     choices_of = method.choices
+    scores = {name: mean_area(explainer, truth, batch_size) for name, explainer in choices_of(interpretation).items()}
+    name = max(scores, key=scores.__getitem__)
     return replace(
         method,
         name=f"{method.name}{BEST}",
@@ -58,8 +57,5 @@ def tune_all(
 
 def mean_area(explainer: Explainer, truth: GroundTruth, batch_size: int) -> float:
     """The mean area under the IoU curve of a method's maps."""
-    areas = []
-    for rows, inputs, targets in truth.batches(batch_size):
-        maps = positive_maps(explainer, inputs, targets)
-        areas.append(auc_iou(torch.from_numpy(rescale(maps.numpy())), truth.masks[rows]))
-    return float(torch.cat(areas).mean())
+    maps = torch.from_numpy(rescale(maps_of(explainer, truth, batch_size).numpy()))
+    return float(auc_iou(maps, truth.masks).mean())

@@ -6,14 +6,14 @@ Drawn in the image plane with Pillow, at twice the resolution of the image. Leng
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from vebi.datasets.flowers.variants import COLOURS, encode, linear
+from vebi.datasets.flowers.variants import COLOURS, decode, encode, linear
 
 _FINE = 2  # pixels drawn per pixel of the image and axis
 
 #: Colours (N, 3) of the palette that petals and leaves have, sRGB in [0, 255]: deep and bright end of each.
 _PALETTE = np.array([[255 * encode(linear(end)) for end in ends] for ends in COLOURS.values()])
 
-
+_PALE = np.full(3, 238.0)  # of pale edges, sRGB in [0, 255]
 _ROUND = np.linspace(0, 2 * np.pi, 14, endpoint=False)
 _STEPS = np.linspace(0, 1, 7)  # up a blade of grass, which is thin at its root, too, where that is in the image
 _TAPER = (1 - _STEPS) ** 0.7 * np.minimum(1, 0.15 + 2.5 * _STEPS)
@@ -37,7 +37,7 @@ def draw_behind(rng: np.random.Generator, size: int) -> np.ndarray:
     for _ in range(rng.integers(2, 6)):
         _draw_butterfly(rng, near)
     pixels = np.asarray(near.convert("RGB").reduce(_FINE), np.float32) / 255
-    return _to_linear(pixels).astype(np.float32)
+    return decode(pixels).astype(np.float32)
 
 
 def draw_front(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -51,7 +51,7 @@ def draw_front(rng: np.random.Generator, size: int) -> np.ndarray:
     pixels = np.asarray(layer.convert("RGBa").reduce(_FINE), np.float32) / 255
     coverage = pixels[..., 3:]
     colour = pixels[..., :3] / np.maximum(coverage, 1e-6)
-    return np.concatenate([_to_linear(np.clip(colour, 0, 1)) * coverage, coverage], axis=2).astype(np.float32)
+    return np.concatenate([decode(np.clip(colour, 0, 1)) * coverage, coverage], axis=2).astype(np.float32)
 
 
 def _draw_ground(rng: np.random.Generator, side: int) -> Image.Image:
@@ -105,7 +105,7 @@ def _draw_blossom(
 ) -> None:
     """A blossom out of focus, with petals in a colour of the palette."""
     side = image.width
-    centre, radius, count = rng.uniform(0, 1, 2), rng.uniform(*radii), rng.integers(5, 10)
+    centre, radius, count = rng.uniform(0, 1, 2), rng.uniform(*radii), int(rng.integers(5, 10))
     squash, turn, sigma = rng.uniform(0.55, 1.0), rng.uniform(0, 2 * np.pi), rng.uniform(*blur) * side
     deep, bright = _PALETTE[rng.integers(len(_PALETTE))]
     middle = _PALETTE[rng.integers(len(_PALETTE))].mean(axis=0)
@@ -122,7 +122,7 @@ def _draw_blossom(
     if rng.random() < 0.4:  # a pale edge, as the part that carries the class has in some variants
         middles = petals.mean(axis=1, keepdims=True)
         inner = middles + 0.68 * (petals - middles)
-        petals, colours = np.concatenate([petals, inner]), np.concatenate([np.full((count, 3), 238.0), colours])
+        petals, colours = np.concatenate([petals, inner]), np.concatenate([np.tile(_PALE, (count, 1)), colours])
     room = int(radius * side + 3 * sigma) + 1  # of the layer around the middle of the blossom
     layer = Image.new("RGBa", (2 * room, 2 * room))
     points = 0.5 + radius * side / (2 * room) * np.concatenate([petals, disc[None]])
@@ -138,7 +138,7 @@ def _draw_butterfly(rng: np.random.Generator, image: Image.Image) -> None:
     centre, span, turn = rng.uniform(0.05, 0.95, 2), rng.uniform(0.035, 0.075), rng.uniform(0, 2 * np.pi)
     deep, bright = _PALETTE[rng.integers(len(_PALETTE))]
     fold = rng.uniform(0.6, 1.0)
-    rim = np.full(3, 238.0) if rng.random() < 0.4 else 0.45 * deep
+    rim = _PALE if rng.random() < 0.4 else 0.45 * deep
     shapes, colours = [], []
     for mirror in (-1, 1):
         for at, half_length, half_width, angle in ((0.62, 0.62, 0.34, -0.55), (0.48, 0.45, 0.33, 0.75)):
@@ -165,9 +165,3 @@ def _fill(image: Image.Image, polygons: np.ndarray, colours: np.ndarray) -> None
     corners = (polygons.reshape(len(polygons), -1) * image.width).tolist()
     for points, colour in zip(corners, np.clip(colours, 0, 255).astype(int).tolist(), strict=True):
         draw.polygon(points, fill=(*colour, 255))
-
-
-def _to_linear(code: np.ndarray) -> np.ndarray:
-    """Linear light of sRGB in [0, 1]."""
-    light: np.ndarray = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
-    return light

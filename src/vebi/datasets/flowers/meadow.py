@@ -13,7 +13,7 @@ from vebi.datasets.flowers.clutter import draw_behind, draw_front
 from vebi.datasets.flowers.forms import FORMS
 from vebi.datasets.flowers.placement import OVERSAMPLING, Painter, Placement, compose, draw_placement, outline
 from vebi.datasets.flowers.rendering import Shading, View, colour, shade
-from vebi.datasets.flowers.scene import FRAMES, meadow_flower
+from vebi.datasets.flowers.scene import FRAMES, IVORY, STEM_GREEN, meadow_flower
 from vebi.datasets.flowers.variants import COLOURS, PALE, FlowerClass, blend, linear
 
 #: The parts that wear a colour of the palette, whatever the class.
@@ -23,7 +23,6 @@ _ANGLE = np.radians(40)
 _SCALE = (0.5, 0.75)
 _EYE, _TARGET = (0.0, -6.0, 6.9), (0.0, 0.0, 1.15)
 _LAMP_DISTANCE, _LAMP_RADIUS, _SKY = 14.0, 2.1, 0.75  # behind the camera; softer shadows than in the plain scene
-_IVORY, _GREEN = np.array([0.80, 0.70, 0.46]), np.array([0.085, 0.21, 0.045])
 
 
 class MeadowFrame:
@@ -135,5 +134,5 @@ def _weights(meadow: Meadow, flower_class: FlowerClass) -> np.ndarray:
     deep, bright = map(linear, petals)
     pale = linear(PALE)
     return np.column_stack(
-        [deep, bright, pale, blend(leaves, 0.7), pale, blend(centre, 0.4), _IVORY, _GREEN, blend(pot, 0.5)]
+        [deep, bright, pale, blend(leaves, 0.7), pale, blend(centre, 0.4), IVORY, STEM_GREEN, blend(pot, 0.5)]
     )

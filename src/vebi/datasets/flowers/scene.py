@@ -20,10 +20,10 @@ BASIS = ("petal base", "petal tip", "leaf", "red", "green", "blue")
 # The same in a meadow, where every part is coloured image by image. Soil is a dark stem.
 MEADOW_BASIS = ("petal base", "petal tip", "petal edge", "leaf", "leaf edge", "centre", "anthers", "stem", "pot")
 
-_STEM_GREEN = np.array([0.085, 0.21, 0.045])
+STEM_GREEN = np.array([0.085, 0.21, 0.045])
 _DARK = np.array([0.020, 0.014, 0.026])
 _DARK_RIM = np.array([0.085, 0.055, 0.085])
-_IVORY = np.array([0.80, 0.70, 0.46])
+IVORY = np.array([0.80, 0.70, 0.46])
 
 _YOUNGEST = 0.4  # in a meadow, where buds are not told from grass
 
@@ -36,7 +36,7 @@ def flower(frame: int) -> dict[str, Mesh]:
     """
     base, tip, leaf = np.eye(len(BASIS))[:3]
     dark, dark_rim, ivory, green = (
-        np.concatenate([np.zeros(3), colour]) for colour in (_DARK, _DARK_RIM, _IVORY, _STEM_GREEN)
+        np.concatenate([np.zeros(3), colour]) for colour in (_DARK, _DARK_RIM, IVORY, STEM_GREEN)
     )
     age = frame / (FRAMES - 1)
     height, scale = _size(age)

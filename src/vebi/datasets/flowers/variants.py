@@ -108,8 +108,13 @@ def carrier_mask(label_image: np.ndarray, which: str | int, dataset: dict[str, A
 
 def linear(colour: str) -> np.ndarray:
     """The linear red, green and blue (3,) of an sRGB colour written as ``#rrggbb``."""
-    code = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
-    return np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
+    return decode(np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255)
+
+
+def decode(code: np.ndarray) -> np.ndarray:
+    """Linear light of sRGB in [0, 1]: what ``encode`` undoes."""
+    light: np.ndarray = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
+    return light
 
 
 def encode(light: np.ndarray) -> np.ndarray:

@@ -82,7 +82,8 @@ class NetworkRow:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "NetworkRow":
         """The row that ``to_dict`` wrote."""
-        return cls(**{field.name: with_tuples(content)[field.name] for field in fields(cls)})
+        values = with_tuples(content)
+        return cls(**{field.name: values[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)

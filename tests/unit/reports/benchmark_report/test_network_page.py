@@ -4,8 +4,8 @@ import itertools
 import re
 from dataclasses import replace
 
-import html5lib
 import pytest
+from page_support import body, parsed, words
 
 from vebi.benchmark.tuning import BEST as TUNED
 from vebi.reports.benchmark_report.network_board import SHOWN, make_network_board
@@ -86,23 +86,6 @@ def one_network():
     plain = table(checked=0)
     rows = tuple(replace(r, std=None, ratio_interval=None, p=None, sanity={}) for r in plain.rows)
     return replace(plain, rows=rows, command=None)
-
-
-def parsed(text):
-    """The tree of a page; raises where it is not valid HTML."""
-    tree = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(text)
-    for element in tree.iter():
-        if isinstance(element.tag, str):  # not a comment
-            element.tag = element.tag.rpartition("}")[2]
-    return tree
-
-
-def words(element):
-    return re.sub(r"\s+", " ", " ".join(element.itertext())).strip()
-
-
-def body(text):
-    return words(parsed(text).find("body"))
 
 
 def board(text, label):

@@ -7,27 +7,11 @@ import html5lib
 import numpy as np
 import pytest
 from benchmark_support import examples, own, rerun
+from page_support import body, parsed, words
 
 from vebi.reports.benchmark_report.examples import outline_mask
 from vebi.reports.benchmark_report.glossary import CUES, MEANINGS, TRANSFORM
 from vebi.reports.benchmark_report.page import render_page, write_benchmark_page
-
-
-def parsed(text):
-    """The tree of a page; raises where it is not valid HTML."""
-    tree = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(text)
-    for element in tree.iter():
-        if isinstance(element.tag, str):  # not a comment
-            element.tag = element.tag.rpartition("}")[2]
-    return tree
-
-
-def words(element):
-    return re.sub(r"\s+", " ", " ".join(element.itertext())).strip()
-
-
-def body(text):
-    return words(parsed(text).find("body"))
 
 
 def rows_of(text, label):
