@@ -76,6 +76,7 @@ class NetworkExperiment:
         folder: The folder of checkpoint, run and scores.
         flowers: The folder of the data set.
         architecture: The network.
+        epochs: Passes over the training images.
         fold: The fold by frame that is held out.
         seed: The seed of the training.
         checked: Whether its parameters and labels are randomised, too.
@@ -88,6 +89,7 @@ class NetworkExperiment:
     folder: Path
     flowers: Path
     architecture: str
+    epochs: int
     fold: int
     seed: int
     checked: bool
@@ -112,11 +114,11 @@ class NetworkExperiment:
             self.flowers,
             checkpoint,
             architecture=self.architecture,
-            epochs=self.plan.epochs[self.architecture],
+            epochs=self.epochs,
             fold=self.fold,
             folds_by="frame",
             seed=self.seed,
-            mirror=True,
+            augment=True,
             permuted_labels=permuted_labels,
             progress=stage(self.progress, "train on permuted labels" if permuted_labels else "train"),
         )

@@ -49,8 +49,12 @@ FULL = Plan()
 QUICK = Plan(images_per_class=120, folds=2, epochs=12, scored=10, mosaics=10, varied=2)
 
 
-#: Epochs after which the networks reach the accuracy that the experiment asks for.
-EPOCHS: Mapping[str, int] = {"flowernet": 28, "flower-resnet": 12, "flower-vgg": 16}
+#: By data set and architecture the epochs after which networks reach the accuracy that the experiment asks for.
+EPOCHS: Mapping[str, Mapping[str, int]] = {
+    "single-6c": {"flowernet": 14, "flower-resnet": 6, "flower-vgg": 6},
+    "double-12c": {"flowernet": 28, "flower-resnet": 10, "flower-vgg": 8},
+    "shape-6c": {"flowernet": 40, "flower-resnet": 12, "flower-vgg": 12},
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class NetworksPlan:
         images: Rendered images per data set, at most 1000 per class.
         folds: How many of the five folds by frame are held out in turn, 1 to 5.
         seeds: Trainings per fold, each from a seed of its own.
-        epochs: Epochs of training by architecture.
+        epochs: Epochs of training by data set and architecture; it says which ones there are.
         fitted: Training images that features are selected on, at most.
         scored: Scored images per network, at most.
         few: Images per network for methods and metrics that ask the network many times, at most.
@@ -82,7 +86,7 @@ class NetworksPlan:
     images: int = 7200
     folds: int = 3
     seeds: int = 2
-    epochs: Mapping[str, int] = field(default_factory=lambda: dict(EPOCHS))
+    epochs: Mapping[str, Mapping[str, int]] = field(default_factory=lambda: dict(EPOCHS))
     fitted: int = 2400
     scored: int = 120
     few: int = 12
@@ -114,7 +118,7 @@ QUICK_NETWORKS = NetworksPlan(
     images=120,
     folds=1,
     seeds=1,
-    epochs=dict.fromkeys(EPOCHS, 4),
+    epochs={variant: dict.fromkeys(architectures, 3) for variant, architectures in EPOCHS.items()},
     fitted=96,
     scored=12,
     few=6,

@@ -28,7 +28,6 @@ from vebi.reports.benchmark_report.network_table import Cell, NetworkTable
 
 NAME = "table2"
 SCENE = "meadow"
-VARIANTS = ("single-6c", "double-12c", "shape-6c")
 
 
 def run_table2(
@@ -70,8 +69,8 @@ def run_table2(
     find_device(device)  # raises before anything is rendered
     check_batch_size(batch_size)
     prepare_output_folder(out)
-    hashes = {variant: _render(out, variant, plan, progress) for variant in VARIANTS}
-    results: dict[tuple[str, str], list[NetworkResult]] = {(v, a): [] for v in VARIANTS for a in plan.epochs}
+    hashes = {variant: _render(out, variant, plan, progress) for variant in plan.epochs}
+    results: dict[tuple[str, str], list[NetworkResult]] = {(v, a): [] for v in plan.epochs for a in plan.epochs[v]}
     total = len(plan.networks) * len(results)
     for k, (fold, seed) in enumerate(plan.networks):  # a whole round of them before the next, so that a run that is
         for variant, architecture in results:  # stopped has as many of each
@@ -81,6 +80,7 @@ def run_table2(
                 folder=out / variant / architecture / f"fold{fold}-seed{seed}",
                 flowers=out / variant / "flowers",
                 architecture=architecture,
+                epochs=plan.epochs[variant][architecture],
                 fold=fold,
                 seed=seed,
                 checked=k >= len(plan.networks) - plan.checked,  # the last ones: a check takes as long as a network

@@ -22,7 +22,8 @@ def train(
         typer.Option(
             metavar="flowernet|flower-resnet|flower-vgg",
             help="The network. flowernet: four convolutions and a global mean; flower-resnet: residual blocks with "
-            "strides and batch normalisation; flower-vgg: max pooling and two fully connected layers.",
+            "strides and batch normalisation; flower-vgg: batch normalisation, max pooling and "
+            "two fully connected layers.",
         ),
     ] = "flowernet",
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 5,
@@ -36,7 +37,12 @@ def train(
         ),
     ] = "rotation",
     seed: Seed = 0,
-    mirror: Annotated[bool, typer.Option("--mirror", help="Mirror every image in half of the passes.")] = False,
+    augment: Annotated[
+        bool,
+        typer.Option(
+            "--augment", help="Mirror every image in half of the passes, and shift it by up to 1/14 of its sides."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a reference network on flowers.
@@ -56,7 +62,7 @@ def train(
             fold=fold,
             folds_by=folds_by,
             seed=seed,
-            mirror=mirror,
+            augment=augment,
             progress=lambda done, total: progress("epochs", done, total),
         )
     if as_json:

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 
 class FlowerVgg(nn.Module):
-    """Five 3 x 3 convolutions with ReLU, four times followed by max pooling, then two fully connected layers.
+    """Five 3 x 3 convolutions with batch normalisation, ReLU and mostly max pooling, then two fully connected layers.
 
     Input N x 3 x 112 x 112 and no other size, output N x classes. The fully connected layers see each of the 7 x 7
     positions apart, with a ReLU between them, so the derivatives of a score differ from position to position. Behind a
@@ -26,11 +26,11 @@ class FlowerVgg(nn.Module):
     def __init__(self, n_classes: int):
         super().__init__()
         self.features = nn.Sequential(
-            *(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
-            *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
-            *(nn.Conv2d(32, 48, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
-            *(nn.Conv2d(48, 64, 3, padding=1), nn.ReLU(inplace=True)),
-            *(nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
+            *(*_convolution(3, 16), nn.MaxPool2d(2)),
+            *(*_convolution(16, 32), nn.MaxPool2d(2)),
+            *(*_convolution(32, 48), nn.MaxPool2d(2)),
+            *_convolution(48, 64),
+            *(*_convolution(64, 64), nn.MaxPool2d(2)),
         )
         self.hidden = nn.Linear(64 * 7 * 7, 64)
         self.relu = nn.ReLU(inplace=True)
@@ -41,3 +41,9 @@ class FlowerVgg(nn.Module):
         x = self.relu(self.hidden(self.features(x).flatten(1)))
         scores: Tensor = self.linear(x)
         return scores
+
+
+def _convolution(in_channels: int, out_channels: int) -> tuple[nn.Module, ...]:
+    """A 3 x 3 convolution with batch normalisation and ReLU."""
+    convolution = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+    return convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)

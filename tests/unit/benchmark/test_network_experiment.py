@@ -8,7 +8,16 @@ from vebi.benchmark.plan import NetworksPlan
 from vebi.datasets.flowers import generate
 
 PLAN = NetworksPlan(
-    images=30, folds=1, seeds=1, epochs={"flowernet": 1}, fitted=24, scored=6, few=6, tuned=6, mosaics=1, checked=1
+    images=30,
+    folds=1,
+    seeds=1,
+    epochs={"single-6c": {"flowernet": 1}},
+    fitted=24,
+    scored=6,
+    few=6,
+    tuned=6,
+    mosaics=1,
+    checked=1,
 )
 
 
@@ -16,7 +25,7 @@ PLAN = NetworksPlan(
 def experiment(tmp_path_factory):
     folder = tmp_path_factory.mktemp("experiment")
     generate(folder / "flowers", scene="meadow", images_per_class=5)
-    return NetworkExperiment(folder / "network", folder / "flowers", "flowernet", 0, 3, True, PLAN)
+    return NetworkExperiment(folder / "network", folder / "flowers", "flowernet", 1, 0, 3, True, PLAN)
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,7 @@ def test_a_reader_that_has_gone_is_no_error(arguments):
 def test_an_interrupted_fit_ends_with_130_and_resumes():
     slow = subprocess.Popen(
         [*VEBI, *map(str, FIT), "--out", "run", "--batch-size", "4"],
-        env=os.environ | {"NAP": "0.1", "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"NAP": "0.3", "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         text=True,
     )

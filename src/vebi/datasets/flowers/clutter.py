@@ -14,6 +14,7 @@ _FINE = 2  # pixels drawn per pixel of the image and axis
 _PALETTE = np.array([[255 * encode(linear(end)) for end in ends] for ends in COLOURS.values()])
 
 _PALE = np.full(3, 238.0)  # of pale edges, sRGB in [0, 255]
+_EDGED = 0.9  # the share of blossoms that have one
 _ROUND = np.linspace(0, 2 * np.pi, 14, endpoint=False)
 _STEPS = np.linspace(0, 1, 7)  # up a blade of grass, which is thin at its root, too, where that is in the image
 _TAPER = (1 - _STEPS) ** 0.7 * np.minimum(1, 0.15 + 2.5 * _STEPS)
@@ -29,8 +30,8 @@ def draw_behind(rng: np.random.Generator, size: int) -> np.ndarray:
     for _ in range(rng.integers(22, 36)):
         _draw_blossom(rng, far, radii=(0.07, 0.2), blur=(0.006, 0.03))
     near = far.resize(ground.size, Image.Resampling.BICUBIC)
-    for _ in range(rng.integers(8, 18)):  # as sharp as the flower, or sharpness would tell where it is
-        _draw_blossom(rng, near, radii=(0.04, 0.12), blur=(0.001, 0.004))
+    for _ in range(rng.integers(12, 20)):  # as sharp as the flower, or sharpness would tell where it is
+        _draw_blossom(rng, near, radii=(0.05, 0.14), blur=(0.001, 0.004))
     for _ in range(rng.integers(1, 4)):
         _draw_stone(rng, near)
     _draw_blades(rng, near, int(rng.integers(25, 60)), length=(0.15, 0.4))
@@ -119,7 +120,7 @@ def _draw_blossom(
     disc = 0.24 * np.stack([np.cos(_ROUND), squash * np.sin(_ROUND)], axis=1)
     fraction = rng.uniform(0.2, 1, (count, 1))
     colours = np.concatenate([(1 - fraction) * deep + fraction * bright, middle[None]])
-    if rng.random() < 0.4:  # a pale edge, as the part that carries the class has in some variants
+    if rng.random() < _EDGED:  # a pale edge, as the part that carries the class has in some variants
         middles = petals.mean(axis=1, keepdims=True)
         inner = middles + 0.68 * (petals - middles)
         petals, colours = np.concatenate([petals, inner]), np.concatenate([np.tile(_PALE, (count, 1)), colours])

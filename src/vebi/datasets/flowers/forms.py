@@ -34,7 +34,7 @@ FORMS = {
     "round": ROUND,
     "narrow": PetalForm((17, 13), half_widths=(0.085, 0.075), rise=0.3, fall=0.25, notch=0.0),
     "star": PetalForm((5, 0), half_widths=(0.36, 0.0), rise=0.8, fall=1.5, notch=0.0),
-    "clover": PetalForm((4, 0), (0.95, 0.0), (0.5, 0.0), rise=1.1, fall=0.3, notch=0.3, notch_width=0.34),
+    "clover": PetalForm((3, 0), (0.98, 0.0), (0.66, 0.0), rise=1.0, fall=0.3, notch=0.22, notch_width=0.3),
     "spoon": PetalForm((9, 0), half_widths=(0.27, 0.0), rise=2.0, fall=0.45, notch=0.0),
     "cup": PetalForm((5, 0), half_widths=(0.42, 0.0), opening=0.3),
 }

@@ -20,8 +20,9 @@ from vebi.datasets.flowers.variants import COLOURS, PALE, FlowerClass, blend, li
 WORN = ("petals", "leaves", "centre", "pot")
 
 _ANGLE = np.radians(40)
-_SCALE = (0.5, 0.75)
-_EYE, _TARGET = (0.0, -6.0, 6.9), (0.0, 0.0, 1.15)
+_SCALE = (0.52, 0.64)
+_SPREAD = 0.35  # anywhere, and rather at a border than in the middle, or a guess at the middle would find the flower
+_EYE, _TARGET = (0.0, -5.2, 7.7), (0.0, 0.0, 1.15)
 _LAMP_DISTANCE, _LAMP_RADIUS, _SKY = 14.0, 2.1, 0.75  # behind the camera; softer shadows than in the plain scene
 
 
@@ -89,7 +90,7 @@ def draw_meadow(rng: np.random.Generator, outline: np.ndarray, size: int) -> Mea
     light = brightness * np.array([1 + 0.12 * warmth, 1.0, 1 - 0.16 * warmth])
     mirrored = bool(rng.integers(2))
     shown = outline * (-1, 1) if mirrored else outline
-    placement = draw_placement(rng, shown, angle=_ANGLE, scales=_SCALE)
+    placement = draw_placement(rng, shown, angle=_ANGLE, scales=_SCALE, spread=_SPREAD)
     return Meadow(colours, light, mirrored, placement, draw_behind(rng, size), draw_front(rng, size))
 
 

@@ -70,16 +70,13 @@ def _train_epoch(
     """One pass over the images, in an order that depends on seed and epoch alone."""
     rng = np.random.default_rng([settings.seed, epoch])
     order = rng.permutation(len(data.labels))
-    mirrored = torch.from_numpy(rng.random(len(order)) < 0.5) if settings.mirror else None
     batches = _batches(order, any(isinstance(part, nn.BatchNorm2d) for part in network.modules()))
     for step, batch in enumerate(batches):
         fraction = (epoch * len(batches) + step) / (settings.epochs * len(batches))
         for group in optimizer.param_groups:  # a short warm-up, then down along half a cosine
             group["lr"] = RATE * min(1, 10 * fraction + 0.05) * 0.5 * (1 + math.cos(math.pi * fraction))
         indices = torch.from_numpy(batch)
-        inputs = data.inputs(indices)
-        if mirrored is not None:
-            inputs = torch.where(mirrored[indices, None, None, None], inputs.flip(3), inputs)
+        inputs = data.varied_inputs(indices, rng) if settings.augment else data.inputs(indices)
         loss = nn.functional.cross_entropy(network(inputs), data.labels[indices])
         optimizer.zero_grad()
         torch.autograd.backward(loss)

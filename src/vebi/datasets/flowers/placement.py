@@ -47,24 +47,27 @@ def draw_placement(
     *,
     angle: float = np.pi / 2,
     scales: tuple[float, float] = (0.82, 1.0),
+    spread: float = 1.0,
 ) -> Placement:
     """Draws a placement that keeps a flower inside the image.
 
-    Rotation and scale are uniform over their ranges, and so is the position over all that keep the outline inside. A
-    flower that is too wide after its rotation shrinks.
+    Rotation and scale are uniform over their ranges. The position has a beta distribution between the ends that keep
+    the outline inside, in either direction. A flower that is too wide after its rotation shrinks.
 
     Args:
         rng: The generator of the image.
         outline: N x 2 points of the flower, see ``outline``.
         angle: The largest rotation either way, in radians.
         scales: The smallest and the largest scale.
+        spread: Both parameters of the beta distribution: 1 makes it uniform, less prefers the ends to the middle.
     """
     angle, scale = rng.uniform(-angle, angle), rng.uniform(*scales)
     points = outline @ Placement(angle, 1.0, (0.0, 0.0)).matrix().T
     low, high = points.min(axis=0), points.max(axis=0)
     room = 1 - _MARGIN
     scale = min(scale, 2 * room / float((high - low).max()))
-    shift = rng.uniform(-room - scale * low, room - scale * high + 1e-9)
+    first, last = -room - scale * low, room - scale * high + 1e-9
+    shift = first + (last - first) * (rng.random(2) if spread == 1 else rng.beta(spread, spread, 2))
     return Placement(angle, scale, (float(shift[0]), float(shift[1])))
 
 

@@ -25,7 +25,7 @@ _DARK = np.array([0.020, 0.014, 0.026])
 _DARK_RIM = np.array([0.085, 0.055, 0.085])
 IVORY = np.array([0.80, 0.70, 0.46])
 
-_YOUNGEST = 0.4  # in a meadow, where buds are not told from grass
+_YOUNGEST = 0.7  # in a meadow, where the form of what is half open is hard to see
 
 
 def flower(frame: int) -> dict[str, Mesh]:
@@ -53,7 +53,7 @@ def meadow_flower(frame: int, form: PetalForm = ROUND, edged: str | None = None)
     """The five parts of the flower by their names in MEADOW_PARTS, with weights on MEADOW_BASIS.
 
     Args:
-        frame: 0 (half open) to 39 (full grown, open); the flower is turned by frame / 40 of a round.
+        frame: 0 (young, nearly open) to 39 (full grown, open); the flower is turned by frame / 40 of a round.
         form: The form of its petals.
         edged: The part with a pale edge: ``petals``, ``leaves`` or none.
     """

@@ -49,7 +49,7 @@ def train(
     fold: int = 0,
     folds_by: str = "rotation",
     seed: int = 0,
-    mirror: bool = False,
+    augment: bool = False,
     permuted_labels: bool = False,
     progress: Progress | None = None,
 ) -> Training:
@@ -66,7 +66,7 @@ def train(
         fold: The fold (0 to 4) that is held out.
         folds_by: What makes the folds, ``"rotation"`` or ``"frame"``, see ``fold_of``.
         seed: Seed of the initial weights and of the order of the images.
-        mirror: Whether every image is mirrored in half of the passes.
+        augment: Whether every image is mirrored in half of the passes, and shifted by up to 1/14 of its sides.
         permuted_labels: Whether the labels of the training images are permuted at random, for the check whether maps
             depend on what was learned (Adebayo et al., NeurIPS 2018, section 4).
         progress: Called with (epochs done, epochs).
@@ -89,7 +89,7 @@ def train(
     if not training or not test:
         raise InputError(f"fold {fold} of {data} leaves {len(training)} images to train on and {len(test)} to test on")
     data_sha256 = images.fingerprint()
-    settings = TrainingSettings(data_sha256, epochs, fold, seed, architecture, folds_by, mirror, permuted_labels)
+    settings = TrainingSettings(data_sha256, epochs, fold, seed, architecture, folds_by, augment, permuted_labels)
     if out.exists():
         return _finished(out, settings)
     preprocess = Preprocess(network_class.size, network_class.mean, network_class.std)

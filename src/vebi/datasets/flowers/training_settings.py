@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 
 #: What earlier versions, which did not store these, trained with.
-EARLIER = {"architecture": "flowernet", "folds_by": "rotation", "mirror": False, "permuted_labels": False}
+EARLIER = {"architecture": "flowernet", "folds_by": "rotation", "augment": False, "permuted_labels": False}
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class TrainingSettings:
         seed: Seed of the initial weights and of the order of the images.
         architecture: Name of the network.
         folds_by: What makes the folds.
-        mirror: Whether images are mirrored half of the time.
+        augment: Whether images are mirrored and shifted at random.
         permuted_labels: Whether the labels were permuted, so that there is nothing to learn.
     """
 
@@ -27,7 +27,7 @@ class TrainingSettings:
     seed: int
     architecture: str
     folds_by: str
-    mirror: bool
+    augment: bool
     permuted_labels: bool
 
     def match(self, stored: object) -> bool:

@@ -8,6 +8,21 @@ from vebi.reports.benchmark_report.rows import OURS
 
 HEADING = "Heatmaps on flowers in a meadow"
 RATIO_TITLE = "method / vebi"
+#: What the options of ``vebi.benchmark.NetworksPlan`` say.
+PLAN = {
+    "images": "rendered images per data set",
+    "folds": "folds by frame held out in turn",
+    "seeds": "trainings per fold",
+    "epochs": "epochs of training",
+    "fitted": "training images that features are selected on, at most",
+    "scored": "scored images per network, at most",
+    "few": "images per network where a method or metric asks it many times, at most",
+    "tuned": "training images per network on which choices are made, at most",
+    "mosaics": "mosaics of four images per network",
+    "checked": "networks of each kind that are randomised",
+    "mu": "bound on the weights of each class",
+    "seed": "seed of the images",
+}
 #: Columns and what they mean.
 TERMS = (
     (
@@ -124,7 +139,7 @@ def untouched_note(table: NetworkTable) -> str:
 def provenance(table: NetworkTable) -> list[tuple[str, str]]:
     """What the table was made from and with."""
     items = [] if table.command is None else [("command", table.command)]
-    items += [(name, _format_option(value)) for name, value in table.plan.items()]
+    items += [(PLAN.get(name, name), _format_option(value)) for name, value in table.plan.items()]
     for cell in table.cells:
         networks = ", ".join(
             f"fold {fold} seed {seed} {model[:12]} ({accuracy:.1f} %)"
@@ -138,10 +153,13 @@ def provenance(table: NetworkTable) -> list[tuple[str, str]]:
 
 
 def _format_option(value: object) -> str:
-    """An option of a plan, as ``flowernet 28, flower-vgg 16`` where it is one by architecture."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {number}" for name, number in value.items())
-    return str(value)
+    """An option of a plan, as ``shape-6c: flowernet 28, flower-vgg 16`` where it is one by network."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    return "; ".join(
+        f"{variant}: " + ", ".join(f"{architecture} {number}" for architecture, number in numbers.items())
+        for variant, numbers in value.items()
+    )
 
 
 def made(table: NetworkTable) -> list[tuple[str, str]]:

@@ -93,10 +93,10 @@ def test_classes_of_one_image_differ_in_the_carrying_part_alone(frames):
 
 def test_the_place_does_not_depend_on_the_form():
     frame = MeadowFrame(30, SIZE, classes("shape-6c"))
-    pots = [frame.painter(c)(np.random.default_rng(1))[1] == MEADOW_PARTS["pot"] for c in classes("shape-6c")]
-    visible = np.any(pots, axis=0)
-    assert visible.any()
-    assert np.mean([pot[visible].mean() for pot in pots]) > 0.8
+    labels = np.stack([frame.painter(c)(np.random.default_rng(1))[1] for c in classes("shape-6c")])
+    standing = np.isin(labels, [MEADOW_PARTS["leaves"], MEADOW_PARTS["pot"]]).any(axis=0)
+    assert standing.sum() > 30
+    assert (labels[:, standing] > 0).mean() > 0.97  # petals may cover what stands below them, but it is not elsewhere
 
 
 def test_what_the_front_covers_has_no_label():

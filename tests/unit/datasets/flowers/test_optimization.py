@@ -10,7 +10,7 @@ from vebi.models.architectures import ARCHITECTURES
 from vebi.models.preprocess import Preprocess
 
 SETTINGS = TrainingSettings(
-    "data", epochs=1, fold=0, seed=0, architecture="any", folds_by="rotation", mirror=False, permuted_labels=False
+    "data", epochs=1, fold=0, seed=0, architecture="any", folds_by="rotation", augment=False, permuted_labels=False
 )
 
 
@@ -43,7 +43,7 @@ def train_on(count, network, state):
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("flowernet", [64, 1]), ("flower-vgg", [64, 1]), ("flower-resnet", [33, 32])]
+    ("name", "expected"), [("flowernet", [64, 1]), ("flower-vgg", [33, 32]), ("flower-resnet", [33, 32])]
 )
 def test_no_batch_norm_takes_its_statistics_from_a_rest(name, expected, tmp_path):
     network = ARCHITECTURES[name](3)

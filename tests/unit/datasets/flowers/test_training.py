@@ -207,7 +207,7 @@ def test_the_accuracy_is_that_of_the_held_out_images(squares, tmp_path):
     assert result.held_out == 15
 
 
-@pytest.mark.parametrize("options", [{"mirror": True}, {"permuted_labels": True}])
+@pytest.mark.parametrize("options", [{"augment": True}, {"permuted_labels": True}])
 def test_what_changes_a_training_is_a_setting_of_it(squares, tmp_path, options):
     plain, changed, again = (tmp_path / f"{name}.safetensors" for name in ("plain", "changed", "again"))
     train(squares, plain, epochs=1)

@@ -65,7 +65,7 @@ def table(architectures=("flowernet", "flower-vgg"), variants=("single-6c", "sha
     return NetworkTable(
         rows=tuple(row(v, a, method) for v, a in places for method in METHODS),
         cells=tuple(cells),
-        plan={"scored": 12, "few": 6, "epochs": {"flowernet": 28, "flower-vgg": 16}},
+        plan={"scored": 12, "few": 6, "epochs": {"single-6c": {"flowernet": 28, "flower-vgg": 16}}},
         versions={"python": "3.11.7"},
         threads=2,
         code_sha256="c" * 64,
@@ -206,7 +206,7 @@ def test_nothing_is_shown_without_its_meaning_and_its_making(page):
         "16 of 17 other rows with a network are ahead of it",
         "fold 1 seed 0 ffffffffffff (99.0 %)",
         "grad-cam(layer=a); grad-cam(layer=b)",
-        "flowernet 28, flower-vgg 16",
+        "single-6c: flowernet 28, flower-vgg 16",
         "python 3.11.7",
         "vebi bench table2",
     ):
