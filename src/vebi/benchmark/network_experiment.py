@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,7 @@ class NetworkExperiment:
         seed: The seed of the training.
         checked: Whether its parameters and labels are randomised, too.
         plan: How large the experiment is.
+        methods: The methods but for those that ask the network many times.
         batch_size: Images per pass.
         device: Where fits and maps are computed.
         progress: Called with (stage, done, total).
@@ -94,6 +96,7 @@ class NetworkExperiment:
     seed: int
     checked: bool
     plan: NetworksPlan
+    methods: Sequence[Method] = field(default_factory=all_methods)
     batch_size: int = 32
     device: str = "cpu"
     progress: StageProgress | None = None
@@ -126,7 +129,8 @@ class NetworkExperiment:
     def _key(self) -> str:
         """All that the scores depend on."""
         weights = hashlib.sha256((self.folder / "network.safetensors").read_bytes()).hexdigest()
-        content = [provenance.code_sha256(READERS), weights, asdict(self.plan), self.checked, self.fold, self.seed]
+        own = [method.key for method in self.methods if method.key]
+        content = [provenance.code_sha256(READERS), weights, asdict(self.plan), self.checked, self.fold, self.seed, own]
         return json.dumps(content, sort_keys=True)
 
     def _measure(self, training: Training) -> NetworkResult:
@@ -165,7 +169,7 @@ class NetworkExperiment:
         """All methods and those that ask the network many times, each with the rows of best choices behind them."""
         tuning = self._ground_truth(interpretation, fit_images, self.plan.tuned)
         few = tuning.thin(self._per_class(interpretation, self.plan.few))
-        groups = (all_methods(), tuning), (perturbation_methods(), few)
+        groups = (self.methods, tuning), (perturbation_methods(), few)
         methods, slow = (
             [*group, *tune_all(interpretation, truth, group, batch_size=self.batch_size)] for group, truth in groups
         )
@@ -221,7 +225,7 @@ class NetworkExperiment:
             networks,
             truth,
             torch.from_numpy(foregrounds),
-            all_methods(),
+            self.methods,
             self.folder / "sanity",
             progress=self.progress,
         )

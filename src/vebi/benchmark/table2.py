@@ -13,6 +13,7 @@ import torch
 
 from vebi import provenance
 from vebi.benchmark.built_in_methods import all_methods
+from vebi.benchmark.methods import Method
 from vebi.benchmark.network_experiment import READERS, NetworkExperiment, NetworkResult
 from vebi.benchmark.network_rows import make_network_rows
 from vebi.benchmark.plan import FULL_NETWORKS, QUICK_NETWORKS, NetworksPlan
@@ -34,6 +35,7 @@ def run_table2(
     out: str | Path,
     plan: NetworksPlan = FULL_NETWORKS,
     *,
+    methods: Sequence[str | Method] = (),
     batch_size: int = 32,
     device: str = "cpu",
     progress: StageProgress | None = None,
@@ -47,6 +49,7 @@ def run_table2(
     Args:
         out: The output folder; what it holds already is used again.
         plan: How large the experiment is.
+        methods: Methods of yours beside the built-in ones, ``FILE.py:FUNCTION``, see ``user_method``.
         batch_size: Images per pass.
         device: Where fits and maps are computed, as ``"cpu"``, ``"cuda"`` or ``"auto"``.
         progress: Called with (stage, done, total); the stage ``"everything"`` counts networks.
@@ -55,7 +58,7 @@ def run_table2(
         The table, as ``table2.json`` holds it.
 
     Raises:
-        UsageError: An option that cannot be.
+        UsageError: An option that cannot be, or two methods of one name.
         InputError: The folder holds data sets or networks of another plan.
         MissingExtraError: Data sets have to be rendered and Mitsuba is not installed.
 
@@ -68,6 +71,7 @@ def run_table2(
     out = Path(out)
     find_device(device)  # raises before anything is rendered
     check_batch_size(batch_size)
+    compared = all_methods(methods)
     prepare_output_folder(out)
     hashes = {variant: _render(out, variant, plan, progress) for variant in plan.epochs}
     results: dict[tuple[str, str], list[NetworkResult]] = {(v, a): [] for v in plan.epochs for a in plan.epochs[v]}
@@ -85,6 +89,7 @@ def run_table2(
                 seed=seed,
                 checked=k >= len(plan.networks) - plan.checked,  # the last ones: a check takes as long as a network
                 plan=plan,
+                methods=compared,
                 batch_size=batch_size,
                 device=device,
                 progress=_named(progress, f"{variant} {architecture} fold {fold} seed {seed}"),
@@ -92,7 +97,8 @@ def run_table2(
             results[variant, architecture].append(experiment.run())
     if progress:
         progress("everything", total, total)
-    table = _make_table(results, hashes, plan)
+    without_network = [method.name for method in compared if not method.uses_network]
+    table = _make_table(results, hashes, plan, without_network, _command(plan, methods))
     write_json(out / f"{NAME}.json", table.to_dict())
     with atomic_write(out / f"{NAME}.md") as partial:
         partial.write_text(render_network_markdown(table), encoding="utf-8")
@@ -126,9 +132,12 @@ def _named(progress: StageProgress | None, name: str) -> StageProgress | None:
 
 
 def _make_table(
-    results: dict[tuple[str, str], list[NetworkResult]], hashes: dict[str, str], plan: NetworksPlan
+    results: dict[tuple[str, str], list[NetworkResult]],
+    hashes: dict[str, str],
+    plan: NetworksPlan,
+    without_network: Sequence[str],
+    command: str | None,
 ) -> NetworkTable:
-    without_network = [method.name for method in all_methods() if not method.uses_network]
     rows = [
         row
         for (variant, architecture), networks in results.items()
@@ -143,7 +152,7 @@ def _make_table(
         threads=torch.get_num_threads(),
         code_sha256=provenance.code_sha256(READERS),
         created=provenance.now(),
-        command=_command(plan),
+        command=command,
     )
 
 
@@ -184,7 +193,10 @@ def _stack(values: Sequence[np.ndarray]) -> np.ndarray:
     return stacked
 
 
-def _command(plan: NetworksPlan) -> str | None:
-    """The command that repeats an experiment, None where its plan has no option."""
+def _command(plan: NetworksPlan, methods: Sequence[str | Method]) -> str | None:
+    """The command that repeats an experiment, None where its plan has no option or a method was made in Python."""
+    specs = [spec for spec in methods if isinstance(spec, str)]
+    options = "".join(f" --method {Path(spec).name}" for spec in specs)
     commands = ((FULL_NETWORKS, f"vebi bench {NAME}"), (QUICK_NETWORKS, f"vebi bench {NAME} --quick"))
-    return next((command for known, command in commands if known == plan), None)
+    known = next((command for known, command in commands if known == plan), None)
+    return known + options if known and len(specs) == len(methods) else None

@@ -65,6 +65,7 @@ def table1(
 def table2(
     out: Annotated[Path, typer.Option(help=OUT)] = Path("table2"),
     quick: Annotated[bool, typer.Option("--quick", help="A small version, in minutes.")] = False,
+    method: Methods = None,
     batch_size: BatchSize = 32,
     device: Device = "auto",
     as_json: Json = False,
@@ -80,7 +81,12 @@ def table2(
 
     with console.progress() as progress:
         table = run_table2(
-            out, QUICK_NETWORKS if quick else FULL_NETWORKS, batch_size=batch_size, device=device, progress=progress
+            out,
+            QUICK_NETWORKS if quick else FULL_NETWORKS,
+            methods=tuple(method or ()),
+            batch_size=batch_size,
+            device=device,
+            progress=progress,
         )
     if as_json:
         console.print_json(table.to_dict())

@@ -1,8 +1,13 @@
 """One small network of the experiment in a meadow, measured, kept, and resumed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
+from vebi.benchmark.built_in_methods import all_methods
+from vebi.benchmark.methods import Method
 from vebi.benchmark.network_experiment import NetworkExperiment
 from vebi.benchmark.plan import NetworksPlan
 from vebi.datasets.flowers import generate
@@ -25,7 +30,9 @@ PLAN = NetworksPlan(
 def experiment(tmp_path_factory):
     folder = tmp_path_factory.mktemp("experiment")
     generate(folder / "flowers", scene="meadow", images_per_class=5)
-    return NetworkExperiment(folder / "network", folder / "flowers", "flowernet", 1, 0, 3, True, PLAN)
+    flat = Method("flat", "flat", lambda _: lambda images, targets: torch.ones(images.shape[0], *images.shape[2:]))
+    methods = (*all_methods(), flat)
+    return NetworkExperiment(folder / "network", folder / "flowers", "flowernet", 1, 0, 3, True, PLAN, methods)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +42,7 @@ def result(experiment):
 
 
 def test_every_kind_of_method_is_measured(result):
-    assert {"vebi", "vebi-best", "grad-cam", "grad-cam-best", "rise", "score-cam-best", "saturation"} <= set(
+    assert {"flat", "vebi", "vebi-best", "grad-cam", "grad-cam-best", "rise", "score-cam-best", "saturation"} <= set(
         result.scores
     )
     assert (result.fold, result.seed) == (0, 3)
@@ -72,3 +79,8 @@ def test_what_was_measured_is_read_again_and_a_damaged_file_is_not(experiment, r
     with pytest.raises(RuntimeError, match="measured again"):
         experiment.run()
     path.write_bytes(content)
+
+
+def test_scores_are_of_the_methods_that_were_asked_for(experiment, result):
+    changed = replace(experiment.methods[-1], key="mine.py:flat 0123")
+    assert experiment._key() != replace(experiment, methods=(*experiment.methods[:-1], changed))._key()
