@@ -115,14 +115,14 @@ class NetworksPlan:
 
 FULL_NETWORKS = NetworksPlan()
 QUICK_NETWORKS = NetworksPlan(
-    images=120,
+    images=60,
     folds=1,
     seeds=1,
     epochs={variant: dict.fromkeys(architectures, 3) for variant, architectures in EPOCHS.items()},
-    fitted=96,
+    fitted=48,
     scored=12,
     few=6,
-    tuned=12,
+    tuned=6,
     mosaics=2,
     checked=0,
 )
