@@ -14,9 +14,11 @@ from vebi.errors import InputError, UsageError, VebiWarning
 from vebi.metrics.registry import METRICS
 from vebi.reports.benchmark_report.result import BenchmarkResult
 
-TINY = Plan(images_per_class=5, folds=2, epochs=2, scored=1, mosaics=2, varied=1)
+TINY = Plan(images_per_class=5, folds=2, epochs=2, scored=1, mosaics=2, varied=1, tuned=1)
 CUES = {"saturation", "silhouette", "border-distance", "edges", "sharpness", "centre", "random-blob"}
-NAMES = [method.name for method in built_in_methods()]
+METHODS = built_in_methods()
+NAMES = [method.name for method in METHODS]
+WITH_BEST_CHOICES = [*NAMES, *(f"{method.name}-best" for method in METHODS if method.choices)]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def test_the_table_is_complete(experiment):
     assert BenchmarkResult.from_dict(table) == result
     for rows in (result.rows, result.transformed_rows):
         assert [(r.dataset, r.method) for r in rows] == [
-            (variant, name) for variant in ("single-6c", "double-12c") for name in NAMES
+            (variant, name) for variant in ("single-6c", "double-12c") for name in WITH_BEST_CHOICES
         ]
         for row in rows:
             assert len(row.auc_iou) == 2
@@ -42,7 +44,7 @@ def test_the_table_is_complete(experiment):
             assert row.ratio_interval is None  # of two networks
             assert row.mean == pytest.approx(np.mean(row.auc_iou))
             assert all(0 <= row.metrics[metric.name] <= 100 for metric in METRICS[1:])
-    assert set(result.curves["single-6c"]) == set(NAMES)
+    assert set(result.curves["single-6c"]) == set(WITH_BEST_CHOICES)
     assert len(result.curves["single-6c"]["vebi"]) == 101
     assert result.settings.plan["images_per_class"] == 5
     note = result.settings.data["double-12c"]
@@ -61,6 +63,8 @@ def test_it_can_be_read_and_looked_at(experiment):
         assert f"{row.mean:.1f}" in text
     assert "22.5" in text
     assert text.count("- Without any network, ") == 2
+    assert text.count("- With the best choice of each, made on training images, ") == 2
+    assert result.settings.methods["grad-cam-best"].startswith("layer relu")
     assert "2 networks are too few" in text
     assert "22.5" in page
 

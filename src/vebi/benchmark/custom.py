@@ -104,7 +104,7 @@ def benchmark_model(
     examples = find_examples(interpretation, truth, scores.participants(participants))
     dataset = Path(images).resolve().name
     plan = {"scored": per_class, "mosaics": mosaics, "mu": mu, "seed": seed, "cam_layer": cam_layer, "folds": 1}
-    result = make_result({dataset: DatasetResult([scores], examples, [], note)}, participants, plan)
+    result = make_result({dataset: DatasetResult(participants, [scores], examples, [], note)}, plan)
     write_result(result, {dataset: examples}, out, NAME)
     return result
 

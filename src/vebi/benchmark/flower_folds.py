@@ -11,6 +11,7 @@ from vebi.benchmark.methods import Method
 from vebi.benchmark.plan import Plan
 from vebi.benchmark.runner import FoldScores, score_methods
 from vebi.benchmark.sensitivity import mean_over_folds, sensitivity_rows
+from vebi.benchmark.tuning import tune_all
 from vebi.benchmark.write_results import DatasetResult, make_note
 from vebi.data.collections import ImageCollection, Subset
 from vebi.data.sources import open_images
@@ -58,12 +59,14 @@ class FoldResult:
     """What was measured on the held-out images of one fold.
 
     Attributes:
-        scores: The scores of all methods.
+        methods: The methods, and behind them the rows of those at their best.
+        scores: The scores of all of these.
         sensitivity: The sensitivity table.
         network: The network that was not trained on the fold.
         examples: Images with maps; of the first fold alone.
     """
 
+    methods: Sequence[Method]
     scores: FoldScores
     sensitivity: list[SensitivityRow]
     network: NetworkNote
@@ -106,6 +109,7 @@ class FlowerExperiment:
         assert examples is not None, "the first fold has examples"
         note = make_note(scores, record["sha256"], [fold.network for fold in folds])
         return DatasetResult(
+            methods=folds[0].methods,
             folds=scores,
             examples=examples,
             sensitivity=mean_over_folds([fold.sensitivity for fold in folds]),
@@ -137,18 +141,29 @@ class FlowerExperiment:
         truth = find_ground_truth(
             classifier, held_out, mask_of, plan.scored, batch_size=self.batch_size, progress=self._stage("images")
         )
-        scores = self._score(folder, interpretation, truth)
+        methods = [*self.methods, *self._tune(interpretation, fit_images)]
+        scores = self._score(folder, interpretation, truth, methods)
         sensitivity = self._vary(folder, interpretation, fit_images, truth)
         network = NetworkNote(training.accuracy, interpretation.settings.model.sha256)
         examples = None if k else find_examples(interpretation, truth, scores.participants(self.methods))
         self.steps.advance(self.variant, Steps.SCORE)
-        return FoldResult(scores, sensitivity, network, examples)
+        return FoldResult(methods, scores, sensitivity, network, examples)
 
-    def _score(self, folder: Path, interpretation: Interpretation, truth: GroundTruth) -> FoldScores:
+    def _tune(self, interpretation: Interpretation, fit_images: ImageCollection) -> list[Method]:
+        """Every method that leaves a choice open with the best one on training images."""
+        mask_of = find_masks(fit_images)
+        assert mask_of is not None, "flowers have masks"
+        classifier = interpretation.require_classifier()
+        truth = find_ground_truth(classifier, fit_images, mask_of, self.plan.tuned, batch_size=self.batch_size)
+        return tune_all(interpretation, truth, self.methods, batch_size=self.batch_size)
+
+    def _score(
+        self, folder: Path, interpretation: Interpretation, truth: GroundTruth, methods: Sequence[Method]
+    ) -> FoldScores:
         return score_methods(
             interpretation,
             truth,
-            self.methods,
+            methods,
             folder / "scores",
             mosaics=self.plan.mosaics,
             seed=self.plan.seed,

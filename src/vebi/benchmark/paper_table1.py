@@ -71,7 +71,7 @@ def run_table1(
         variant: FlowerExperiment(out / variant, variant, plan, participants, batch_size, device, steps).run()
         for variant in PAPER_VARIANTS
     }
-    result = make_result(datasets, participants, asdict(plan), _command(plan, methods))
+    result = make_result(datasets, asdict(plan), _command(plan, methods))
     write_result(result, {name: dataset.examples for name, dataset in datasets.items()}, out, NAME)
     return result
 

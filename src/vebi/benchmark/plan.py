@@ -19,6 +19,7 @@ class Plan:
         scored: Scored images per class and fold, at most.
         mosaics: Mosaics of four classes per fold.
         varied: Images per class and fold in the sensitivity table, at most.
+        tuned: Training images per class and fold on which the choices of methods are made, at most.
         mu: Bound on the l1 norm of the weights of each class.
         seed: Seed of rendering, training and mosaics.
 
@@ -37,6 +38,7 @@ class Plan:
     scored: int = 50
     mosaics: int = 50
     varied: int = 20
+    tuned: int = 10
     mu: float = 5.0
     seed: int = 0
 
@@ -46,7 +48,7 @@ class Plan:
 
 
 FULL = Plan()
-QUICK = Plan(images_per_class=120, folds=2, epochs=12, scored=10, mosaics=10, varied=2)
+QUICK = Plan(images_per_class=120, folds=2, epochs=12, scored=10, mosaics=10, varied=2, tuned=2)
 
 
 #: By data set and architecture the epochs after which networks reach the accuracy that the experiment asks for.

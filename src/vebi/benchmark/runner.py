@@ -40,7 +40,7 @@ class FoldScores:
         full_size: Whether mosaics are of images at full size, otherwise at half of it.
         correct: Share of the images that are predicted as asked for, None where no true class is known.
         mask_share: Mean share of an image that its mask covers, in [0, 1].
-        described: How each method was made, by name.
+        described: How each method was made, by name; for a row of a method at its best what was chosen.
     """
 
     scores: dict[str, Scores]
@@ -97,8 +97,9 @@ def score_methods(
     scores, described = {}, {}
     for method, explainer in bind_methods(interpretation, methods).items():
         name = method.name
-        described[name] = method.key or repr(explainer)
-        key, path = f"{origin} {described[name]}", folder / f"{name}.safetensors"
+        made = method.key or repr(explainer)
+        described[name] = method.chosen or made
+        key, path = f"{origin} {made}", folder / f"{name}.safetensors"
         compute = partial(score, explainer, truth, batch_size=batch_size, progress=stage(progress, name))
         with errors_of(method):
             scores[name] = cached_scores(path, key, compute)

@@ -15,8 +15,7 @@ from vebi.benchmark.scoring import maps_of
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
 from vebi.metrics.iou import auc_iou
-
-BEST = "-best"
+from vebi.reports.benchmark_report.rows import BEST
 
 
 def tune(interpretation: Interpretation, truth: GroundTruth, method: Method, *, batch_size: int = 32) -> Method:

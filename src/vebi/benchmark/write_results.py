@@ -24,6 +24,7 @@ class DatasetResult:
     """What was measured on one data set.
 
     Attributes:
+        methods: The methods in the order of the tables.
         folds: The scores of each fold.
         examples: Images with the maps of all methods.
         sensitivity: The sensitivity table, empty where there is none.
@@ -31,6 +32,7 @@ class DatasetResult:
         published: Published mean and standard deviation by method, in percent.
     """
 
+    methods: Sequence[Method]
     folds: Sequence[FoldScores]
     examples: Examples
     sensitivity: Sequence[SensitivityRow]
@@ -60,7 +62,6 @@ def make_note(folds: Sequence[FoldScores], data_sha256: str, networks: Sequence[
 
 def make_result(
     datasets: Mapping[str, DatasetResult],
-    methods: Sequence[Method],
     plan: Mapping[str, int | float | str | None],
     command: str | None = None,
 ) -> BenchmarkResult:
@@ -68,21 +69,19 @@ def make_result(
 
     Args:
         datasets: What was measured, by name of the data set.
-        methods: The methods in the order of the tables.
         plan: Sizes, seed and options by name.
         command: The command that repeats the benchmark, None where there is none.
     """
-    first = next(iter(datasets.values()))
     return BenchmarkResult(
-        rows=_rows(datasets, methods, "raw"),
-        transformed_rows=_rows(datasets, methods, "transformed"),
-        curves={name: make_curves(dataset.folds, methods, "raw") for name, dataset in datasets.items()},
+        rows=_rows(datasets, "raw"),
+        transformed_rows=_rows(datasets, "transformed"),
+        curves={name: make_curves(dataset.folds, dataset.methods, "raw") for name, dataset in datasets.items()},
         sensitivity={name: tuple(dataset.sensitivity) for name, dataset in datasets.items() if dataset.sensitivity},
         settings=BenchmarkSettings(
             plan=plan,
             thresholds=STEPS,
             data={name: dataset.note for name, dataset in datasets.items()},
-            methods=first.folds[0].described,
+            methods=_described(datasets),
             versions=provenance.versions(),
             code_sha256=provenance.code_sha256(),
             created=provenance.now(),
@@ -107,9 +106,18 @@ def write_result(result: BenchmarkResult, examples: Mapping[str, Examples], out:
     write_benchmark_page(result, examples, out / "report.html")
 
 
-def _rows(datasets: Mapping[str, DatasetResult], methods: Sequence[Method], form: str) -> tuple[MethodRow, ...]:
+def _described(datasets: Mapping[str, DatasetResult]) -> dict[str, str]:
+    """How each method was made, where that differs all ways."""
+    ways: dict[str, list[str]] = {}
+    for fold in (fold for dataset in datasets.values() for fold in dataset.folds):
+        for method, way in fold.described.items():
+            ways.setdefault(method, []).append(way)
+    return {method: "; ".join(dict.fromkeys(of_method)) for method, of_method in ways.items()}
+
+
+def _rows(datasets: Mapping[str, DatasetResult], form: str) -> tuple[MethodRow, ...]:
     return tuple(
         row
         for name, dataset in datasets.items()
-        for row in make_rows(name, dataset.folds, methods, form, dataset.published)
+        for row in make_rows(name, dataset.folds, dataset.methods, form, dataset.published)
     )

@@ -22,13 +22,15 @@ def findings(result: BenchmarkResult) -> dict[str, list[str]]:
     """Data set -> where vebi stands, with everything that it is not first in."""
     transformed, inference = group_by_dataset(result.transformed_rows), result.settings.inference
     sentences = {}
-    for dataset, rows in group_by_dataset(result.rows).items():
+    for dataset, all_rows in group_by_dataset(result.rows).items():
+        rows, after = (_with_defaults(of_form) for of_form in (all_rows, transformed[dataset]))
         titles = {row.method: row.title if row.uses_network else f"{row.title} {WITHOUT_NETWORK}" for row in rows}
-        cues, cues_after = _cues(rows, titles), _cues(transformed[dataset], titles)
+        cues, cues_after = _cues(rows, titles), _cues(after, titles)
         sentences[dataset] = [
             _standing(rows, titles, inference),
+            *_best_choices(all_rows, titles),
             *([cues[0].upper() + cues[1:]] if cues else []),
-            f"After one transform for all maps {_standing(transformed[dataset], titles, inference)}",
+            f"After one transform for all maps {_standing(after, titles, inference)}",
             *([f"After it, {cues_after}"] if cues else []),
             *_other_scores(rows, titles),
             *_sensitivity(result.sensitivity.get(dataset, ()), titles),
@@ -57,6 +59,20 @@ def _standing(rows: Sequence[MethodRow], titles: Mapping[str, str], inference: I
     """Among the methods that ask a network."""
     methods = [row for row in rows if row.uses_network]
     return _rank(methods, titles) + _undecided(methods, titles, inference)
+
+
+def _with_defaults(rows: Sequence[MethodRow]) -> list[MethodRow]:
+    return [row for row in rows if not row.best_choice]
+
+
+def _best_choices(rows: Sequence[MethodRow], titles: Mapping[str, str]) -> list[str]:
+    """How far methods get at their best, none where no choices were made."""
+    ranked = sorted((row for row in rows if row.best_choice), key=lambda row: -row.mean)
+    if not ranked:
+        return []
+    shown = [row for place, row in enumerate(ranked) if place < NAMED_METHODS or row.form_of == OURS]
+    names = join_words([f"{titles[row.form_of]} has {format_number(row.mean)}" for row in shown])
+    return [f"With the best choice of each, made on training images, {names}."]
 
 
 def _rank(rows: Sequence[MethodRow], titles: Mapping[str, str]) -> str:

@@ -32,8 +32,14 @@ MEANINGS = {
 #: Groups of methods.
 IN_PAPER = "in the paper’s table 1"
 FURTHER = "further methods"
+WITH_BEST_CHOICE = "methods with their best choice"
 WITHOUT_NETWORK = "without a network"
-GROUPS = (IN_PAPER, FURTHER, WITHOUT_NETWORK)
+GROUPS = (IN_PAPER, FURTHER, WITH_BEST_CHOICE, WITHOUT_NETWORK)
+BEST_CHOICE = (
+    "of the choices that a method leaves open (the layer of class activation maps; the number of features and how "
+    "their maps are combined) the one whose area is largest on masked images that the network was trained on. vebi has "
+    "its best choice, too"
+)
 CUES = (
     "maps that are made of an image alone, or by chance, and know nothing of the network. They explain nothing: "
     "they show how far one gets without it, which an explanation has to pass"
@@ -113,6 +119,7 @@ PLAN = {
     "scored": "scored images per class and fold, at most",
     "mosaics": "mosaics of four images per fold, at most",
     "varied": "images per class and fold in the sensitivity table, at most",
+    "tuned": "training images per class and fold on which the best choices are made, at most",
     "mu": "mu of the fit",
     "seed": "seed",
     "cam_layer": "layer of Grad-CAM and the methods derived from it",
@@ -134,6 +141,8 @@ def group_of(row: MethodRow) -> str:
     """The group of a method in a table."""
     if not row.uses_network:
         return WITHOUT_NETWORK
+    if row.best_choice:
+        return WITH_BEST_CHOICE
     return IN_PAPER if row.in_paper else FURTHER
 
 

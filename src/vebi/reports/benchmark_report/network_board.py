@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vebi.reports.benchmark_report.glossary import WITHOUT_NETWORK
+from vebi.reports.benchmark_report.glossary import WITH_BEST_CHOICE, WITHOUT_NETWORK
 from vebi.reports.benchmark_report.network_table import NetworkRow, NetworkTable
-from vebi.reports.benchmark_report.network_tables import WITH_BEST_CHOICE, WITH_DEFAULTS, group_of
+from vebi.reports.benchmark_report.network_tables import WITH_DEFAULTS, group_of
 from vebi.reports.benchmark_report.number_formats import format_mean_std, format_ratio_to_default, highest
 from vebi.reports.benchmark_report.ranking import Ranking, RankingRow, position, rank_rows, whisker
 from vebi.reports.benchmark_report.rows import OURS

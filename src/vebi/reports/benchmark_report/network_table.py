@@ -5,9 +5,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from vebi.reports.benchmark_report.earlier_format import with_lists, with_tuples
+from vebi.reports.benchmark_report.rows import BEST
 
-#: End of the name of a row with its best choice.
-BEST = "-best"
 #: Areas under the curves of deletion and insertion, by baseline.
 CURVES = ("deletion_blur", "deletion_grey", "insertion_blur", "insertion_grey")
 

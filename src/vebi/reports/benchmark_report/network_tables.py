@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from vebi.reports.benchmark_report.glossary import P_TITLE, WITHOUT_NETWORK
+from vebi.reports.benchmark_report.glossary import P_TITLE, WITH_BEST_CHOICE, WITHOUT_NETWORK
 from vebi.reports.benchmark_report.network_table import NetworkRow
 from vebi.reports.benchmark_report.number_formats import format_number, format_p, highest
 from vebi.reports.benchmark_report.rows import OURS
@@ -10,7 +10,6 @@ from vebi.reports.benchmark_report.tables import Cell, ScoreLine, ScoreTable
 
 #: Groups of rows.
 WITH_DEFAULTS = "methods with their defaults"
-WITH_BEST_CHOICE = "methods with their best choice"
 GROUPS = (WITH_DEFAULTS, WITH_BEST_CHOICE, WITHOUT_NETWORK)
 #: Title of a column -> its score.
 _SCORES: dict[str, Callable[[NetworkRow], float | None]] = {

@@ -3,7 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vebi.reports.benchmark_report.glossary import FURTHER, IN_PAPER, WHOLE_IMAGE, WITHOUT_NETWORK, group_of
+from vebi.reports.benchmark_report.glossary import (
+    FURTHER,
+    IN_PAPER,
+    WHOLE_IMAGE,
+    WITH_BEST_CHOICE,
+    WITHOUT_NETWORK,
+    group_of,
+)
 from vebi.reports.benchmark_report.number_formats import (
     format_mean_std,
     format_number,
@@ -15,7 +22,7 @@ from vebi.reports.benchmark_report.rows import MAIN_METRIC, OURS, MethodRow
 from vebi.reports.svg_chart import ceiling
 
 #: Group of a method -> kind of its row.
-KINDS = {IN_PAPER: "paper", FURTHER: "further", WITHOUT_NETWORK: "cue"}
+KINDS = {IN_PAPER: "paper", FURTHER: "further", WITH_BEST_CHOICE: "tuned", WITHOUT_NETWORK: "cue"}
 
 
 @dataclass(frozen=True)
@@ -24,8 +31,8 @@ class RankingRow:
 
     Attributes:
         title: Name of the method.
-        kind: ``"ours"``, ``"paper"``, ``"further"``, ``"ours further"``, ``"cue"`` (without a network) or
-            ``"reference"``.
+        kind: ``"ours"``, ``"paper"``, ``"further"``, ``"tuned"`` (with its best choice), ``"ours further"``, ``"cue"``
+            (without a network) or ``"reference"``.
         value: The score, in percent.
         text: The score as it is written.
         dot: Position of the score.

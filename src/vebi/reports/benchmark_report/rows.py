@@ -12,6 +12,8 @@ OURS = "vebi"
 #: The metric of the main table.
 MAIN_METRIC = METRICS[0].name
 GRID_POINTING = "grid_pointing"
+#: End of the name of a row with its best choice.
+BEST = "-best"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,16 @@ class MethodRow:
         if column == MAIN_METRIC:
             return self.mean
         return self.grid_pointing if column == GRID_POINTING else self.metrics.get(column)
+
+    @property
+    def best_choice(self) -> bool:
+        """Whether choices that the method leaves open were made for each network, on its training images."""
+        return self.method.endswith(BEST)
+
+    @property
+    def form_of(self) -> str:
+        """The name of the method without its choices."""
+        return self.method.removesuffix(BEST)
 
     @property
     def undecided(self) -> bool:

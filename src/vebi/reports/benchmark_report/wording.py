@@ -1,6 +1,7 @@
 """What was measured, on what and how, in sentences that the page and the Markdown share."""
 
 from vebi.reports.benchmark_report.glossary import (
+    BEST_CHOICE,
     CHANCE,
     CHOICES,
     CUES,
@@ -15,6 +16,7 @@ from vebi.reports.benchmark_report.glossary import (
     RATIO,
     RATIO_TITLE,
     WHOLE_IMAGE,
+    WITH_BEST_CHOICE,
     WITHOUT_NETWORK,
     score_titles,
 )
@@ -106,6 +108,8 @@ def terms(result: BenchmarkResult) -> list[tuple[str, str]]:
     columns = [(title, MEANINGS[name]) for name, title in score_titles(result.rows).items()]
     if has_folds(result):
         columns.append(("mean ± deviation", DEVIATION))
+    if any(row.best_choice for row in result.rows):
+        columns.append((WITH_BEST_CHOICE, BEST_CHOICE))
     if any(not row.uses_network for row in result.rows):
         columns.append((WITHOUT_NETWORK, CUES))
     ratio, p_value = RATIO[result.settings.inference], P_VALUE[result.settings.inference]
