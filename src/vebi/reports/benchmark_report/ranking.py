@@ -147,9 +147,12 @@ def _method_row(
 ) -> RankingRow:
     std = row.std if column == MAIN_METRIC else None
     published = row.published if column == MAIN_METRIC and before is None else None
+    kind = KINDS[group_of(row)]
+    if row.form_of == OURS:
+        kind = "ours further" if row.best_choice else "ours"
     return RankingRow(
         title=row.title,
-        kind="ours" if row.method == OURS else KINDS[group_of(row)],
+        kind=kind,
         value=value,
         text=format_mean_std(value, std),
         dot=position(value, top),

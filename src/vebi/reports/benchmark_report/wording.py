@@ -44,7 +44,7 @@ def heading(result: BenchmarkResult) -> str:
 
 def measured(result: BenchmarkResult) -> str:
     """What was measured, in a sentence or two."""
-    methods = len({row.method for row in result.rows if row.uses_network})
+    methods = len({row.form_of for row in result.rows if row.uses_network})
     cues = len({row.method for row in result.rows if not row.uses_network})
     beside = f" and {format_count(cues, 'map')} that no network is asked for" if cues else ""
     return (
