@@ -1,6 +1,7 @@
 """The methods that every benchmark compares: vebi's own, its rivals, and maps that no network is asked for."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from vebi.activations.layers import list_layers
 from vebi.benchmark.methods import Choices, Make, Method, user_method
@@ -77,7 +78,12 @@ def _features() -> tuple[Method, ...]:
     """Vebi's own method, and upsampled activations of the same features."""
     return (
         Method(OURS, "vebi", FeatureEvidence, True, needed=True, choices=_feature_choices),
-        Method("vebi-without-stride-fix", "vebi without the stride fix", _without_stride_fix),
+        Method(
+            "vebi-without-stride-fix",
+            "vebi without the stride fix",
+            _without_stride_fix,
+            choices=partial(_feature_choices, stride_fix=None),
+        ),
         Method(
             "upsampled-activations", "upsampled activations", UpsampledActivations, True, choices=_upsampling_choices
         ),
@@ -197,11 +203,12 @@ def _layers(bind: Callable[[Classifier, str], Explainer]) -> Choices:
     return choices
 
 
-def _feature_choices(interpretation: Interpretation) -> dict[str, Explainer]:
+def _feature_choices(interpretation: Interpretation, stride_fix: str | None = "centred") -> dict[str, Explainer]:
+    def make(count: int, reduction: str) -> Explainer:
+        return FeatureEvidence(interpretation, ExplainOptions(max_features=count, stride_fix=stride_fix), reduction)
+
     return {
-        f"{count} features, {reduction}": FeatureEvidence(interpretation, ExplainOptions(max_features=count), reduction)
-        for count in _FEATURES
-        for reduction in _REDUCTIONS
+        f"{count} features, {reduction}": make(count, reduction) for count in _FEATURES for reduction in _REDUCTIONS
     }
 
 

@@ -53,7 +53,11 @@ class NetworkResult:
         seed: The seed of its training.
         accuracy: Share of the images of that fold that it classifies correctly, in [0, 1].
         model: sha256 of its weights.
+        permuted_accuracy: Share of the permuted labels that the network trained on them knows by heart, in [0, 1];
+            None where none was trained.
         mask_share: Mean share of an image that its mask covers, in [0, 1].
+        images: The scored images by name.
+        targets: The class that each is explained for.
         scores: By method the arrays of ``score_network`` and, where the network was checked, of ``sanity_scores``.
         titles: Title of each method.
         described: How each method was made; for a row of a method at its best what was chosen.
@@ -63,7 +67,10 @@ class NetworkResult:
     seed: int
     accuracy: float
     model: str
+    permuted_accuracy: float | None
     mask_share: float
+    images: Sequence[str]
+    targets: Sequence[int]
     scores: dict[str, Scores]
     titles: dict[str, str]
     described: dict[str, str]
@@ -117,11 +124,11 @@ class NetworkExperiment:
             self.flowers,
             checkpoint,
             architecture=self.architecture,
-            epochs=self.epochs,
+            epochs=self.epochs * (2 if permuted_labels else 1),
             fold=self.fold,
             folds_by="frame",
             seed=self.seed,
-            augment=True,
+            augment=not permuted_labels,  # they have to be learned by heart
             permuted_labels=permuted_labels,
             progress=stage(self.progress, "train on permuted labels" if permuted_labels else "train"),
         )
@@ -149,7 +156,9 @@ class NetworkExperiment:
                 )
             if self.progress:
                 self.progress("score", k, len(explainers))
+        permuted_accuracy = None
         if self.checked:
+            permuted_accuracy = self._train(self.folder / "permuted.safetensors", permuted_labels=True).fit
             for name, values in self._check(interpretation, fit_images, truth.subset(scored.few)).items():
                 scores[name] |= values
         return NetworkResult(
@@ -157,10 +166,13 @@ class NetworkExperiment:
             seed=self.seed,
             accuracy=training.accuracy,
             model=interpretation.settings.model.sha256,
+            permuted_accuracy=permuted_accuracy,
             mask_share=float(truth.masks.float().mean()),
+            images=[truth.images.ids[k] for k in range(len(truth))],
+            targets=truth.targets.tolist(),
             scores=scores,
             titles={method.name: method.title for method in explainers},
-            described={method.name: method.chosen or repr(explainer) for method, explainer in explainers.items()},
+            described={m.name: m.chosen or m.key or repr(explainer) for m, explainer in explainers.items()},
         )
 
     def _methods(
@@ -211,7 +223,6 @@ class NetworkExperiment:
         truth: GroundTruth,
     ) -> dict[str, Scores]:
         """The sanity checks of every method; a best choice is the same method."""
-        self._train(self.folder / "permuted.safetensors", permuted_labels=True)
         permuted = self._interpret("permuted", "run-permuted", fit_images)
         # the true classes, for a random network may predict one class only, and nothing could be fitted to the others
         true = replace(interpretation, settings=replace(interpretation.settings, labels="true"))

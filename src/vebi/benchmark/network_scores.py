@@ -66,7 +66,7 @@ def score_network(explainer: Explainer, images: ScoredImages, *, perturbs: bool,
     truth = images.truth
     rows = list(images.few) if perturbs else list(range(len(truth)))
     maps = maps_of(explainer, truth.subset(rows), batch_size)
-    measured = _map_scores(maps, truth.masks[rows])
+    measured = _map_scores(maps.clamp(min=0), truth.masks[rows])
     few = [rows.index(row) for row in images.few]
     scores = {name: _spread(values, rows, len(truth)) for name, values in measured.items()}
     curves = _curve_scores(truth, images.few, maps[few], batch_size)
@@ -77,7 +77,7 @@ def score_network(explainer: Explainer, images: ScoredImages, *, perturbs: bool,
 
 
 def _map_scores(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"]) -> Scores:
-    """What maps and masks alone tell."""
+    """What the positive parts of maps, and masks, alone tell."""
     scaled = torch.from_numpy(rescale(maps.numpy()))
     scores = {metric.name: metric.function(maps if metric.scale_free else scaled, masks) for metric in METRICS}
     scores |= {SPARSENESS: gini_index(maps), EMPTY: is_empty(maps)}

@@ -68,8 +68,9 @@ def positive_maps(
 
 
 def maps_of(explainer: Explainer, truth: GroundTruth, batch_size: int) -> Float[Tensor, "n h w"]:
-    """The positive part of a method's maps of all images, on the CPU, see ``positive_maps``."""
-    return torch.cat([positive_maps(explainer, inputs, targets) for _, inputs, targets in truth.batches(batch_size)])
+    """A method's maps of all images, with what is negative in them, on the CPU; ModelError as ``positive_maps``."""
+    batches = truth.batches(batch_size)
+    return torch.cat([as_maps(explainer(inputs, targets), inputs) for _, inputs, targets in batches])
 
 
 def as_maps(maps: object, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n h w"]:

@@ -56,5 +56,5 @@ def tune_all(
 
 def mean_area(explainer: Explainer, truth: GroundTruth, batch_size: int) -> float:
     """The mean area under the IoU curve of a method's maps."""
-    maps = torch.from_numpy(rescale(maps_of(explainer, truth, batch_size).numpy()))
+    maps = torch.from_numpy(rescale(maps_of(explainer, truth, batch_size).clamp(min=0).numpy()))
     return float(auc_iou(maps, truth.masks).mean())

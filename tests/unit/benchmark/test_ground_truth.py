@@ -81,3 +81,15 @@ def test_the_fingerprint_tells_images_classes_and_masks_apart(truth):
         replace(truth, masks=~truth.masks),
     ]
     assert len({truth.fingerprint(), *(other.fingerprint() for other in others)}) == 4
+
+
+def test_few_images_of_each_class_are_not_the_same_ones(truth):
+    """Each class has images at 0, 8, 15 and 23 of its 24."""
+    assert truth.thin(1).images.ids == ["blue/00.png", "green/15.png", "red/23.png"]
+    assert truth.thin(2).images.ids == [
+        *("blue/00.png", "blue/15.png"),
+        *("green/08.png", "green/23.png"),
+        *("red/08.png", "red/23.png"),
+    ]
+    for most in (4, 5):
+        assert truth.thin(most).images.ids == truth.images.ids

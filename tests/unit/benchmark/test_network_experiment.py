@@ -46,6 +46,9 @@ def test_every_kind_of_method_is_measured(result):
         result.scores
     )
     assert (result.fold, result.seed) == (0, 3)
+    assert len(result.images) == len(result.targets) == 6
+    assert result.images[0].startswith("blue/class3_img0_")
+    assert 0 < result.permuted_accuracy < 0.9  # of two epochs
     assert result.titles["grad-cam-best"] == "Grad-CAM, best choice"
     assert result.described["grad-cam-best"].startswith("layer relu")
     for method, scores in result.scores.items():
@@ -68,6 +71,7 @@ def test_what_was_measured_is_read_again_and_a_damaged_file_is_not(experiment, r
     monkeypatch.setattr(NetworkExperiment, "_measure", measure)
     again = experiment.run()
     assert again.titles == result.titles
+    assert (again.images, again.targets) == (result.images, result.targets)
     assert all(
         np.array_equal(again.scores[m][name], values, equal_nan=True)
         for m, scores in result.scores.items()

@@ -37,7 +37,9 @@ def network(seed, checked):
                 "sanity.empty": np.array([0.0, 0.0]),
             }
     titles = {"vebi": "vebi", "grad-cam": "Grad-CAM", "rise": "RISE", "saturation": "saturation"}
-    return NetworkResult(seed % 3, seed, 0.98, "a" * 64, 0.1, scores, titles, {m: f"{m}()" for m in titles})
+    described, count = {m: f"{m}()" for m in titles}, len(scores["vebi"]["auc_iou"])
+    names, targets = [f"image {k}" for k in range(count)], [0] * count
+    return NetworkResult(seed % 3, seed, 0.98, "a" * 64, None, 0.1, names, targets, scores, titles, described)
 
 
 @pytest.fixture(scope="module")

@@ -37,3 +37,12 @@ def test_relevance_is_of_the_target_and_the_network_stays_as_it_is(classifier, m
     assert not torch.allclose(first, second)
     assert all(torch.equal(value, parameters[name]) for name, value in classifier.model.state_dict().items())
     assert all(parameter.requires_grad for parameter in classifier.model.parameters())
+
+
+@pytest.mark.parametrize("name", ["flowernet", "flower-resnet"])
+def test_a_mean_as_a_module_leaves_the_scores(name, monkeypatch):
+    torch.manual_seed(0)
+    network = ARCHITECTURES[name](3).eval()
+    images = torch.randn(2, 3, 112, 112)
+    changed = load_script(PEERS, "peers", monkeypatch)._with_mean_as_module(copy.deepcopy(network))
+    assert torch.allclose(changed(images), network(images), atol=1e-6)

@@ -30,6 +30,8 @@ class Training:
         epochs: Passes over the training images.
         classes: The class names in the order of the network's outputs.
         seconds: How long it took.
+        fit: Accuracy on the training images, with the labels that it was trained on, in [0, 1]; None in checkpoints of
+            earlier versions.
     """
 
     accuracy: float
@@ -38,6 +40,7 @@ class Training:
     epochs: int
     classes: tuple[str, ...]
     seconds: float
+    fit: float | None = None
 
 
 def train(
@@ -109,6 +112,7 @@ def train(
         epochs=epochs,
         classes=images.class_names,
         seconds=time.monotonic() - start,
+        fit=accuracy(network, pixels),
     )
     note = {"settings": asdict(settings), "result": asdict(result), "versions": provenance.versions()}
     save_checkpoint(out, network, f"vebi:{architecture}", preprocess, images.class_names, note)
