@@ -54,7 +54,7 @@ QUICK = Plan(images_per_class=120, folds=2, epochs=12, scored=10, mosaics=10, va
 #: By data set and architecture the epochs after which networks reach the accuracy that the experiment asks for.
 EPOCHS: Mapping[str, Mapping[str, int]] = {
     "single-6c": {"flowernet": 14, "flower-resnet": 6, "flower-vgg": 6},
-    "double-12c": {"flowernet": 40, "flower-resnet": 10, "flower-vgg": 8},
+    "double-12c": {"flowernet": 40, "flower-resnet": 14, "flower-vgg": 14},
     "shape-6c": {"flowernet": 40, "flower-resnet": 12, "flower-vgg": 12},
 }
 
