@@ -8,7 +8,7 @@ import pytest
 from vebi.benchmark.network_experiment import NetworkResult
 from vebi.benchmark.network_rows import make_network_rows
 from vebi.reports.benchmark_report.network_markdown import render_network_markdown
-from vebi.reports.benchmark_report.network_table import Cell, NetworkTable
+from vebi.reports.benchmark_report.network_table import Cell, NetworkTable, on_all_images
 
 CURVES = ("deletion_blur", "deletion_grey", "insertion_blur", "insertion_grey")
 AREAS = {"vebi": 0.2, "grad-cam": 0.4, "rise": 0.3, "saturation": 0.1}
@@ -95,6 +95,10 @@ def test_the_table_is_read_as_it_was_written_and_says_how_far_an_image_alone_get
     assert NetworkTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
     text = render_network_markdown(table)
     assert "saturation reaches 10.5, 26 % of that (at most half of it)" in text
-    assert "2 of 2 other rows with a network are ahead" in text
+    assert "of 2 rows of other methods 2 are ahead of it and 0 behind, the interval of the ratio leaving out 1" in text
     assert "6 networks (3 folds x 2 seeds), held-out accuracy 98.0 %" in text
     assert "0.50 / 0.25 (50 % empty)" in text
+
+
+def test_a_row_on_fewer_images_is_not_ranked(rows):
+    assert [row.method for row in on_all_images(rows)] == ["vebi", "grad-cam", "saturation"]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from vebi.reports.benchmark_report.glossary import WITH_BEST_CHOICE, WITHOUT_NETWORK
-from vebi.reports.benchmark_report.network_table import NetworkRow, NetworkTable
+from vebi.reports.benchmark_report.network_table import NetworkRow, NetworkTable, on_all_images
 from vebi.reports.benchmark_report.network_tables import WITH_DEFAULTS, group_of
 from vebi.reports.benchmark_report.number_formats import format_mean_std, format_ratio_to_default, highest
 from vebi.reports.benchmark_report.ranking import Ranking, RankingRow, position, rank_rows, whisker
@@ -43,9 +43,10 @@ def make_network_board(rows: Sequence[NetworkRow], level: float, top: int) -> Ne
         level: What marking the whole image scores, in percent.
         top: Where the scale ends, in percent; it starts at 0.
     """
-    explaining = sorted((row for row in rows if row.uses_network), key=lambda row: -row.mean)
+    complete = on_all_images(rows)
+    explaining = sorted((row for row in complete if row.uses_network), key=lambda row: -row.mean)
     ranks = {row.method: place for place, row in enumerate(explaining, start=1)}
-    best = highest({row.method: row.mean for row in rows})
+    best = highest({row.method: row.mean for row in complete})
     lines = [_line(row, ranks.get(row.method), row.method in best, top) for row in rows]
     full = rank_rows(lines, level, top)
     return NetworkBoard(
@@ -73,4 +74,4 @@ def _line(row: NetworkRow, rank: int | None, best: bool, top: int) -> RankingRow
 
 def _is_folded(row: RankingRow) -> bool:
     """Whether it is neither among the best, nor vebi, nor made without a network."""
-    return row.rank is not None and row.rank > SHOWN and not row.kind.startswith("ours")
+    return row.kind in KINDS.values() and row.kind != KINDS[WITHOUT_NETWORK] and not 0 < (row.rank or 0) <= SHOWN

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vebi.reports.benchmark_report.network_table import Cell, NetworkRow, NetworkTable
+from vebi.reports.benchmark_report.network_table import Cell, NetworkRow, NetworkTable, on_all_images
 from vebi.reports.benchmark_report.network_tables import make_network_scores, make_sanity_table
 from vebi.reports.benchmark_report.network_wording import (
     HEADING,
@@ -56,7 +56,7 @@ def _area_table(table: NetworkTable, cells: Sequence[Cell]) -> str:
     head, columns = ["method"], [{row.method: row for row in table.rows_of(cell)} for cell in cells]
     for cell in cells:
         head += [cell.architecture, RATIO_TITLE, "p"]
-    best = [highest({name: row.mean for name, row in rows.items()}) for rows in columns]
+    best = [highest({row.method: row.mean for row in on_all_images(list(rows.values()))}) for rows in columns]
     lines = []
     for uses_network, group in ((True, ""), (False, "*without a network*")):
         names = [name for name, row in columns[0].items() if row.uses_network == uses_network]

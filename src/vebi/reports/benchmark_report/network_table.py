@@ -1,6 +1,6 @@
 """The table of many networks as typed values; a dictionary only at the border to JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -159,3 +159,9 @@ class NetworkTable:
         settings = dict(content["settings"])
         cells = tuple(Cell(**with_tuples(cell)) for cell in settings.pop("networks"))
         return cls(rows=tuple(map(NetworkRow.from_dict, content["rows"])), cells=cells, **settings)
+
+
+def on_all_images(rows: Sequence[NetworkRow]) -> list[NetworkRow]:
+    """The rows on all images of their networks; others, on fewer images, cannot be ranked with them."""
+    most = max((sum(row.images) for row in rows), default=0)
+    return [row for row in rows if sum(row.images) == most]
