@@ -49,6 +49,10 @@ def test_the_experiment_in_a_meadow(tmp_path):
     } <= set(row)
     scores = np.load(tmp_path / "table2/table2.npz")
     assert scores["single-6c/flower-vgg/grad-cam-best/auc_iou"].shape == (6, 12)
+    assert scores["shape-6c/flower-vgg/folds"].tolist() == [0, 1, 0, 1, 0, 1]
+    names = scores["shape-6c/flower-vgg/images"][0].split()
+    assert len(names) == 12
+    assert scores["shape-6c/flower-vgg/targets"].shape == (6, 12)
     text = (tmp_path / "table2/table2.md").read_text()
     assert "without a network" in text
     assert "Grad-CAM, best choice" in (tmp_path / "table2/report.html").read_text()

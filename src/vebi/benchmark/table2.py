@@ -44,7 +44,8 @@ def run_table2(
 
     Renders the data sets, trains the networks on the CPU, interprets and scores each, and writes ``report.html``, a
     page to look at, ``table2.json``, ``table2.md`` and ``table2.npz``, which has every score of every image:
-    ``VARIANT/ARCHITECTURE/METHOD/METRIC`` is networks x images, NaN where not measured.
+    ``VARIANT/ARCHITECTURE/METHOD/METRIC`` is networks x images, NaN where not measured, and the folds, seeds, targets
+    and names of the images (one string per network) lie beside.
 
     Args:
         out: The output folder; what it holds already is used again.
@@ -170,17 +171,23 @@ def _make_cell(
         accuracies=tuple(100 * network.accuracy for network in networks),
         models=tuple(network.model for network in networks),
         checked=min(plan.checked, len(networks)),
+        known_by_heart=tuple(100 * n.permuted_accuracy for n in networks if n.permuted_accuracy is not None),
     )
 
 
 def _write_scores(path: Path, results: dict[tuple[str, str], list[NetworkResult]]) -> None:
-    """Every score: ``VARIANT/ARCHITECTURE/METHOD/METRIC`` -> networks x images, NaN where not measured."""
+    """Every score, and of which images; ``VARIANT/ARCHITECTURE/METHOD/METRIC`` is networks x images."""
     arrays = {}
     for (variant, architecture), networks in results.items():
-        for method in networks[0].scores:
-            for metric in networks[0].scores[method]:
-                measured = [network.scores.get(method, {}).get(metric, np.array([])) for network in networks]
-                arrays[f"{variant}/{architecture}/{method}/{metric}"] = _stack(measured)
+        cell = f"{variant}/{architecture}"
+        names = {(method, metric) for n in networks for method, scores in n.scores.items() for metric in scores}
+        for method, metric in sorted(names):
+            measured = [network.scores.get(method, {}).get(metric, np.array([])) for network in networks]
+            arrays[f"{cell}/{method}/{metric}"] = _stack(measured)
+        arrays |= {f"{cell}/folds": np.array([n.fold for n in networks])}
+        arrays |= {f"{cell}/seeds": np.array([n.seed for n in networks])}
+        arrays |= {f"{cell}/targets": _stack([np.array(n.targets) for n in networks])}
+        arrays |= {f"{cell}/images": np.array([" ".join(n.images) for n in networks])}
     with atomic_write(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # the stubs take names for options
 

@@ -100,6 +100,7 @@ class Cell:
         accuracies: Share of the held-out images that each network classifies correctly, in percent.
         models: sha256 of the weights of each network.
         checked: How many of them had parameters and labels randomised.
+        known_by_heart: How many of the permuted labels each network trained on such learned, in percent.
     """
 
     variant: str
@@ -112,6 +113,7 @@ class Cell:
     accuracies: tuple[float, ...]
     models: tuple[str, ...]
     checked: int
+    known_by_heart: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

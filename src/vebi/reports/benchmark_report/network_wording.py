@@ -97,8 +97,8 @@ def material(cell: Cell) -> str:
     """The networks of a data set and an architecture, in a sentence."""
     folds, seeds = len(set(cell.folds)), len(set(cell.seeds))
     low, mean = min(cell.accuracies), sum(cell.accuracies) / len(cell.accuracies)
-    below = sum(accuracy < ASKED_ACCURACY for accuracy in cell.accuracies)
-    verdict = f"{below} below {ASKED_ACCURACY:.0f} %" if below else f"all of at least {ASKED_ACCURACY:.0f} %"
+    misses = sum(accuracy < ASKED_ACCURACY for accuracy in cell.accuracies)
+    verdict = f"{misses} below {ASKED_ACCURACY:.0f} %" if misses else f"all of at least {ASKED_ACCURACY:.0f} %"
     return (
         f"{format_count(len(cell.models), 'network')} ({format_count(folds, 'fold')} x "
         f"{format_count(seeds, 'seed')}), held-out accuracy {mean:.1f} % (lowest {low:.1f} %; {verdict})"
@@ -128,10 +128,9 @@ def standing(table: NetworkTable, cell: Cell) -> str:
     cue, best = best_of(rows, uses_network=False), best_of(rows, uses_network=True)
     ours = next(row for row in rows if row.method == OURS)
     rivals = [row for row in rows if row.uses_network and not row.form_of.startswith(OURS)]
-    told = [row for row in rivals if row.ratio_interval]
-    ahead = sum(row.ratio_interval[0] > 1 for row in told if row.ratio_interval)
-    behind = sum(row.ratio_interval[1] < 1 for row in told if row.ratio_interval)
-    counts = f"of {len(rivals)} rows of other methods {ahead} are ahead of it and {behind} behind" if told else ""
+    intervals = [row.ratio_interval for row in rivals if row.ratio_interval]
+    ahead, behind = sum(low > 1 for low, _ in intervals), sum(high < 1 for _, high in intervals)
+    counts = f"of {len(rivals)} rows of other methods {ahead} are ahead of it and {behind} behind" if intervals else ""
     share = cue.mean / best.mean
     verdict = "at most half of it" if share <= 0.5 else "more than half of it"
     return (
@@ -145,11 +144,17 @@ def standing(table: NetworkTable, cell: Cell) -> str:
 def untouched_note(table: NetworkTable) -> str:
     """How the checks of randomisation are to be read."""
     checked = [cell.checked for cell in table.cells]
+    shares = [share for cell in table.cells for share in cell.known_by_heart]
     return (
         f"Rank correlation / structural similarity of a map with that of a network whose parameters or labels are "
         f"random, on {format_count(max(checked), 'network')} of each kind and {table.plan['few']} images; lower is "
         "better. Of vebi and upsampled activations, “1” is 1 by construction: no feature lies behind the last layer. "
         "Score-CAM, occlusion, RISE and best choices are not checked."
+        + (
+            f" Networks trained on permuted labels know {min(shares):.0f} to {max(shares):.0f} % of them."
+            if shares
+            else ""
+        )
     )
 
 
