@@ -111,7 +111,7 @@ def compare(ours: Folds, theirs: Folds, *, draws: int = 10_000, level: float = 0
     shares = np.concatenate([pair / len(pair) for pair in pairs]).astype(np.float32)
     sizes = tuple(len(pair) for pair in pairs)
     means = np.concatenate([counts @ shares for counts in _all_counts(sizes, draws, seed)]).astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # by nothing, or next to nothing: infinite
         ratio = float(np.divide(*np.mean([pair.mean(axis=0) for pair in pairs], axis=0)))
         drawn = means[:, 0] / means[:, 1]  # the number of networks cancels out
     lower, upper = (np.sort(np.where(np.isnan(drawn), undecided, drawn)) for undecided in (0.0, math.inf))

@@ -221,3 +221,8 @@ def test_bad_settings():
     for bad in ({"draws": 0}, {"level": 0}, {"level": 1}, {"level": math.nan}):
         with pytest.raises(UsageError, match="at least 1 draw"):
             compare(folds([1]), folds([1]), **bad)
+
+
+def test_a_ratio_to_next_to_nothing_is_infinite():
+    comparison = compare(folds([0.25]), folds([2e-311]))
+    assert comparison.ratio == math.inf
