@@ -184,10 +184,10 @@ def _write_scores(path: Path, results: dict[tuple[str, str], list[NetworkResult]
         for method, metric in sorted(names):
             measured = [network.scores.get(method, {}).get(metric, np.array([])) for network in networks]
             arrays[f"{cell}/{method}/{metric}"] = _stack(measured)
-        arrays |= {f"{cell}/folds": np.array([n.fold for n in networks])}
-        arrays |= {f"{cell}/seeds": np.array([n.seed for n in networks])}
-        arrays |= {f"{cell}/targets": _stack([np.array(n.targets) for n in networks])}
-        arrays |= {f"{cell}/images": np.array([" ".join(n.images) for n in networks])}
+        arrays[f"{cell}/folds"] = np.array([network.fold for network in networks])
+        arrays[f"{cell}/seeds"] = np.array([network.seed for network in networks])
+        arrays[f"{cell}/targets"] = _stack([np.array(network.targets) for network in networks])
+        arrays[f"{cell}/images"] = np.array([" ".join(network.images) for network in networks])
     with atomic_write(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # the stubs take names for options
 

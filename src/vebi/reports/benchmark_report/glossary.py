@@ -36,9 +36,9 @@ WITH_BEST_CHOICE = "methods with their best choice"
 WITHOUT_NETWORK = "without a network"
 GROUPS = (IN_PAPER, FURTHER, WITH_BEST_CHOICE, WITHOUT_NETWORK)
 BEST_CHOICE = (
-    "of the choices that a method leaves open (the layer of class activation maps; the number of features and how "
-    "their maps are combined) the one whose area is largest on masked images that the network was trained on. vebi has "
-    "its best choice, too"
+    "of some choices that a method leaves open (the layer of class activation maps; reduction and number of features "
+    "of vebi and upsampled activations) the one whose area is largest on training images of the same network. Other "
+    "choices, such as the noise of SmoothGrad or the window of occlusion, keep their usual values"
 )
 CUES = (
     "maps that are made of an image alone, or by chance, and know nothing of the network. They explain nothing: "

@@ -7,8 +7,7 @@ from vebi.reports.benchmark_report.glossary import WITH_BEST_CHOICE, WITHOUT_NET
 from vebi.reports.benchmark_report.network_table import NetworkRow, NetworkTable, on_all_images
 from vebi.reports.benchmark_report.network_tables import WITH_DEFAULTS, group_of
 from vebi.reports.benchmark_report.number_formats import format_mean_std, format_ratio_to_default, highest
-from vebi.reports.benchmark_report.ranking import Ranking, RankingRow, position, rank_rows, whisker
-from vebi.reports.benchmark_report.rows import OURS
+from vebi.reports.benchmark_report.ranking import Ranking, RankingRow, kind_of, position, rank_rows, whisker
 from vebi.reports.svg_chart import ceiling
 
 #: Group of a row -> kind of its mark.
@@ -56,12 +55,9 @@ def make_network_board(rows: Sequence[NetworkRow], level: float, top: int) -> Ne
 
 
 def _line(row: NetworkRow, rank: int | None, best: bool, top: int) -> RankingRow:
-    kind = KINDS[group_of(row)]
-    if row.form_of == OURS:
-        kind = "ours further" if row.best_choice else "ours"
     return RankingRow(
         title=row.title,
-        kind=kind,
+        kind=kind_of(row, KINDS[group_of(row)]),
         value=row.mean,
         text=format_mean_std(row.mean, row.std),
         dot=position(row.mean, top),
@@ -74,4 +70,5 @@ def _line(row: NetworkRow, rank: int | None, best: bool, top: int) -> RankingRow
 
 def _is_folded(row: RankingRow) -> bool:
     """Whether it is neither among the best, nor vebi, nor made without a network."""
-    return row.kind in KINDS.values() and row.kind != KINDS[WITHOUT_NETWORK] and not 0 < (row.rank or 0) <= SHOWN
+    explains = row.kind in (KINDS[WITH_DEFAULTS], KINDS[WITH_BEST_CHOICE])
+    return explains and (row.rank is None or row.rank > SHOWN)

@@ -56,7 +56,7 @@ def _area_table(table: NetworkTable, cells: Sequence[Cell]) -> str:
     head, columns = ["method"], [{row.method: row for row in table.rows_of(cell)} for cell in cells]
     for cell in cells:
         head += [cell.architecture, RATIO_TITLE, "p"]
-    best = [highest({row.method: row.mean for row in on_all_images(list(rows.values()))}) for rows in columns]
+    best = [highest({row.method: row.mean for row in on_all_images(table.rows_of(cell))}) for cell in cells]
     lines = []
     for uses_network, group in ((True, ""), (False, "*without a network*")):
         names = [name for name, row in columns[0].items() if row.uses_network == uses_network]

@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from vebi.reports.benchmark_report.earlier_format import with_lists, with_tuples
-from vebi.reports.benchmark_report.rows import BEST
+from vebi.reports.benchmark_report.rows import MethodForm
 
 #: Areas under the curves of deletion and insertion, by baseline.
 CURVES = ("deletion_blur", "deletion_grey", "insertion_blur", "insertion_grey")
 
 
 @dataclass(frozen=True)
-class NetworkRow:
+class NetworkRow(MethodForm):
     """One method on the networks of one data set and one architecture, in percent where nothing else is said.
 
     Attributes:
@@ -63,16 +63,6 @@ class NetworkRow:
     sanity: Mapping[str, Mapping[str, float | None]]
     empty: float | None
     described: tuple[str, ...]
-
-    @property
-    def best_choice(self) -> bool:
-        """Whether choices that the method leaves open were made for the network, on its training images."""
-        return self.method.endswith(BEST)
-
-    @property
-    def form_of(self) -> str:
-        """The name of the method without its choices."""
-        return self.method.removesuffix(BEST)
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON takes it."""

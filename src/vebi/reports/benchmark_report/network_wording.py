@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from vebi.reports.benchmark_report.glossary import BEST_CHOICE
 from vebi.reports.benchmark_report.network_table import Cell, NetworkRow, NetworkTable, on_all_images
 from vebi.reports.benchmark_report.number_formats import format_count, format_number
 from vebi.reports.benchmark_report.rows import OURS
@@ -50,9 +51,7 @@ TERMS = (
     ),
     (
         "best choice",
-        "of some choices that a method leaves open (the layer of class activation maps; reduction and number of "
-        "features of vebi and upsampled activations) the one whose area is largest on training images of the same "
-        "network. Other choices, such as the noise of SmoothGrad or the window of occlusion, keep their usual values",
+        BEST_CHOICE,
     ),
     (
         "grid pointing",

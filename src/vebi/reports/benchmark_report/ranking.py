@@ -18,7 +18,7 @@ from vebi.reports.benchmark_report.number_formats import (
     format_ratio,
     highest,
 )
-from vebi.reports.benchmark_report.rows import MAIN_METRIC, OURS, MethodRow
+from vebi.reports.benchmark_report.rows import MAIN_METRIC, OURS, MethodForm, MethodRow
 from vebi.reports.svg_chart import ceiling
 
 #: Group of a method -> kind of its row.
@@ -142,17 +142,21 @@ def position(value: float, top: int) -> str:
     return f"{100 * min(max(value, 0), top) / top:.2f}%"
 
 
+def kind_of(row: MethodForm, kind: str) -> str:
+    """The kind of a row: vebi's own, or that of its group."""
+    if row.form_of != OURS:
+        return kind
+    return "ours further" if row.best_choice else "ours"
+
+
 def _method_row(
     row: MethodRow, column: str, value: float, best: bool, top: int, before: Mapping[str, str] | None
 ) -> RankingRow:
     std = row.std if column == MAIN_METRIC else None
     published = row.published if column == MAIN_METRIC and before is None else None
-    kind = KINDS[group_of(row)]
-    if row.form_of == OURS:
-        kind = "ours further" if row.best_choice else "ours"
     return RankingRow(
         title=row.title,
-        kind=kind,
+        kind=kind_of(row, KINDS[group_of(row)]),
         value=value,
         text=format_mean_std(value, std),
         dot=position(value, top),

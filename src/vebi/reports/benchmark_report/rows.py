@@ -16,8 +16,24 @@ GRID_POINTING = "grid_pointing"
 BEST = "-best"
 
 
+class MethodForm:
+    """What the name of a method tells: a row of any table has it."""
+
+    method: str
+
+    @property
+    def best_choice(self) -> bool:
+        """Whether choices that the method leaves open were made for each network, on its training images."""
+        return self.method.endswith(BEST)
+
+    @property
+    def form_of(self) -> str:
+        """The name of the method without its choices."""
+        return self.method.removesuffix(BEST)
+
+
 @dataclass(frozen=True)
-class MethodRow:
+class MethodRow(MethodForm):
     """The scores of one method on one data set, in percent.
 
     Attributes:
@@ -62,16 +78,6 @@ class MethodRow:
         if column == MAIN_METRIC:
             return self.mean
         return self.grid_pointing if column == GRID_POINTING else self.metrics.get(column)
-
-    @property
-    def best_choice(self) -> bool:
-        """Whether choices that the method leaves open were made for each network, on its training images."""
-        return self.method.endswith(BEST)
-
-    @property
-    def form_of(self) -> str:
-        """The name of the method without its choices."""
-        return self.method.removesuffix(BEST)
 
     @property
     def undecided(self) -> bool:

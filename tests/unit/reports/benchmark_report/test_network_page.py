@@ -11,8 +11,9 @@ from vebi.benchmark.tuning import BEST as TUNED
 from vebi.reports.benchmark_report.network_board import SHOWN, make_network_board
 from vebi.reports.benchmark_report.network_markdown import render_network_markdown
 from vebi.reports.benchmark_report.network_page import render_network_page, write_network_page
-from vebi.reports.benchmark_report.network_table import BEST, CURVES, Cell, NetworkRow, NetworkTable
+from vebi.reports.benchmark_report.network_table import CURVES, Cell, NetworkRow, NetworkTable
 from vebi.reports.benchmark_report.network_wording import TERMS
+from vebi.reports.benchmark_report.rows import BEST
 
 SANITY = {"1": {"rank_correlation": 0.5, "structural_similarity": 0.25, "empty": 0.5}, "labels": {}}
 #: Title, mean area, whether it explains a network.
