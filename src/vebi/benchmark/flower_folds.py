@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vebi.benchmark.examples import find_examples
-from vebi.benchmark.ground_truth import GroundTruth, find_ground_truth
+from vebi.benchmark.ground_truth import GroundTruth, find_flower_truth
 from vebi.benchmark.make_rows import PUBLISHED
 from vebi.benchmark.methods import Method
 from vebi.benchmark.plan import Plan
@@ -19,7 +19,6 @@ from vebi.datasets.flowers import generate
 from vebi.datasets.flowers.folds import split
 from vebi.datasets.flowers.training import train
 from vebi.datasets.flowers.variants import PAPER_VARIANTS, classes
-from vebi.datasets.masks import find_masks
 from vebi.interpretation.fit import interpret
 from vebi.interpretation.result import Interpretation
 from vebi.models.load import load_classifier
@@ -136,10 +135,8 @@ class FlowerExperiment:
             progress=self.steps.progress,
         )
         self.steps.advance(self.variant, Steps.FIT)
-        mask_of = find_masks(held_out)
-        assert mask_of is not None, "flowers have masks"
-        truth = find_ground_truth(
-            classifier, held_out, mask_of, plan.scored, batch_size=self.batch_size, progress=self._stage("images")
+        truth = find_flower_truth(
+            classifier, held_out, plan.scored, batch_size=self.batch_size, progress=self._stage("images")
         )
         methods = [*self.methods, *self._tune(interpretation, fit_images)]
         scores = self._score(folder, interpretation, truth, methods)
@@ -151,10 +148,8 @@ class FlowerExperiment:
 
     def _tune(self, interpretation: Interpretation, fit_images: ImageCollection) -> list[Method]:
         """Every method that leaves a choice open with the best one on training images."""
-        mask_of = find_masks(fit_images)
-        assert mask_of is not None, "flowers have masks"
         classifier = interpretation.require_classifier()
-        truth = find_ground_truth(classifier, fit_images, mask_of, self.plan.tuned, batch_size=self.batch_size)
+        truth = find_flower_truth(classifier, fit_images, self.plan.tuned, batch_size=self.batch_size)
         return tune_all(interpretation, truth, self.methods, batch_size=self.batch_size)
 
     def _score(

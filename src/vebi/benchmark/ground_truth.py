@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vebi.data.collections import UNLABELLED, ImageCollection, ImageFiles, Subset, evenly_spaced
 from vebi.data.loader import Batch, batches, report_skipped
-from vebi.datasets.masks import Mask, crop_mask
+from vebi.datasets.masks import Mask, crop_mask, find_masks
 from vebi.errors import InputError, UsageError, VebiWarning
 from vebi.models.classifier import Classifier, eval_mode
 from vebi.progress import Progress
@@ -146,6 +146,20 @@ def find_ground_truth(
         reason = f"first: {skipped[0][1]}" if skipped else "all masks are empty"
         raise InputError(f"none of {len(indices)} images can be scored ({reason}): give images with masks")
     return scored.ground_truth(classifier, images)
+
+
+def find_flower_truth(
+    classifier: Classifier,
+    flowers: ImageCollection,
+    per_class: int,
+    *,
+    batch_size: int = 32,
+    progress: Progress | None = None,
+) -> GroundTruth:
+    """The same for rendered flowers, whose masks lie beside them; see ``find_ground_truth``."""
+    masks = find_masks(flowers)
+    assert masks is not None, "flowers have masks"
+    return find_ground_truth(classifier, flowers, masks, per_class, batch_size=batch_size, progress=progress)
 
 
 class _Scored:

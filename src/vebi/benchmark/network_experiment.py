@@ -11,7 +11,7 @@ import torch
 
 from vebi import provenance
 from vebi.benchmark.built_in_methods import all_methods, perturbation_methods
-from vebi.benchmark.ground_truth import GroundTruth, find_ground_truth
+from vebi.benchmark.ground_truth import GroundTruth, find_flower_truth
 from vebi.benchmark.methods import Method
 from vebi.benchmark.mosaics import draw_mosaics, takes_larger
 from vebi.benchmark.network_scores import ScoredImages, Scores, score_network
@@ -24,9 +24,10 @@ from vebi.data.collections import ImageCollection, Subset, evenly_spaced
 from vebi.data.sources import open_images
 from vebi.datasets.flowers.folds import split
 from vebi.datasets.flowers.training import Training, train
-from vebi.datasets.masks import crop_mask, find_foregrounds, find_masks
+from vebi.datasets.masks import crop_mask, find_foregrounds
 from vebi.interpretation.fit import interpret
 from vebi.interpretation.result import Interpretation
+from vebi.models.classifier import Classifier
 from vebi.models.load import load_classifier
 from vebi.progress import StageProgress, stage
 
@@ -168,7 +169,7 @@ class NetworkExperiment:
             model=interpretation.settings.model.sha256,
             permuted_accuracy=permuted_accuracy,
             mask_share=float(truth.masks.float().mean()),
-            images=[truth.images.ids[k] for k in range(len(truth))],
+            images=list(truth.images.ids),
             targets=truth.targets.tolist(),
             scores=scores,
             titles={method.name: method.title for method in explainers},
@@ -180,7 +181,7 @@ class NetworkExperiment:
     ) -> tuple[list[Method], list[Method]]:
         """All methods and those that ask the network many times, each with the rows of best choices behind them."""
         tuning = self._ground_truth(interpretation, fit_images, self.plan.tuned)
-        few = tuning.thin(self._per_class(interpretation, self.plan.few))
+        few = tuning.thin(self._per_class(tuning.classifier, self.plan.few))
         groups = (self.methods, tuning), (perturbation_methods(), few)
         methods, slow = (
             [*group, *tune_all(interpretation, truth, group, batch_size=self.batch_size)] for group, truth in groups
@@ -199,21 +200,18 @@ class NetworkExperiment:
         )
 
     def _ground_truth(self, interpretation: Interpretation, images: ImageCollection, count: int) -> GroundTruth:
-        mask_of = find_masks(images)
-        assert mask_of is not None, "flowers have masks"
-        per_class = self._per_class(interpretation, count)
-        return find_ground_truth(
-            interpretation.require_classifier(), images, mask_of, per_class, batch_size=self.batch_size
-        )
+        classifier = interpretation.require_classifier()
+        return find_flower_truth(classifier, images, self._per_class(classifier, count), batch_size=self.batch_size)
 
     @staticmethod
-    def _per_class(interpretation: Interpretation, count: int) -> int:
+    def _per_class(classifier: Classifier, count: int) -> int:
         """Images per class, of so many of all classes."""
-        return max(1, count // len(interpretation.class_names))
+        assert classifier.class_names is not None  # a fit names the classes
+        return max(1, count // len(classifier.class_names))
 
     def _scored_images(self, truth: GroundTruth) -> ScoredImages:
         full_size = takes_larger(truth.classifier)
-        few = truth.thin_rows(max(1, self.plan.few // len(np.unique(truth.targets))))
+        few = truth.thin_rows(self._per_class(truth.classifier, self.plan.few))
         return ScoredImages(truth, few, draw_mosaics(truth, self.plan.mosaics, self.plan.seed, full_size), full_size)
 
     def _check(
@@ -226,7 +224,7 @@ class NetworkExperiment:
         permuted = self._interpret("permuted", "run-permuted", fit_images)
         # the true classes, for a random network may predict one class only, and nothing could be fitted to the others
         true = replace(interpretation, settings=replace(interpretation.settings, labels="true"))
-        per_class = self._per_class(interpretation, self.plan.fitted // 4)
+        per_class = self._per_class(truth.classifier, self.plan.fitted // 4)
         networks = RandomNetworks(true, fit_images, per_class, permuted, self.plan.seed, self.batch_size)
         foreground_of = find_foregrounds(truth.images)
         assert foreground_of is not None, "flowers have foregrounds"

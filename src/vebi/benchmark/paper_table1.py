@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vebi.benchmark.built_in_methods import all_methods
 from vebi.benchmark.flower_folds import FlowerExperiment, Steps
-from vebi.benchmark.plan import FULL, QUICK, Plan
+from vebi.benchmark.plan import FULL, Plan, experiment_command
 from vebi.benchmark.write_results import make_result, write_result
 from vebi.data.loader import check_batch_size
 from vebi.datasets.flowers.variants import PAPER_VARIANTS
@@ -71,14 +71,6 @@ def run_table1(
         variant: FlowerExperiment(out / variant, variant, plan, participants, batch_size, device, steps).run()
         for variant in PAPER_VARIANTS
     }
-    result = make_result(datasets, asdict(plan), _command(plan, methods))
+    result = make_result(datasets, asdict(plan), experiment_command(NAME, plan, methods))
     write_result(result, {name: dataset.examples for name, dataset in datasets.items()}, out, NAME)
     return result
-
-
-def _command(plan: Plan, methods: Sequence[str]) -> str | None:
-    """The command that repeats an experiment, None where its plan has no option."""
-    if plan not in (FULL, QUICK):
-        return None
-    options = [*(["--quick"] if plan == QUICK else []), *(f"--method {Path(spec).name}" for spec in methods)]
-    return " ".join(["vebi bench table1", *options])

@@ -1,7 +1,8 @@
 """How large the experiments on flowers are."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from vebi.datasets.flowers.folds import FOLDS
 from vebi.datasets.flowers.image_ids import IMAGES_PER_CLASS
@@ -128,3 +129,20 @@ QUICK_NETWORKS = NetworksPlan(
     mosaics=2,
     checked=0,
 )
+
+
+def experiment_command(name: str, plan: Plan | NetworksPlan, methods: Sequence[object]) -> str | None:
+    """The command that repeats an experiment.
+
+    Args:
+        name: Of the experiment, as ``table1``.
+        plan: How large it was.
+        methods: Methods beside the built-in ones.
+
+    Returns:
+        The command; None where the plan has no option, or a method was made in Python.
+    """
+    plans = ((FULL, ""), (FULL_NETWORKS, ""), (QUICK, " --quick"), (QUICK_NETWORKS, " --quick"))
+    option = next((text for planned, text in plans if planned == plan), None)
+    specs = [f" --method {Path(spec).name}" for spec in methods if isinstance(spec, str)]
+    return f"vebi bench {name}{option}{''.join(specs)}" if option is not None and len(specs) == len(methods) else None

@@ -16,7 +16,7 @@ from vebi.benchmark.built_in_methods import all_methods
 from vebi.benchmark.methods import Method
 from vebi.benchmark.network_experiment import READERS, NetworkExperiment, NetworkResult
 from vebi.benchmark.network_rows import make_network_rows
-from vebi.benchmark.plan import FULL_NETWORKS, QUICK_NETWORKS, NetworksPlan
+from vebi.benchmark.plan import FULL_NETWORKS, NetworksPlan, experiment_command
 from vebi.data.loader import check_batch_size
 from vebi.datasets.flowers import generate
 from vebi.datasets.flowers.variants import classes
@@ -99,7 +99,7 @@ def run_table2(
     if progress:
         progress("everything", total, total)
     without_network = [method.name for method in compared if not method.uses_network]
-    table = _make_table(results, hashes, plan, without_network, _command(plan, methods))
+    table = _make_table(results, hashes, plan, without_network, experiment_command(NAME, plan, methods))
     write_json(out / f"{NAME}.json", table.to_dict())
     with atomic_write(out / f"{NAME}.md") as partial:
         partial.write_text(render_network_markdown(table), encoding="utf-8")
@@ -198,12 +198,3 @@ def _stack(values: Sequence[np.ndarray]) -> np.ndarray:
     for row, array in zip(stacked, values, strict=True):
         row[: len(array)] = array
     return stacked
-
-
-def _command(plan: NetworksPlan, methods: Sequence[str | Method]) -> str | None:
-    """The command that repeats an experiment, None where its plan has no option or a method was made in Python."""
-    specs = [spec for spec in methods if isinstance(spec, str)]
-    options = "".join(f" --method {Path(spec).name}" for spec in specs)
-    commands = ((FULL_NETWORKS, f"vebi bench {NAME}"), (QUICK_NETWORKS, f"vebi bench {NAME} --quick"))
-    known = next((command for known, command in commands if known == plan), None)
-    return known + options if known and len(specs) == len(methods) else None
