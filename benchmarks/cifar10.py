@@ -44,7 +44,7 @@ def main() -> None:
         run = options.run or Path(scratch) / "run"
         fitted = (run / "interpretation.json").exists()
         started = time.perf_counter()
-        interpretation = vebi.interpret(classifier, Path(scratch) / "train", mu=10, out=run)
+        interpretation = vebi.interpret(classifier, Path(scratch) / "train", out=run)
         rows = [] if fitted else [{"what": "fit", "seconds": time.perf_counter() - started}]
 
         folders = sorted((Path(scratch) / "test").iterdir())

@@ -1,71 +1,177 @@
-"""What descriptors cost: the descriptor pass against the forward pass alone over the same batches, in turns.
+"""Forms of the descriptor compared on the tables of runs: what so many features per class tell of held-out images.
 
-    python benchmarks/descriptors.py [--batch-size 64] [--batches 8] [--rounds 9] [--json]
+    python benchmarks/descriptors.py NAME=RUN... [--features 2 3 5] [--out benchmarks/descriptors.md]
 
-The images are random and in memory, so that only the passes are timed. Prints the median seconds of both and the
-median ratio of the pairs.
+RUN is a folder that `vebi fit` wrote, whatever its options: its table holds what every form is made of. For each form
+and number of features: R2 and fidelity in five folds (scales and weights without the fold); of the three largest
+contributions to an image the share from the first half of the layers, and from features that hardly vary (standard
+deviation below 0.2 of the mean); and the mean selection probability of the first feature of a class over 50 subsamples.
+Writes a table, and its numbers beside it as JSON.
 """
 
 import argparse
 import json
-import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
-import torch
+import numpy as np
 
-from vebi.activations.descriptors import Descriptor, describe
-from vebi.activations.layers import choose_layers
-from vebi.models.classifier import Classifier
-from vebi.models.flowernet import FlowerNet
-from vebi.models.preprocess import Preprocess
+from vebi import provenance
+from vebi.activations.descriptors import Descriptor
+from vebi.activations.table import DescriptorTable, open_table
+from vebi.interpretation.partition import FOLDS, PartitionedTable
+from vebi.interpretation.run_folder import read_settings
+from vebi.interpretation.stability import compute_stability
+from vebi.lasso import Bound, make_problem, merge, solve_all
+from vebi.lasso.cross_validation import r2
+
+#: The form of the paper, those that differ from it in one respect, and the default.
+FORMS = {
+    "paper": Descriptor.paper(),
+    "squared, centred": Descriptor("squared", False, "centred"),
+    "squared, standardised": Descriptor("squared", False, "standardised"),
+    "l2, centred": Descriptor("l2", False, "centred"),
+    "l2, standardised (default)": Descriptor(),
+    "squared, log": Descriptor("squared", False, "log"),
+    "squared, clr": Descriptor("squared", False, "clr"),
+}
+#: A column that varies by less than this share of its mean hardly varies.
+NEAR_CONSTANT = 0.2
+#: Contributions of an image that are looked at, as an explanation shows them.
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one form gives with one number of features per class; shares in [0, 1]."""
+
+    network: str
+    images: int
+    columns: int
+    form: str
+    features: int
+    r2: float
+    fidelity: float
+    early: float
+    near_constant: float
+    selection_probability: float
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--batches", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("runs", nargs="+", metavar="NAME=RUN")
+    parser.add_argument("--features", type=int, nargs="+", default=[2, 3, 5])
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     options = parser.parse_args()
+    rows = []
+    for text in options.runs:
+        name, _, folder = text.partition("=")
+        for form, descriptor in FORMS.items():
+            rows += measure(name, Path(folder), form, descriptor, options.features)
+            print(*(f"{row.network}, {row.form}, {row.features}: {row.fidelity:.3f}" for row in rows[-3:]), sep="\n")
+    numbers = {"rows": [asdict(row) for row in rows], "versions": provenance.versions(), "created": provenance.now()}
+    options.out.with_suffix(".json").write_text(json.dumps(numbers, indent=1) + "\n")
+    options.out.write_text(render(rows))
 
-    torch.manual_seed(0)
-    classifier = Classifier(
-        FlowerNet(12).eval(), Preprocess(FlowerNet.size, FlowerNet.mean, FlowerNet.std), tuple("abcdefghijkl")
-    )
-    layers = choose_layers(classifier)
-    batches = [torch.randn(options.batch_size, 3, FlowerNet.size, FlowerNet.size) for _ in range(options.batches)]
 
-    def forward() -> None:
-        with torch.inference_mode():
-            for inputs in batches:
-                classifier.model(inputs)
-
-    def descriptor_pass() -> None:
-        for inputs in batches:
-            describe(classifier, layers, inputs, Descriptor())
-
-    pairs = []
-    for _ in range(options.rounds + 1):
-        pairs.append((seconds(forward), seconds(descriptor_pass)))
-    pairs = pairs[1:]  # the first round warms up
-    rows = [
-        {"what": "forward", "seconds": statistics.median(a for a, _ in pairs)},
-        {"what": "descriptors", "seconds": statistics.median(b for _, b in pairs)},
+def measure(network: str, run: Path, form: str, descriptor: Descriptor, counts: Sequence[int]) -> list[Row]:
+    settings = read_settings(run)
+    table = open_table(run / "table", settings.layers, descriptor)
+    parts = PartitionedTable(table, table.problem(len(settings.class_names)), "predictions")
+    held_out = hold_out(parts, counts)
+    return [
+        Row(network, len(parts.part_of_row), len(table.features), form, count, *held_out[count], *select(parts, count))
+        for count in counts
     ]
-    ratio = statistics.median(b / a for a, b in pairs)
-    if options.json:
-        print(json.dumps({"rows": rows, "ratio": ratio}))
-    else:
-        for row in rows:
-            print(f"{row['what']:12} {row['seconds']:.3f} s")
-        print(f"{'ratio':12} {ratio:.3f}")
 
 
-def seconds(function: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
+def hold_out(parts: PartitionedTable, counts: Sequence[int]) -> dict[int, tuple[float, float]]:
+    """Number of features -> R2 and fidelity, the mean over folds."""
+    slopes = {count: np.zeros((FOLDS, parts.classes, parts.features)) for count in counts}
+    constants = {count: np.zeros((FOLDS, parts.classes)) for count in counts}
+    scores: dict[int, list[float]] = {count: [] for count in counts}
+    for block, moments in parts.blocks():
+        for fold in range(FOLDS):
+            others = merge([m for k, m in enumerate(moments) if k % FOLDS != fold])
+            fitted = make_problem(others, parts.form, floor=parts.problem.floor)
+            unseen = merge(moments[fold::FOLDS])
+            for i, j in enumerate(block.classes):
+                subset = block.screened.get((fold, j), np.arange(len(block.columns)))
+                gram, b = fitted.gram[np.ix_(subset, subset)], fitted.b[subset, i]
+                for count in counts:
+                    mu = Bound(features=count).of_class(gram, b)
+                    (solution,) = solve_all(gram, b[:, None], fitted.energy[[i]], mu)
+                    w = np.zeros((1, len(block.columns)))
+                    w[0, subset] = solution.weights
+                    line, constant = fitted.scaling.line(w, i)
+                    slopes[count][fold, j, block.columns], constants[count][fold, j] = line[0], constant[0]
+                    scores[count].append(float(r2(line, constant, unseen, i)[0]))
+    fidelity = {count: fidelity_of(parts, slopes[count], constants[count]) for count in counts}
+    return {count: (float(np.nanmean(scores[count])), fidelity[count]) for count in counts}
+
+
+def fidelity_of(parts: PartitionedTable, slopes: np.ndarray, constants: np.ndarray) -> float:
+    """The share of images whose predicted class has the largest score, by the lines of the folds they are not in."""
+    same, start = 0, 0
+    for shard in parts.table:
+        stop = start + len(shard["predictions"])
+        for row, predicted, part in zip(
+            shard["descriptors"], shard["predictions"], parts.part_of_row[start:stop], strict=True
+        ):
+            same += int((slopes[part % FOLDS] @ row + constants[part % FOLDS]).argmax() == predicted)
+        start = stop
+    return same / start
+
+
+def select(parts: PartitionedTable, count: int) -> tuple[float, float, float]:
+    """What all images select: shares of early and near-constant features, selection probability of the first one."""
+    bound, problem = Bound(features=count), parts.problem
+    solutions = solve_all(problem.gram, problem.b, problem.energy, bound.mus(problem))
+    weights = np.stack([solution.weights for solution in solutions])
+    columns = np.flatnonzero(weights.any(axis=0))
+    weights = weights[:, columns]
+    x = parts.table.columns(columns.tolist())
+    z, predictions = problem.scaling.columns(columns).apply(x), parts.table.column("predictions")
+    depth = {layer: k for k, layer in enumerate(dict.fromkeys(f.layer for f in parts.table.features))}
+    early = np.array([depth[parts.table.features[c].layer] < len(depth) / 2 for c in columns])
+    steady = variation(parts.table, columns) < NEAR_CONSTANT
+    contributions = z * weights[predictions]
+    shown = np.argsort(-contributions, axis=1)[:, :SHOWN]
+    positive = np.take_along_axis(contributions, shown, axis=1) > 0
+    stability = compute_stability(parts, bound, columns.tolist(), weights)
+    assert stability is not None
+    chosen = weights.any(axis=1)
+    first = stability.selection_probability[np.flatnonzero(chosen), weights[chosen].argmax(axis=1)]
+    return float(early[shown][positive].mean()), float(steady[shown][positive].mean()), float(first.mean())
+
+
+def variation(table: DescriptorTable, columns: np.ndarray) -> np.ndarray:
+    """The coefficient of variation of columns of the paper's form, whatever the form that is measured."""
+    plain = DescriptorTable(table.folder, table.features, table.shards, Descriptor.paper()).columns(columns.tolist())
+    return plain.std(axis=0) / np.maximum(plain.mean(axis=0), 1e-30)
+
+
+def render(rows: Sequence[Row]) -> str:
+    """The rows as Markdown, a table per network."""
+    lines = ["# Forms of the descriptor", "", f"Made by `python benchmarks/{Path(__file__).name}`; what the columns "]
+    lines[-1] += "mean is said there. Percent, but for R2."
+    for network in dict.fromkeys(row.network for row in rows):
+        own = [row for row in rows if row.network == network]
+        lines += ["", f"## {network}: {own[0].images:,} images, {own[0].columns:,} columns", ""]
+        counts = list(dict.fromkeys(row.features for row in own))
+        lines += ["| form | " + " | ".join(f"{k} features: R2, fidelity, early, near-constant, first" for k in counts)]
+        lines[-1] += " |"
+        lines += ["|---" * (1 + len(counts)) + "|"]
+        for form in dict.fromkeys(row.form for row in own):
+            cells = [cell(row) for row in own if row.form == form]
+            lines += [f"| {form} | " + " | ".join(cells) + " |"]
+    return "\n".join(lines) + "\n"
+
+
+def cell(row: Row) -> str:
+    shares = (row.fidelity, row.early, row.near_constant, row.selection_probability)
+    return f"{row.r2:.2f}, " + ", ".join(f"{100 * share:.1f}" for share in shares)
 
 
 if __name__ == "__main__":

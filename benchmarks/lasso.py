@@ -21,7 +21,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vebi.lasso import certify, solve, solve_all
-from vebi.lasso.gram import accumulate
+from vebi.lasso.moments import accumulate
+from vebi.lasso.scaling import make_problem
 
 #: features: (images, classes)
 SIZES = {928: (4_800, 6), 4_096: (20_000, 100), 19_456: (50_000, 1_000)}
@@ -89,10 +90,10 @@ def make(size: int, mu: float) -> tuple[Problem, float]:
             yield chunk
 
     started = time.perf_counter()
-    sums = accumulate(timed_chunks(), size, classes)
+    sums = make_problem(accumulate(timed_chunks(), size, classes), "plain", overwrite=True)
     seconds = time.perf_counter() - started - waited
     table, labels = (np.concatenate(part) for part in zip(*stored, strict=True)) if stored else (None, None)
-    return Problem(sums.gram, sums.b, sums.label_energy, mu, table, labels), seconds
+    return Problem(sums.gram, sums.b, sums.energy, mu, table, labels), seconds
 
 
 #: What a solver gives for one class: weights, and the number of knots where it has a path.

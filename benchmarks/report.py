@@ -16,23 +16,25 @@ from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Feature
 from vebi.explanation.assessment import Assessment
 from vebi.interpretation.diagnostics import Diagnostics
+from vebi.interpretation.encoded_image import EncodedImage
 from vebi.interpretation.exemplars import Exemplar
 from vebi.interpretation.mu_path import MuPath
 from vebi.interpretation.result import Interpretation
 from vebi.interpretation.settings import DataSource, FitSettings, ModelSource
 from vebi.interpretation.stability import Stability
+from vebi.lasso import Scaling
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
 from vebi.reports.run_report.page import MOST_CLASSES, render
 
 #: Features per class at mu, and at any mu; channels per layer; values of mu.
 SELECTED, ON_PATH, CHANNELS, MUS = 10, 16, 256, 30
-CROPS, INPUT, MU = 10, 224, 10.0
+SPOTLIGHTS, INPUT, MU = 6, 224, 10.0
 IMAGES = 50_000
 
 
 def synthetic(n_classes: int, n_features: int, side: int, seed: int = 0) -> Interpretation:
-    """An interpretation of that size, with crops of ``side`` x ``side`` pixels."""
+    """An interpretation of that size, with images of ``side`` x ``side`` pixels."""
     rng = np.random.default_rng(seed)
     names = tuple(f"class {j:04d}" for j in range(n_classes))
     layers = tuple((f"layer{k}", CHANNELS) for k in range(-(-2 * n_features // CHANNELS)))
@@ -47,7 +49,9 @@ def synthetic(n_classes: int, n_features: int, side: int, seed: int = 0) -> Inte
         features=features,
         columns=tuple(columns.tolist()),
         weights=weights,
-        mu=MU,
+        scaling=Scaling(np.zeros(n_features), np.ones(n_features), np.zeros(n_classes)),
+        mus=(MU,) * n_classes,
+        layer_shares=rng.dirichlet(np.ones(len(layers)), n_classes),
         settings=settings(classifier, layers),
         diagnostics=diagnostics(names),
         exemplars=tuple(exemplar(feature, names, side, rng) for feature in features),
@@ -81,6 +85,8 @@ def mu_path(selected: np.ndarray, columns: np.ndarray, rng: np.random.Generator)
         columns=columns[selected.ravel()],
         entry_mu=mus[entry],
         weights=weights,
+        fit_r2=rng.uniform(0.2, 0.8, (5, n_classes)),
+        fit_fidelity=rng.uniform(0.5, 0.9, 5),
         end_mu=np.full(n_classes, 100.0),
     )
 
@@ -92,16 +98,19 @@ def stability(weights: np.ndarray, columns: np.ndarray, rng: np.random.Generator
 
 
 def exemplar(feature: Feature, names: tuple[str, ...], side: int, rng: np.random.Generator) -> Exemplar:
-    average, *crops = smooth_noise(rng, CROPS + 1, side)
+    average, *spotlights = map(EncodedImage.encode, smooth_noise(rng, SPOTLIGHTS + 1, side))
     top = rng.choice(len(names), 5, replace=False)
     return Exemplar(
         feature=feature,
+        positions=(7, 7),
+        receptive_field=(side, side),
         count=100,
-        image_ids=tuple(f"{names[j]}/{j}.png" for j in rng.integers(len(names), size=CROPS)),
-        consistency=float(rng.random()),
         predicted={names[j]: 20 for j in top},
+        image_ids=tuple(f"{names[j]}/{j}.png" for j in rng.integers(len(names), size=SPOTLIGHTS)),
+        spotlights=tuple(spotlights),
         average=average,
-        crops=np.stack(crops),
+        contrast=40.0,
+        consistency=float(rng.random()),
     )
 
 
@@ -119,6 +128,7 @@ def settings(classifier: Classifier, layers: tuple[tuple[str, int], ...]) -> Fit
         data=DataSource(IMAGES, "0" * 64, None),
         layers=layers,
         mu=MU,
+        features_per_class=None,
         signed=False,
         labels="predicted",
         descriptor=Descriptor(),
@@ -178,7 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--classes", type=int, default=1000)
     parser.add_argument("--features", type=int, default=5000)
-    parser.add_argument("--side", type=int, default=16, help="pixels of a side of the crops")
+    parser.add_argument("--side", type=int, default=16, help="pixels of a side of the images")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     rows = measure(synthetic(options.classes, options.features, options.side))

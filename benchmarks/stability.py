@@ -18,13 +18,16 @@ from vebi.activations.table import tabulate
 from vebi.data.collections import Subset
 from vebi.data.sources import open_images
 from vebi.datasets.flowers.folds import split
-from vebi.demo import FOLD, MU
+from vebi.demo import FOLD
+from vebi.interpretation.fit import FEATURES_PER_CLASS
 from vebi.interpretation.mu_path import compute_mu_path
 from vebi.interpretation.partition import PartitionedTable
 from vebi.interpretation.stability import compute_stability
 from vebi.interpretation.table_fit import select_nonzero
-from vebi.lasso import solve_all
+from vebi.lasso import Bound, solve_all
 from vebi.models.load import load_classifier
+
+BOUND = Bound(features=FEATURES_PER_CLASS)
 
 
 def measure(demo: Path, rounds: int) -> dict[str, float]:
@@ -38,13 +41,15 @@ def measure(demo: Path, rounds: int) -> dict[str, float]:
             started = time.perf_counter()
             table = tabulate(classifier, training_images, layers, Path(scratch))
             seconds["pass"].append(time.perf_counter() - started)
-            sums = table.sums(len(classifier.class_names))
-            selection = select_nonzero(table, solve_all(sums.gram, sums.b, sums.label_energy, MU))
+            problem = table.problem(len(classifier.class_names))
+            solutions = solve_all(problem.gram, problem.b, problem.energy, BOUND.mus(problem))
+            selection = select_nonzero(table, problem, solutions)
+            parts = PartitionedTable(table, problem, "predictions")
             started = time.perf_counter()
-            compute_stability(PartitionedTable(table, sums, "predictions"), MU, selection.columns, selection.weights)
+            compute_stability(parts, BOUND, selection.columns, selection.weights)
             seconds["stability"].append(time.perf_counter() - started)
             started = time.perf_counter()
-            compute_mu_path(PartitionedTable(table, sums, "predictions"), MU)
+            compute_mu_path(PartitionedTable(table, problem, "predictions"), BOUND)
             seconds["path"].append(time.perf_counter() - started)
     return {name: statistics.median(values[1:]) for name, values in seconds.items()}
 

@@ -32,7 +32,7 @@ def main(demo: Path) -> None:
     side_by_side(panels, 12).save(OUT / "stride-fix.png")
 
     exemplars = [interpretation.exemplar(evidence.feature) for evidence in fixed.evidence]
-    deepest = max(exemplars, key=lambda x: x.average.shape)  # its crops are the largest
+    deepest = max(exemplars, key=lambda x: x.receptive_field)
     contact_sheet(deepest).save(OUT / "feature.png")
 
     browser = shutil.which("chromium") or shutil.which("google-chrome")

@@ -76,7 +76,7 @@ def main(archive: Path, weights: Path, out: Path) -> None:
     classifier = vebi.load_classifier(f"{__file__}:resnet20", weights)
 
     # 2. What it has learned: the few features that tell each class apart. A fit that was stopped resumes.
-    interpretation = vebi.interpret(classifier, out / "images" / "train", mu=10, out=out / "run")
+    interpretation = vebi.interpret(classifier, out / "images" / "train", out=out / "run")
     for name in interpretation.class_names:
         features = [f"{feature} ({weight:.1f})" for feature, weight in interpretation.select_features(name)]
         print(f"{name:>12}: ", *features)

@@ -81,9 +81,7 @@ def main(archive: Path, out: Path) -> None:
     classifier = vebi.load_classifier(f"{__file__}:lenet", out / "lenet.safetensors")
 
     # 2. What it has learned. Only the two convolutions: fc1 sees whole digits, and its heatmaps show no parts.
-    interpretation = vebi.interpret(
-        classifier, out / "images" / "train", mu=10, layers=["relu", "relu#2"], out=out / "run"
-    )
+    interpretation = vebi.interpret(classifier, out / "images" / "train", layers=["relu", "relu#2"], out=out / "run")
 
     # 3. Why it decides as it does: three test images per class.
     paths = [path for folder in sorted((out / "images" / "test").iterdir()) for path in sorted(folder.iterdir())[:3]]

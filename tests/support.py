@@ -74,6 +74,8 @@ def no_path(classes: int):
         columns=np.zeros(0, np.int64),
         entry_mu=np.zeros(0),
         weights=np.zeros((0, 1)),
+        fit_r2=np.full((5, classes), np.nan),
+        fit_fidelity=np.full(5, np.nan),
         end_mu=np.zeros(classes),
     )
 
@@ -90,9 +92,10 @@ def settings_of(classifier, layers=(), **changed):
         data=DataSource(0, "", None),
         layers=tuple(layers),
         mu=1.0,
+        features_per_class=None,
         signed=False,
         labels="predicted",
-        descriptor=Descriptor(),
+        descriptor=Descriptor.paper(),
         stability=False,
         batch_size=32,
         shard_size=512,
@@ -102,9 +105,10 @@ def settings_of(classifier, layers=(), **changed):
 
 
 def interpretation_of(classifier, layers, features, columns, weights):
-    """An interpretation made by hand, without exemplars."""
+    """An interpretation made by hand, of the descriptor of the paper and without exemplars."""
     from vebi.interpretation.diagnostics import Diagnostics
     from vebi.interpretation.result import Interpretation
+    from vebi.lasso import Scaling
 
     names = classifier.class_names
     zeros = (0.0,) * len(names)
@@ -113,7 +117,9 @@ def interpretation_of(classifier, layers, features, columns, weights):
         features=tuple(features),
         columns=tuple(columns),
         weights=weights,
-        mu=1.0,
+        scaling=Scaling(np.zeros(len(columns)), np.ones(len(columns)), np.zeros(len(names))),
+        mus=(1.0,) * len(names),
+        layer_shares=np.zeros((len(names), len(layers))),
         settings=settings_of(classifier, layers),
         diagnostics=Diagnostics(
             accuracy=None,

@@ -32,6 +32,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "explanation.result": ["Evidence", "Explanation"],
         "interpretation.diagnostics": ["Diagnostics"],
         "interpretation.exemplars": ["Exemplar"],
+        "interpretation.encoded_image": ["EncodedImage"],
         "interpretation.fit": ["interpret"],
         "interpretation.mu_path": ["MuPath"],
         "interpretation.result": ["Interpretation", "load"],

@@ -25,7 +25,6 @@ VARIANT = "single-6c"
 IMAGES_PER_CLASS = 200
 EPOCHS = 10
 FOLD = 0
-MU = 5.0
 EXPLAINED_PER_CLASS = 2
 TITLE = "What a small network knows about flowers"
 
@@ -68,7 +67,7 @@ def _fit(out: Path, checkpoint: Path, progress: StageProgress | None) -> tuple[I
     images = open_images(out / "flowers", classifier.class_names)
     assert isinstance(images, ImageFiles)  # they were opened from a folder
     training_images, held_out = ([images.path(i) for i in indices] for indices in split(images, FOLD))
-    return interpret(classifier, training_images, mu=MU, out=out / "run", progress=progress), held_out
+    return interpret(classifier, training_images, out=out / "run", progress=progress), held_out
 
 
 def _summary(
@@ -82,7 +81,6 @@ def _summary(
     return {
         "accuracy": training.accuracy,
         "held_out_images": training.held_out,
-        "mu": MU,
         "features_per_class": {name: len(interpretation.select_features(name)) for name in interpretation.class_names},
         "max_relative_gap": max(interpretation.diagnostics.gaps),
         "auc_iou": assessment.scores,

@@ -80,7 +80,7 @@ def write_runs() -> None:
     damaged("made-in-python", "run.json", lambda content: content["settings"]["model"].update(spec=None))
     damaged("moved", "interpretation.json", lambda content: content["settings"]["data"].update(folder="gone"))
     damaged("placeless", "interpretation.json", lambda content: content["settings"]["data"].update(folder=None))
-    damaged("wordy", "interpretation.json", lambda content: content.update(mu="much"))
+    damaged("wordy", "interpretation.json", lambda content: content.update(mus=["much"] * 3))
     for name in ("cut-run", "cut-result", "cut-arrays", "unfinished", "cut-table"):
         shutil.copytree("run", name)
     truncate("cut-run/run.json", 200)
@@ -284,7 +284,7 @@ DATA = [
     ((*FIT[:-1], "images"), 3, ("images holds other files", "no run")),
     ((*FIT[:-1], "notes.txt"), 3, ("notes.txt", "folder", "it is a file")),
     ((*FIT[:-1], "notes.txt/new"), 3, ("notes.txt/new", "folder", "Not a directory")),
-    ((*FIT[:-1], "run"), 3, ("run holds a run with", "mu 1.0, not 10.0")),
+    ((*FIT[:-1], "run"), 3, ("run holds a run with", "mu 1.0, not none")),
     ((*FIT[:-1], "cut-run"), 3, ("cut-run/run.json is damaged",)),
     (("fit", *MODEL, "images", "--mu", 1, "--out", "cut-result"), 3, ("cut-result/interpretation.json is damaged",)),
     (

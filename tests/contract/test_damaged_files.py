@@ -139,7 +139,7 @@ def files(tmp_path_factory, toy_module, squares) -> Path:
         (folder / "images" / path.parent.name).mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder / "images" / path.parent.name)
     classifier = load_classifier(f"{folder}/network.py:ToyNet", folder / "w.safetensors")
-    interpret(classifier, folder / "images", mu=1, batch_size=12, out=folder / "run")
+    interpret(classifier, folder / "images", features_per_class=2, batch_size=12, out=folder / "run")
     flowers = folder / "flowers"
     for kind in ("images", "masks"):
         for name in ("red", "blue"):
@@ -179,7 +179,7 @@ def test_shards_of_a_fit_that_is_resumed(files, damaged):
     try:
         with changed(path, damaged(path.read_bytes())), refused_or_right(), warnings.catch_warnings():
             warnings.simplefilter("ignore", VebiWarning)  # changed numbers may give other features, or none
-            found = interpret(classifier, files / "images", mu=1, batch_size=12, out=files / "run")
+            found = interpret(classifier, files / "images", features_per_class=2, batch_size=12, out=files / "run")
             assert found.weights.shape == (3, len(found.features))
             assert np.isfinite(found.weights).all()
     finally:
@@ -236,15 +236,17 @@ def look_at(files: Path) -> None:
     assert {type(text) for text in (*diagnostics.notes, *diagnostics.skipped.values(), diagnostics.created)} == {str}
     assert found.settings.class_names == found.class_names
     assert found.settings.mu == found.mu
+    assert len(found.mus) == len(found.class_names)
     all_features = [Feature(name, channel) for name, channels in found.layers for channel in range(channels)]
     assert [all_features[column] for column in found.columns] == list(found.features)
     assert {type(feature.channel) for feature in found.features} == {int}
     assert found.class_names == ToyNet.class_names
     assert len(found.exemplars) == len(found.features)
     for exemplar in found.exemplars:
-        assert exemplar.average.ndim == 3
-        assert exemplar.crops.shape[1:] == exemplar.average.shape
-        assert exemplar.average.dtype == exemplar.crops.dtype == np.uint8
+        assert len(exemplar.image_ids) == len(exemplar.spotlights)
+        for image in (exemplar.average, *exemplar.spotlights):
+            assert image.pixels.ndim == 3
+            assert image.pixels.dtype == np.uint8
     explanation = explain(found, files / "images" / "red" / "00.png")
     assert all(e.heatmap.shape == (32, 32) and np.isfinite(e.heatmap).all() for e in explanation.evidence)
 

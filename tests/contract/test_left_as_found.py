@@ -11,7 +11,7 @@ from support import interpretation_of
 from torch import nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
-from vebi.activations.descriptors import Descriptor, describe
+from vebi.activations.descriptors import describe
 from vebi.activations.layers import Feature, choose_layers, list_layers
 from vebi.activations.recorder import ActivationRecorder
 from vebi.activations.table import tabulate
@@ -200,7 +200,7 @@ OPERATIONS = {
         classifier,
         [(image, i % 3) for i, image in enumerate(images)],
         labels="true",
-        mu=0.5,
+        features_per_class=2,
         stability=False,  # it does not see the model
         out=folder,
     ),
@@ -357,7 +357,7 @@ def test_the_errors_of_vebi_itself(study):
         receptive_fields(classifier, ["elsewhere"])
     classifier.model.eval()
     with left_as_found(classifier.model):
-        describe(classifier, layers, torch.zeros(4, 3, SIZE, SIZE), Descriptor())
+        describe(classifier, layers, torch.zeros(4, 3, SIZE, SIZE))
 
 
 def test_between_two_explanations_and_after_the_last_that_was_asked_for(study):

@@ -111,7 +111,7 @@ def test_class_activation_maps_differ_on_a_flat_head(name, classifiers, images):
 
 @each
 def test_it_is_interpreted_and_explained(name, classifiers, squares):
-    interpretation = vebi.interpret(classifiers[name], squares, mu=1.5)
+    interpretation = vebi.interpret(classifiers[name], squares)
     assert interpretation.diagnostics.accuracy > 0.9
     layers = {layer for layer, _, _ in NETWORKS[name][0]}
     explanation = vebi.explain(interpretation, squares / "red" / "00.png")

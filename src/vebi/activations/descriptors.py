@@ -1,100 +1,182 @@
 """Activations -> one number per channel: the descriptor of an image.
 
-The strength of a channel is the sum of its squared activations over the positions, or the root of that sum. In either
-case it is divided by the sum over the channels of its layer. The layers stand side by side, and the whole vector is
-scaled to l2 norm 1 where ``unit_norm`` asks for it. A layer that is silent for an image gives zeros.
+What is kept of an image is the share of each channel in the energy of its layer: the sum of its squared activations
+over the positions, divided by that of all channels of the layer. Every descriptor follows from the shares, so that one
+pass over the images serves them all. A layer that is silent for an image has shares of 0.
 
 Reference:
     Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3, and their released code.
+    Aitchison, "The Statistical Analysis of Compositional Data", JRSS B 44, 1982 (logarithms of shares).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from vebi.activations.layers import Layer
 from vebi.activations.recorder import ActivationRecorder
-from vebi.errors import ModelError
+from vebi.errors import ModelError, UsageError
+from vebi.lasso.scaling import CENTRED, PLAIN, STANDARDISED
 from vebi.models.classifier import Classifier
+
+ENERGIES = ("squared", "l2")
+#: The scale of the columns -> the form of the mu-Lasso.
+FORMS = {PLAIN: PLAIN, CENTRED: CENTRED, STANDARDISED: STANDARDISED, "log": CENTRED, "clr": CENTRED}
+#: Added to a share before its logarithm is taken: what a silent channel has.
+SILENT = 1e-4
 
 
 @dataclass(frozen=True)
 class Descriptor:
-    """How the activations of an image become its descriptor, one number per channel.
+    """How the activations of an image become its descriptor, one number per channel, and on which scale it is fitted.
 
     The number of a channel is its strength divided by the sum of the strengths of all channels of its layer. The
     numbers of all layers side by side are the descriptor.
 
     Attributes:
-        energy: The strength of a channel: ``squared`` for the sum of its squared activations over the positions (the
-            authors' code), ``l2`` for the root of that sum, the l2 norm (their later work).
+        energy: The strength of a channel: ``l2`` for the l2 norm of its activations over the positions (the authors'
+            later work), or ``squared`` for the square of it (their code).
         unit_norm: Whether the descriptor, all layers together, is then scaled to l2 norm 1 (the authors' code; a later
             port does not).
+        scaling: What is fitted. ``standardised``: every column less its mean, divided by its standard deviation, so
+            that a column counts by how it varies and not by how large it is. ``centred``: less its mean. ``log``: the
+            logarithm of the share, less its mean; ``clr``: less the mean logarithm of the layer, too. All of these
+            have a constant term. ``plain``: the columns as they are, without one, as the paper has it.
+
+    Raises:
+        UsageError: A value is not allowed.
 
     Reference:
         Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3, and their code.
+        Aitchison, "The Statistical Analysis of Compositional Data", JRSS B 44, 1982 (``clr``).
 
     Example:
         >>> vebi.Descriptor()
-        Descriptor(energy='squared', unit_norm=True)
+        Descriptor(energy='l2', unit_norm=False, scaling='standardised')
+        >>> vebi.Descriptor.paper()
+        Descriptor(energy='squared', unit_norm=True, scaling='plain')
     """
 
-    energy: str = "squared"
-    unit_norm: bool = True
+    energy: str = "l2"
+    unit_norm: bool = False
+    scaling: str = STANDARDISED
+
+    def __post_init__(self) -> None:
+        if self.energy not in ENERGIES:
+            raise UsageError(f"energy is {self.energy!r}: choose squared or l2")
+        if self.scaling not in FORMS:
+            raise UsageError(f"scaling is {self.scaling!r}: choose one of {', '.join(FORMS)}")
+
+    @classmethod
+    def paper(cls) -> "Descriptor":
+        """The descriptor of the paper and the authors' code.
+
+        Reference:
+            Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3.
+
+        Example:
+            >>> vebi.interpret(classifier, "images", mu=1.5, descriptor=vebi.Descriptor.paper()).descriptor.scaling
+            'plain'
+        """
+        return cls("squared", True, PLAIN)
+
+    @property
+    def form(self) -> str:
+        """The form of the mu-Lasso, see ``vebi.lasso.make_problem``."""
+        return FORMS[self.scaling]
 
 
-def channel_energy(activation: Tensor, energy: str) -> Float[Tensor, "n channels"]:
-    """The energy of every channel: the sum of squares over its positions, or the root of it.
+def channel_energy(activation: Tensor) -> Float[Tensor, "n channels"]:
+    """The energy of every channel: the sum of squares over its positions.
 
     Args:
         activation: N x C x H x W or N x C.
-        energy: ``squared`` or ``l2``, see ``Descriptor``.
 
     Returns:
-        N x C, not below 0.
+        N x C, not below 0, float64.
     """
     norms = activation.abs() if activation.ndim == 2 else torch.linalg.vector_norm(activation, dim=(2, 3))
-    return norms.square() if energy == "squared" else norms
+    return norms.double().square()
 
 
-def descriptors(energies: Sequence[Float[Tensor, "n _"]], unit_norm: bool) -> Float[Tensor, "n p"]:
-    """The rows of the table from the energies of every layer.
+def energy_shares(energies: Sequence[Float[Tensor, "n _"]]) -> Float[Tensor, "n p"]:
+    """The share of every channel in the energy of its layer.
 
     Args:
         energies: One N x C tensor per layer, not below 0.
-        unit_norm: Whether every row is scaled to l2 norm 1.
 
     Returns:
-        N x (channels of all layers) float32, in [0, 1]; computed in float64.
+        N x (channels of all layers) float32, in [0, 1].
     """
     shares = []
     for energy in energies:
-        energy = energy.double()
         total = energy.sum(dim=1, keepdim=True)
         shares.append(torch.where(total > 0, energy / torch.where(total > 0, total, 1), 0))
-    rows = torch.cat(shares, dim=1)
-    if unit_norm:
-        length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-        rows = rows / torch.where(length > 0, length, 1)
-    return rows.float()
+    return torch.cat(shares, dim=1).float()
+
+
+def descriptors(
+    shares: Float[np.ndarray, "n p"], layers: Sequence[int], descriptor: Descriptor
+) -> Float[np.ndarray, "n p"]:
+    """The descriptors of images, before their columns are centred or standardised.
+
+    Args:
+        shares: What ``energy_shares`` gives, images x channels of all layers.
+        layers: Number of channels of each layer.
+        descriptor: What is asked for.
+
+    Returns:
+        Images x channels of all layers, float64.
+    """
+    rows = shares.astype(np.float64)
+    # squares, too: they add up to 1 in single precision only, and columns are to depend on each other exactly or not
+    rows = share_of_layer(np.sqrt(rows) if descriptor.energy == "l2" else rows, layers)
+    if descriptor.unit_norm:
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        rows /= np.where(lengths > 0, lengths, 1)
+    if descriptor.scaling in ("log", "clr"):
+        rows = np.log(rows + SILENT)
+    if descriptor.scaling == "clr":
+        rows -= np.repeat(np.add.reduceat(rows, _starts(layers), axis=1) / layers, layers, axis=1)
+    return rows
+
+
+def share_of_layer(strengths: Float[np.ndarray, "n p"], layers: Sequence[int]) -> Float[np.ndarray, "n p"]:
+    """Strengths of channels divided by the sum over their layer.
+
+    Args:
+        strengths: Images x channels of all layers, not below 0.
+        layers: Number of channels of each layer.
+
+    Returns:
+        The same shape; 0 where the layer is silent.
+    """
+    totals = np.repeat(np.add.reduceat(strengths, _starts(layers), axis=1), layers, axis=1)
+    shares: Float[np.ndarray, "n p"] = np.divide(strengths, totals, out=np.zeros_like(strengths), where=totals > 0)
+    return shares
+
+
+def _starts(layers: Sequence[int]) -> Int[np.ndarray, " layers"]:
+    """The first column of each layer."""
+    return np.cumsum([0, *layers[:-1]])
 
 
 def describe(
-    classifier: Classifier, layers: Sequence[Layer], inputs: Float[Tensor, "n c h w"], descriptor: Descriptor
+    classifier: Classifier, layers: Sequence[Layer], inputs: Float[Tensor, "n c h w"]
 ) -> tuple[Float[Tensor, "n p"], Float[Tensor, "n classes"]]:
-    """Descriptors and class scores of one batch, in one forward pass.
+    """Shares of energy and class scores of one batch, in one forward pass.
 
     Args:
         classifier: The model, in evaluation mode.
         layers: The layers to record.
         inputs: N x C x H x W preprocessed images, on the device of the model.
-        descriptor: How activations become numbers.
 
     Returns:
-        The descriptors, N x (channels of all layers), and the class scores, N x classes.
+        The shares, N x (channels of all layers), and the class scores, N x classes.
 
     Raises:
         ModelError: Activations or class scores hold NaN or infinity, or a layer did not run.
@@ -102,11 +184,11 @@ def describe(
     names = [layer.name for layer in layers]
 
     def energy_of_layer(name: str, _kind: str, activation: Tensor) -> Tensor:
-        energy = channel_energy(activation, descriptor.energy)
+        energy = channel_energy(activation)
         if not energy.isfinite().all():
             raise ModelError(f"the activations of {name} hold NaN or infinity: check the weights and the preprocessing")
         return energy
 
     with torch.no_grad(), ActivationRecorder(classifier.model, names, energy_of_layer) as recorder:
         scores = classifier.logits(inputs)
-    return descriptors([recorder.records[name] for name in names], descriptor.unit_norm), scores
+    return energy_shares([recorder.records[name] for name in names]), scores

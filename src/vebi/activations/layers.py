@@ -1,6 +1,6 @@
 """Layers and channels of a network, by name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -94,13 +94,21 @@ def list_layers(classifier: Classifier) -> list[Layer]:
     return [layer for layer in recorder.records.values() if layer is not None]
 
 
+#: Name -> what of the activation functions it stands for, where no layer has that name.
+PRESETS: dict[str, Callable[[Sequence[Layer]], Sequence[Layer]]] = {
+    "all": lambda activations: activations,
+    "spatial": lambda activations: [layer for layer in activations if layer.height * layer.width > 1],
+    "late": lambda activations: activations[len(activations) // 2 :],
+}
+
+
 def choose_layers(classifier: Classifier, patterns: str | Sequence[str] | None = None) -> tuple[Layer, ...]:
     """The layers with the given names, in the order in which they end.
 
     Args:
         classifier: The model.
-        patterns: Names or globs such as ``layer3.*``, one or several; None for all activation functions, see
-            ``list_layers``.
+        patterns: Names or globs such as ``layer3.*``, one or several; or ``all`` activation functions, those that are
+            ``spatial``, with more than one position, or the ``late`` ones, the second half. None is ``all``.
 
     Returns:
         Every layer that matches any of the patterns, once.
@@ -109,16 +117,17 @@ def choose_layers(classifier: Classifier, patterns: str | Sequence[str] | None =
         UsageError: A pattern matches no layer, or none is given and the network has no activation function.
     """
     layers = list_layers(classifier)
-    if isinstance(patterns, str):
-        patterns = [patterns]
-    if patterns is None:
-        activations = tuple(layer for layer in layers if layer.is_activation)
-        if not activations:
-            raise UsageError(
-                "the network has no activation function with N x C x H x W or N x C values: name the layers to record"
-            )
-        return activations
-    for pattern in patterns:
-        if not any(fnmatchcase(layer.name, pattern) for layer in layers):
+    chosen: set[str] = set()
+    for pattern in [patterns] if isinstance(patterns, str) else (patterns or ["all"]):
+        matches = {layer.name for layer in layers if fnmatchcase(layer.name, pattern)}
+        if not matches and pattern in PRESETS:
+            matches = {layer.name for layer in PRESETS[pattern]([layer for layer in layers if layer.is_activation])}
+            if not matches:
+                raise UsageError(
+                    "the network has no activation function with N x C x H x W or N x C values: name the layers to "
+                    "record"
+                )
+        if not matches:
             raise UsageError(f"no layer is called {pattern!r}: `vebi layers` lists those that can be recorded")
-    return tuple(layer for layer in layers if any(fnmatchcase(layer.name, pattern) for pattern in patterns))
+        chosen |= matches
+    return tuple(layer for layer in layers if layer.name in chosen)

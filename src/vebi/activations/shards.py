@@ -9,13 +9,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vebi.activations.descriptors import Descriptor, describe
+from vebi.activations.descriptors import describe, share_of_layer
 from vebi.activations.layers import Layer
 from vebi.data.collections import ImageCollection
 from vebi.data.loader import Batch, batches
 from vebi.errors import RunError
 from vebi.files import write_arrays
 from vebi.models.classifier import Classifier
+
+#: The file names of all shards.
+SHARDS = "shard-*.safetensors"
 
 
 def shard_name(k: int) -> str:
@@ -28,7 +31,7 @@ def read_shard(path: Path, names: Sequence[str] | None = None) -> tuple[dict[str
 
     Args:
         path: The file.
-        names: ``descriptors``, ``predictions``, ``labels`` or ``indices``; None for all of them.
+        names: ``shares``, ``predictions``, ``labels`` or ``indices``; None for all of them.
 
     Returns:
         Name -> array, one row per image; and (id, reason) of every image without a row.
@@ -52,16 +55,36 @@ def check_shard(path: Path, indices: range, features: int) -> None:
     """
     rows, skipped = read_shard(path)
     n = len(indices) - len(skipped)
-    columns = {"descriptors": (np.dtype(np.float32), (n, features))} | {
+    columns = {"shares": (np.dtype(np.float32), (n, features))} | {
         name: (np.dtype(np.int64), (n,)) for name in ("predictions", "labels", "indices")
     }
     if (
         {name: (row.dtype, row.shape) for name, row in rows.items()} != columns
-        or not np.isfinite(rows["descriptors"]).all()
+        or not np.isfinite(rows["shares"]).all()
         or not np.isin(rows["indices"], indices).all()
         or rows["predictions"].min(initial=0) < 0
     ):
         raise RunError(f"{path} is damaged or of another table: delete it and run the same command again")
+
+
+def upgrade_shard(path: Path, layers: Sequence[int], energy: str) -> None:
+    """Rewrites a shard of an earlier version, which held descriptors, as shares of energy; others are left alone.
+
+    Args:
+        path: The file.
+        layers: Number of channels of each layer.
+        energy: The strength of a channel in its descriptors, ``squared`` or ``l2``.
+
+    Raises:
+        RunError: It is damaged.
+    """
+    rows, skipped = read_shard(path)
+    strengths = rows.pop("descriptors", None)
+    if strengths is None or strengths.ndim != 2 or strengths.shape[1] != sum(layers):
+        return
+    energies = np.square(strengths.astype(np.float64)) if energy == "l2" else strengths.astype(np.float64)
+    shares = share_of_layer(energies, layers).astype(np.float32)
+    write_arrays(path, rows | {"shares": shares}, {"skipped": json.dumps(skipped)})
 
 
 def write_shard(
@@ -70,7 +93,6 @@ def write_shard(
     images: ImageCollection,
     indices: range,
     layers: Sequence[Layer],
-    descriptor: Descriptor,
     *,
     batch_size: int,
     strict: bool,
@@ -83,7 +105,6 @@ def write_shard(
         images: The collection.
         indices: Indices of the images of this shard.
         layers: The layers to record.
-        descriptor: How activations become numbers.
         batch_size: Images per forward pass.
         strict: Whether an image that cannot be decoded is an error.
 
@@ -93,7 +114,7 @@ def write_shard(
         UsageError: The batch size is below 1.
     """
     columns: dict[str, np.ndarray] = {
-        "descriptors": np.empty((len(indices), sum(layer.channels for layer in layers)), np.float32),
+        "shares": np.empty((len(indices), sum(layer.channels for layer in layers)), np.float32),
         "predictions": np.empty(len(indices), np.int64),
         "labels": np.empty(len(indices), np.int64),
         "indices": np.empty(len(indices), np.int64),
@@ -103,11 +124,9 @@ def write_shard(
         skipped += batch.skipped
         n = len(batch.indices)
         if n:
-            descriptors, scores = describe(
-                classifier, layers, _fill_up(batch, batch_size).to(classifier.device), descriptor
-            )
+            shares, scores = describe(classifier, layers, _fill_up(batch, batch_size).to(classifier.device))
             rows = slice(done, done + n)
-            columns["descriptors"][rows] = descriptors[:n].cpu()
+            columns["shares"][rows] = shares[:n].cpu()
             columns["predictions"][rows] = scores[:n].argmax(dim=1).cpu()
             columns["labels"][rows] = batch.labels
             columns["indices"][rows] = batch.indices

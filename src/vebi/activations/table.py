@@ -4,20 +4,23 @@ A shard gets its name when all of it is written: a pass that was stopped at any 
 is missing, and gives the same table as one that was not stopped.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from vebi.activations.descriptors import Descriptor
+from vebi.activations.descriptors import Descriptor, descriptors
 from vebi.activations.layers import Feature, Layer
-from vebi.activations.shards import check_shard, read_shard, shard_name, write_shard
+from vebi.activations.shards import SHARDS, check_shard, read_shard, shard_name, upgrade_shard, write_shard
 from vebi.data.collections import ImageCollection
 from vebi.errors import RunError
-from vebi.lasso.gram import GramSums, accumulate, accumulate_parts
+from vebi.lasso.moments import Moments, accumulate, accumulate_parts
+from vebi.lasso.scaling import Problem, Scaling, make_problem
 from vebi.models.classifier import Classifier, eval_mode
 from vebi.progress import Progress
 
@@ -29,13 +32,15 @@ SHARD = 512
 class DescriptorTable:
     """A folder of shards: descriptors (images x features), labels, predictions and image ids, in image order.
 
-    Iterating yields shard by shard a mapping of ``descriptors`` n x p float32, ``labels``, ``predictions`` and
-    ``indices`` n int64. Images that could not be decoded have no row.
+    What lies on disk is the share of each channel in the energy of its layer; the descriptor that is asked for is made
+    of it whenever the table is read. Iterating yields shard by shard a mapping of ``descriptors`` n x p float64,
+    ``labels``, ``predictions`` and ``indices`` n int64. Images that could not be decoded have no row.
 
     Attributes:
         folder: Where the shards are.
         features: The p features, one per column of ``descriptors``.
         shards: Number of shards.
+        descriptor: What is made of the shares.
 
     Example:
         >>> from pathlib import Path
@@ -51,10 +56,12 @@ class DescriptorTable:
     folder: Path
     features: tuple[Feature, ...]
     shards: int
+    descriptor: Descriptor = field(default_factory=Descriptor)
 
     def __iter__(self) -> Iterator[Mapping[str, np.ndarray]]:
         for path in self._paths():
-            yield read_shard(path)[0]
+            shard = read_shard(path)[0]
+            yield shard | {"descriptors": descriptors(shard.pop("shares"), self._layers, self.descriptor)}
 
     def column(self, name: str) -> Int[np.ndarray, " n"]:
         """One number per image.
@@ -72,13 +79,13 @@ class DescriptorTable:
         return np.concatenate([read_shard(path, [name])[0][name] for path in self._paths()])
 
     def columns(self, features: Sequence[int]) -> Float[np.ndarray, "n k"]:
-        """The descriptors of a few features.
+        """The descriptors of a few features, before columns are centred or standardised.
 
         Args:
             features: Indices into ``features``.
 
         Returns:
-            Images x k, float32.
+            Images x k, float64.
 
         Raises:
             RunError: A shard is damaged or missing.
@@ -93,17 +100,17 @@ class DescriptorTable:
         """
         return [pair for path in self._paths() for pair in read_shard(path, [])[1]]
 
-    def sums(self, classes: int, labels: str = "predictions") -> GramSums:
-        """The sums over all images that the mu-Lasso needs, for one-hot targets.
+    def problem(self, classes: int, labels: str = "predictions") -> Problem:
+        """The mu-Lasso of all classes over all images, in the form of the descriptor, with one-hot targets.
 
-        An image without a true class counts in G alone.
+        An image without a true class is of no class.
 
         Args:
             classes: Number of classes of the model.
             labels: ``predictions`` (predicted class) or ``labels`` (true class).
 
         Returns:
-            The sums, keyed by shard.
+            The problem.
 
         Raises:
             RunError: A shard is damaged or missing, or holds a class that the model does not have.
@@ -119,15 +126,17 @@ class DescriptorTable:
                     )
                 yield name, shard["descriptors"], shard[labels][:, None] == one_hot
 
-        return accumulate(shards(), len(self.features), classes)
+        moments = accumulate(shards(), len(self.features), classes)
+        return make_problem(moments, self.descriptor.form, overwrite=True)
 
     def gradients(
-        self, weights: Float[np.ndarray, "classes p"], labels: str = "predictions"
+        self, weights: Float[np.ndarray, "classes p"], scaling: Scaling, labels: str = "predictions"
     ) -> Float[np.ndarray, "classes p"]:
-        """The gradients X'(Xw - l) of every class, from the rows themselves.
+        """The gradients Z'(Zw - t) of every class, from the rows themselves.
 
         Args:
             weights: The weights w of every class, classes x features.
+            scaling: What makes Z and t of the rows.
             labels: ``predictions`` or ``labels``.
 
         Returns:
@@ -135,42 +144,42 @@ class DescriptorTable:
         """
         gradients = np.zeros(weights.shape)
         for shard in self:
-            x = shard["descriptors"].astype(np.float64)
-            gradients += (weights @ x.T - (np.arange(len(weights))[:, None] == shard[labels])) @ x
+            z, targets = self._scaled(shard, scaling, labels)
+            gradients += (weights @ z.T - targets.T) @ z
         return gradients
 
     def label_sums(
-        self, part_of_row: Int[np.ndarray, " n"], parts: int, classes: int, labels: str = "predictions"
+        self, part_of_row: Int[np.ndarray, " n"], parts: int, scaling: Scaling, labels: str = "predictions"
     ) -> Float[np.ndarray, "parts classes p"]:
-        """X'l of every class, over every part of the rows by itself.
+        """Z't of every class, over every part of the rows by itself.
 
         Args:
             part_of_row: The part of every row, 0 to parts - 1.
             parts: Number of parts.
-            classes: Number of classes.
+            scaling: What makes Z and t of the rows.
             labels: ``predictions`` or ``labels``.
 
         Returns:
             Parts x classes x features, float64.
         """
-        sums, start = np.zeros((parts, classes, len(self.features))), 0
+        sums, start = np.zeros((parts, len(scaling.constants), len(self.features))), 0
         for shard in self:
             stop = start + len(shard[labels])
-            x, one_hot = shard["descriptors"].astype(np.float64), shard[labels][:, None] == np.arange(classes)
+            z, targets = self._scaled(shard, scaling, labels)
             for part in range(parts):
                 in_part = part_of_row[start:stop] == part
-                sums[part] += one_hot[in_part].T @ x[in_part]
+                sums[part] += targets[in_part].T @ z[in_part]
             start = stop
         return sums
 
-    def part_sums(
+    def part_moments(
         self,
         part_of_row: Int[np.ndarray, " n"],
         columns: Int[np.ndarray, " k"],
         classes: Sequence[int],
         labels: str = "predictions",
-    ) -> list[GramSums]:
-        """The sums over every part of the rows by itself, for some features and classes.
+    ) -> list[Moments]:
+        """The moments of every part of the rows by itself, for some features and classes.
 
         Args:
             part_of_row: The part of every row, from 0.
@@ -193,11 +202,38 @@ class DescriptorTable:
 
         return accumulate_parts(shards(), len(columns), len(one_hot), parts)
 
+    def _scaled(self, shard: Mapping[str, np.ndarray], scaling: Scaling, labels: str) -> tuple[np.ndarray, np.ndarray]:
+        """The rows Z and the targets T of a shard."""
+        one_hot = shard[labels][:, None] == np.arange(len(scaling.constants))
+        return scaling.apply(shard["descriptors"]), one_hot - scaling.constants
+
+    @cached_property
+    def _layers(self) -> list[int]:
+        """Number of features of each layer."""
+        return [len(list(group)) for _, group in itertools.groupby(self.features, key=lambda feature: feature.layer)]
+
     def _paths(self) -> list[Path]:
         return [self.folder / shard_name(k) for k in range(self.shards)]
 
     def _names(self) -> list[str]:
         return [path.stem for path in self._paths()]
+
+
+def open_table(
+    folder: Path, layers: Sequence[tuple[str, int]], descriptor: Descriptor = Descriptor()
+) -> DescriptorTable:
+    """A table that is complete on disk, as that of a finished run.
+
+    Args:
+        folder: Where the shards are.
+        layers: (name, number of channels) of each layer.
+        descriptor: What is made of the shares of energy that the table holds.
+
+    Returns:
+        The table.
+    """
+    features = tuple(Feature(layer, c) for layer, channels in layers for c in range(channels))
+    return DescriptorTable(folder, features, len(list(folder.glob(SHARDS))), descriptor)
 
 
 def tabulate(
@@ -221,7 +257,7 @@ def tabulate(
         images: The images.
         layers: The layers to record.
         folder: Where the shards go; made where it does not exist.
-        descriptor: How activations become numbers.
+        descriptor: What is made of the shares of energy that the table holds.
         batch_size: Images per forward pass.
         shard_size: Images per shard; to resume, the same as before.
         strict: Whether an image that cannot be decoded is an error.
@@ -243,10 +279,11 @@ def tabulate(
             path = folder / shard_name(k)
             indices = range(k * shard_size, min((k + 1) * shard_size, len(images)))
             if not path.exists():
-                write_shard(path, classifier, images, indices, layers, descriptor, batch_size=batch_size, strict=strict)
+                write_shard(path, classifier, images, indices, layers, batch_size=batch_size, strict=strict)
             else:
+                upgrade_shard(path, [layer.channels for layer in layers], descriptor.energy)
                 check_shard(path, indices, sum(layer.channels for layer in layers))
             if progress:
                 progress(indices.stop, len(images))
     features = tuple(Feature(layer.name, c) for layer in layers for c in range(layer.channels))
-    return DescriptorTable(folder, features, shards)
+    return DescriptorTable(folder, features, shards, descriptor)

@@ -1,10 +1,14 @@
 """The methods that every benchmark compares: vebi's own, its rivals, and maps that no network is asked for."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
+from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import list_layers
 from vebi.benchmark.methods import Choices, Make, Method, user_method
+from vebi.benchmark.refit import refit_with_descriptor
 from vebi.errors import UsageError
 from vebi.explanation.explain import ExplainOptions
 from vebi.interpretation.result import Interpretation
@@ -72,6 +76,21 @@ def all_methods(methods: Sequence[str | Method] = (), cam_layer: str | None = No
     if twice:
         raise UsageError(f"two methods are called {twice!r}: give your function another name")
     return known
+
+
+def standardised(interpretation: Interpretation, run: Path) -> Method:
+    """Vebi with the features of the default descriptor, beside a fit with that of the paper.
+
+    Args:
+        interpretation: The fit.
+        run: Its run folder.
+    """
+    other = refit_with_descriptor(interpretation, run, Descriptor())
+    return Method(
+        f"{OURS}-standardised",
+        "vebi, standardised descriptors",
+        lambda i: FeatureEvidence(replace(other, classifier=i.require_classifier())),
+    )
 
 
 def _features() -> tuple[Method, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from vebi.activations.descriptors import Descriptor
 from vebi.benchmark.built_in_methods import all_methods
 from vebi.benchmark.examples import find_examples
 from vebi.benchmark.ground_truth import find_ground_truth
@@ -34,7 +35,9 @@ def benchmark_model(
     masks: str | Path | None = None,
     fit_images: str | Path | None = None,
     layers: str | Sequence[str] | None = None,
-    mu: float = 10.0,
+    features_per_class: int | None = None,
+    mu: float | None = None,
+    descriptor: Descriptor = Descriptor(),
     per_class: int = 50,
     mosaics: int = 50,
     seed: int = 0,
@@ -57,7 +60,9 @@ def benchmark_model(
             pixel that is not black is the object. Needed unless the images are those of `vebi flowers`.
         fit_images: The images of the fit; by default those that are scored, which is optimistic.
         layers: The layers of the descriptor, see ``vebi.interpret``.
-        mu: Bound on the l1 norm of the weights of each class, see ``vebi.interpret``.
+        features_per_class: Features of a class at most, by default 3, see ``vebi.interpret``.
+        mu: Instead, the bound on the l1 norm of the weights of each class.
+        descriptor: How activations become numbers.
         per_class: Scored images per class, at most.
         mosaics: Mosaics for grid pointing, 0 for none.
         seed: Seed of the mosaics.
@@ -76,7 +81,7 @@ def benchmark_model(
 
     Example:
         >>> result = vebi.benchmark.benchmark_model(
-        ...     classifier, "images", "bench", masks="images", mu=1.5, per_class=1, mosaics=0
+        ...     classifier, "images", "bench", masks="images", per_class=1, mosaics=0
         ... )
         >>> result.rows[0].method, result.rows[0].metrics["relevance_mass"]  # the masks are white: all is object
         ('vebi', 100.0)
@@ -92,7 +97,15 @@ def benchmark_model(
     if mask_of is None:
         raise InputError(f"{images} has no masks beside its images: give a folder of masks with the same names")
     interpretation = interpret(
-        classifier, fit_source, layers=layers, mu=mu, out=out / "run", batch_size=batch_size, progress=progress
+        classifier,
+        fit_source,
+        features_per_class=features_per_class,
+        mu=mu,
+        descriptor=descriptor,
+        layers=layers,
+        out=out / "run",
+        batch_size=batch_size,
+        progress=progress,
     )
     model = interpretation.require_classifier()
     truth = find_ground_truth(

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vebi.activations.descriptors import Descriptor
+from vebi.benchmark.built_in_methods import standardised
 from vebi.benchmark.examples import find_examples
 from vebi.benchmark.ground_truth import GroundTruth, find_flower_truth
 from vebi.benchmark.make_rows import PUBLISHED
@@ -130,6 +132,7 @@ class FlowerExperiment:
             classifier,
             fit_images,
             mu=plan.mu,
+            descriptor=Descriptor.paper(),
             out=folder / "run",
             batch_size=self.batch_size,
             progress=self.steps.progress,
@@ -138,7 +141,8 @@ class FlowerExperiment:
         truth = find_flower_truth(
             classifier, held_out, plan.scored, batch_size=self.batch_size, progress=self._stage("images")
         )
-        methods = [*self.methods, *self._tune(interpretation, fit_images)]
+        others = [standardised(interpretation, folder / "run"), *self._tune(interpretation, fit_images)]
+        methods = [*self.methods, *others]
         scores = self._score(folder, interpretation, truth, methods)
         sensitivity = self._vary(folder, interpretation, fit_images, truth)
         network = NetworkNote(training.accuracy, interpretation.settings.model.sha256)

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from vebi import provenance
-from vebi.benchmark.built_in_methods import all_methods, perturbation_methods
+from vebi.activations.descriptors import Descriptor
+from vebi.benchmark.built_in_methods import all_methods, perturbation_methods, standardised
 from vebi.benchmark.ground_truth import GroundTruth, find_flower_truth
 from vebi.benchmark.methods import Method
 from vebi.benchmark.mosaics import draw_mosaics, takes_larger
@@ -148,6 +149,7 @@ class NetworkExperiment:
         interpretation = self._interpret("network", "run", fit_images)
         truth = self._ground_truth(interpretation, Subset(images, unseen), self.plan.scored)
         methods, slow = self._methods(interpretation, fit_images)
+        methods.append(standardised(interpretation, self.folder / "run"))
         scored = self._scored_images(truth)
         explainers, scores = bind_methods(interpretation, [*methods, *slow]), {}
         for k, (method, explainer) in enumerate(explainers.items(), start=1):
@@ -194,6 +196,7 @@ class NetworkExperiment:
             load_classifier(self.folder / f"{network}.safetensors", device=self.device),
             fit_images,
             mu=self.plan.mu,
+            descriptor=Descriptor.paper(),
             out=self.folder / run,
             batch_size=self.batch_size,
             progress=self.progress,

@@ -5,20 +5,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from vebi import lasso
+from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import choose_layers
-from vebi.activations.table import DescriptorTable, tabulate
+from vebi.activations.table import DescriptorTable, open_table, tabulate
 from vebi.data.collections import ImageCollection
+from vebi.interpretation.fit import FEATURES_PER_CLASS
 from vebi.interpretation.result import Interpretation
 from vebi.interpretation.settings import LABELS, ModelSource
-from vebi.interpretation.table_fit import select_nonzero
+from vebi.interpretation.table_fit import layer_shares, select_nonzero
 from vebi.models.classifier import Classifier
 
 
 def refit_on_table(interpretation: Interpretation, table: DescriptorTable) -> Interpretation:
-    """Fits the mu of an interpretation, its labels and its signs to a table of descriptors.
+    """Fits with the bound of an interpretation, its labels and its signs to a table of descriptors.
 
     Args:
-        interpretation: What is asked for: ``mu`` and ``settings``.
+        interpretation: What is asked for: ``settings``, and ``mu`` where there is one.
         table: Descriptors of its model, made with its settings.
 
     Returns:
@@ -26,16 +28,39 @@ def refit_on_table(interpretation: Interpretation, table: DescriptorTable) -> In
         and its stability stay those of the fit before.
     """
     settings = interpretation.settings
-    sums = table.sums(len(interpretation.class_names), LABELS[settings.labels])
-    solutions = lasso.solve_all(sums.gram, sums.b, sums.label_energy, interpretation.mu, signed=settings.signed)
-    selection = select_nonzero(table, solutions)
+    problem = table.problem(len(interpretation.class_names), LABELS[settings.labels])
+    mus = lasso.Bound(interpretation.mu, settings.features_per_class).mus(problem, signed=settings.signed)
+    solutions = lasso.solve_all(problem.gram, problem.b, problem.energy, mus, signed=settings.signed)
+    selection = select_nonzero(table, problem, solutions)
     return replace(
         interpretation,
         features=selection.features,
         columns=selection.columns,
         weights=selection.weights,
+        scaling=selection.scaling,
+        mus=tuple(mus.tolist()),
+        layer_shares=layer_shares(table, selection, settings.layers, LABELS[settings.labels]),
         exemplars=(),
     )
+
+
+def refit_with_descriptor(interpretation: Interpretation, run: Path, descriptor: Descriptor) -> Interpretation:
+    """The fit with another descriptor and the default number of features per class, from the table of its run.
+
+    Args:
+        interpretation: A fit.
+        run: Its run folder.
+        descriptor: The other descriptor.
+
+    Returns:
+        The interpretation with that descriptor, see ``refit_on_table``.
+
+    Raises:
+        RunError: The table is damaged.
+    """
+    settings = replace(interpretation.settings, descriptor=descriptor, mu=None, features_per_class=FEATURES_PER_CLASS)
+    table = open_table(run / "table", interpretation.layers, descriptor)
+    return refit_on_table(replace(interpretation, settings=settings), table)
 
 
 def refit_on_network(
@@ -44,7 +69,7 @@ def refit_on_network(
     """Fits the same layers with the same settings on another network; nothing of it is left on disk.
 
     Args:
-        interpretation: What is asked for: layers, descriptor, ``mu`` and ``settings``.
+        interpretation: What is asked for: layers, descriptor and bound.
         classifier: A network with the same layers.
         images: The images of the fit.
         batch_size: Images per forward pass.

@@ -92,11 +92,13 @@ class _Comparison:
         foregrounds = hashlib.sha256(np.packbits(self.foregrounds.numpy()).tobytes()).hexdigest()
         interpretations = [i for i in (networks.interpretation, networks.permuted) if i is not None]
         learned = [f"{i.fingerprint()} {i.require_classifier().sha256()}" for i in interpretations]
-        mu, settings = networks.interpretation.mu, networks.interpretation.settings
+        mus, settings = networks.interpretation.mus, networks.interpretation.settings
         images = (
             f"{networks.fit_images.fingerprint()} {networks.fit_per_class} {self.truth.fingerprint()} {foregrounds}"
         )
-        return f"{provenance.code_sha256()} {learned} {mu} {settings.labels} {settings.signed} {images} {networks.seed}"
+        return (
+            f"{provenance.code_sha256()} {learned} {mus} {settings.labels} {settings.signed} {images} {networks.seed}"
+        )
 
     def score(self, method: Method, explainer: Explainer, progress: Progress | None) -> Scores:
         """The scores of one method."""

@@ -1,11 +1,10 @@
 """The choices that the paper leaves open, one made differently at a time."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
-from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Layer, choose_layers
 from vebi.activations.table import DescriptorTable, tabulate
 from vebi.benchmark.refit import refit_on_table
@@ -44,15 +43,14 @@ class Variation:
 
 @dataclass(frozen=True, eq=False)
 class Refitting:
-    """Fits with other options, on the tables of a run where these can be used.
+    """Fits with other options, on the table of a run.
 
     Attributes:
         interpretation: The fit with the defaults, with the classifier attached.
         layers: The layers of its descriptor.
         images: The images of the fit.
-        run: Its run folder; tables of other descriptors are made beside it.
+        run: Its run folder.
         batch_size: Images per forward pass.
-        tables: The tables so far, by energy.
     """
 
     interpretation: Interpretation
@@ -60,7 +58,6 @@ class Refitting:
     images: ImageCollection
     run: Path
     batch_size: int
-    tables: dict[str, DescriptorTable] = field(default_factory=dict)
 
     def explainers(
         self, *, energy: str | None = None, mu: float | None = None, signed: bool = False, labels: str = "predicted"
@@ -74,21 +71,19 @@ class Refitting:
             labels: ``"predicted"`` or ``"true"``.
         """
         i = self.interpretation
-        descriptor = Descriptor(i.descriptor.energy if energy is None else energy, i.descriptor.unit_norm)
+        descriptor = i.descriptor if energy is None else replace(i.descriptor, energy=energy)
         settings = replace(i.settings, descriptor=descriptor, signed=signed, labels=labels)
-        requested = replace(i, mu=i.mu if mu is None else mu, settings=settings)
-        return feature_methods(refit_on_table(requested, self._table(descriptor)))
+        requested = replace(i, settings=settings)
+        if mu is not None:
+            settings = replace(settings, mu=mu, features_per_class=None)
+            requested = replace(i, settings=settings, mus=(mu,) * len(i.mus))
+        return feature_methods(refit_on_table(requested, replace(self._table, descriptor=descriptor)))
 
-    def _table(self, descriptor: Descriptor) -> DescriptorTable:
-        energy = descriptor.energy
-        if energy not in self.tables:
-            is_run = energy == self.interpretation.descriptor.energy
-            folder = self.run / "table" if is_run else self.run.with_name(f"{self.run.name}-table-{energy}")
-            classifier = self.interpretation.require_classifier()
-            self.tables[energy] = tabulate(
-                classifier, self.images, self.layers, folder, descriptor, batch_size=self.batch_size
-            )
-        return self.tables[energy]
+    @cached_property
+    def _table(self) -> DescriptorTable:
+        """The table of the run, from which every descriptor can be made."""
+        classifier = self.interpretation.require_classifier()
+        return tabulate(classifier, self.images, self.layers, self.run / "table", batch_size=self.batch_size)
 
 
 def iter_variations(
@@ -118,7 +113,7 @@ def iter_variations(
     yield Variation("weights", "signed", partial(refitting.explainers, signed=True))
     yield Variation("labels", "true", partial(refitting.explainers, labels="true"))
     for mu in MUS:
-        if mu != i.mu:
+        if mu != i.settings.mu:
             yield Variation("mu", f"{mu:g}", partial(refitting.explainers, mu=mu))
     for count in MAX_FEATURES:
         if count != ExplainOptions().max_features:

@@ -7,7 +7,7 @@ import typer
 
 from vebi.cli import console
 from vebi.cli.command import command
-from vebi.cli.options import MASKS, BatchSize, Device, Json, Layers, ModelOptions, Seed
+from vebi.cli.options import MASKS, BatchSize, Device, FeaturesPerClass, Json, Layers, ModelOptions, Seed
 
 if TYPE_CHECKING:  # it needs numpy, which --help must not wait for
     from vebi.reports.benchmark_report.result import BenchmarkResult
@@ -120,7 +120,11 @@ def run(
         Path | None,
         typer.Option(help="The training images of the model; by default those that are scored, which is optimistic."),
     ] = None,
-    mu: Annotated[float, typer.Option(help="Bound on the l1 norm of the weights per class, see `vebi fit`.")] = 10.0,
+    features_per_class: FeaturesPerClass = None,
+    mu: Annotated[
+        float | None,
+        typer.Option(help="Instead of --features, the bound on the l1 norm of the weights per class, see `vebi fit`."),
+    ] = None,
     layer: Layers = None,
     per_class: Annotated[int, typer.Option(help="Scored images per class, at most.")] = 50,
     mosaics: Annotated[int, typer.Option(help="Mosaics of four images for the grid pointing game; 0 for none.")] = 50,
@@ -155,6 +159,7 @@ def run(
             masks=masks,
             fit_images=fit_on,
             layers=layer,
+            features_per_class=features_per_class,
             mu=mu,
             per_class=per_class,
             mosaics=mosaics,

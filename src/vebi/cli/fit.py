@@ -7,15 +7,16 @@ import typer
 
 from vebi.cli import console
 from vebi.cli.command import command
-from vebi.cli.options import BatchSize, Json, Layers, ModelOptions, Spec, Strict
+from vebi.cli.options import BatchSize, FeaturesPerClass, Json, Layers, ModelOptions, Spec, Strict
+from vebi.errors import UsageError
 
 if TYPE_CHECKING:  # they need torch, which --help must not wait for
     from vebi.activations.layers import Feature
     from vebi.interpretation.result import Interpretation
 
 
-def _parse_mu(text: str) -> float | str:
-    if text == "auto":
+def _parse_mu(text: str | None) -> float | str | None:
+    if text is None or text == "auto":
         return text
     try:
         return float(text)
@@ -35,16 +36,17 @@ def fit(
     ],
     *,
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
+    features_per_class: FeaturesPerClass = None,
     mu: Annotated[
-        str,
+        str | None,
         typer.Option(
             callback=_parse_mu,
             metavar="NUMBER|auto",
-            help="Bound on the l1 norm of the weights per class: a larger one selects more features. Try 10, look at "
-            "`vebi path`, and fit again. auto: the one-standard-error rule, the smallest mu of a grid whose mean R² in "
+            help="Instead of --features, the bound on the l1 norm of the weights per class: a larger one selects more "
+            "features, see `vebi path`. auto: the one-standard-error rule, the smallest mu of a grid whose mean R² in "
             "5-fold cross-validation is within one standard error of the best.",
         ),
-    ] = "10",
+    ] = None,
     layer: Layers = None,
     signed: Annotated[bool, typer.Option("--signed", help="Allow negative feature weights.")] = False,
     labels: Annotated[
@@ -61,12 +63,22 @@ def fit(
             help="Strength of a channel: squared (sum of squared activations) or l2 (their l2 norm). Either is divided "
             "by the sum over the channels of its layer.",
         ),
-    ] = "squared",
-    no_unit_norm: Annotated[
+    ] = "l2",
+    unit_norm: Annotated[
         bool,
+        typer.Option("--unit-norm", help="Then scale the descriptor of an image, all layers together, to l2 norm 1."),
+    ] = False,
+    scaling: Annotated[
+        str,
         typer.Option(
-            "--no-unit-norm", help="Do not then scale the descriptor of an image, all layers together, to l2 norm 1."
+            metavar="standardised|centred|log|clr|plain",
+            help="Scale of the columns in the fit: less their mean and divided by their standard deviation; less their "
+            "mean; logarithms less their mean, or less that of their layer, too; or as they are, without a constant "
+            "term.",
         ),
+    ] = "standardised",
+    paper: Annotated[
+        bool, typer.Option("--paper", help="The descriptor of the paper: squared, unit norm, plain.")
     ] = False,
     no_stability: Annotated[
         bool, typer.Option("--no-stability", help="Skip stability selection (50 subsamples of half the images).")
@@ -82,18 +94,22 @@ def fit(
     under a bound on the l1 norm of the weights, so that only a few are not zero. Writes a run folder; the same command
     resumes a fit that was stopped.
     """
+    from vebi.activations.descriptors import Descriptor
     from vebi.interpretation.fit import interpret
 
+    descriptor = Descriptor(energy, unit_norm, scaling)
+    if paper and descriptor not in (Descriptor(), Descriptor.paper()):
+        raise UsageError("--paper sets --energy, --unit-norm and --scaling: give it alone")
     with console.progress() as progress:
         interpretation = interpret(
             model.load(spec),
             data,
+            features_per_class=features_per_class,
             mu=mu,
+            descriptor=Descriptor.paper() if paper else descriptor,
             signed=signed,
             labels=labels,
             layers=layer,
-            energy=energy,
-            unit_norm=not no_unit_norm,
             stability=not no_stability,
             batch_size=batch_size,
             strict=strict,
@@ -134,6 +150,7 @@ def _to_dict(interpretation: "Interpretation") -> dict[str, Any]:
     settings, diagnostics = interpretation.settings, interpretation.diagnostics
     return {
         "mu": interpretation.mu,
+        "features_per_class": settings.features_per_class,
         "accuracy": diagnostics.accuracy,
         "fidelity": diagnostics.fidelity,
         "preprocess": settings.preprocess.to_dict(),
@@ -141,12 +158,17 @@ def _to_dict(interpretation: "Interpretation") -> dict[str, Any]:
         "notes": diagnostics.notes,
         "classes": {
             name: {
+                "mu": mu,
                 "gap": gap,
                 "violation": violation,
                 "features": [_feature(interpretation, name, *pair) for pair in interpretation.select_features(name)],
             }
-            for name, gap, violation in zip(
-                interpretation.class_names, diagnostics.gaps, diagnostics.violations, strict=True
+            for name, mu, gap, violation in zip(
+                interpretation.class_names,
+                interpretation.mus,
+                diagnostics.gaps,
+                diagnostics.violations,
+                strict=True,
             )
         },
     }

@@ -50,8 +50,8 @@ Layers = Annotated[
     typer.Option(
         "--layers",
         metavar="NAME",
-        help="A layer, by name or glob like 'layer3.*'; may be repeated; by default all activation functions, which "
-        "`vebi layers` lists.",
+        help="A layer, by name or glob like 'layer3.*'; may be repeated. Or spatial, the activation functions with "
+        "positions, or late, their second half; by default all of them, which `vebi layers` lists.",
     ),
 ]
 MASKS = (
@@ -65,6 +65,12 @@ Spec = Annotated[
         help="The model: FILE.py:FUNCTION (a function that returns the PyTorch module), torchvision:NAME, timm:NAME, "
         "a checkpoint of `vebi train`, or a network of `vebi train` (vebi:flowernet, vebi:flower-resnet or "
         "vebi:flower-vgg) with --weights."
+    ),
+]
+FeaturesPerClass = Annotated[
+    int | None,
+    typer.Option(
+        "--features", min=1, metavar="NUMBER", help="Features that a class selects at most.", show_default="3"
     ),
 ]
 Run = Annotated[Path, typer.Argument(help="The run folder that `vebi fit` wrote.")]

@@ -1,7 +1,8 @@
 """The features that contribute most to a class in an image.
 
 Source: Oramas, Wang and Tuytelaars, ICLR 2019, section 3.2: for class c and the descriptor x of an image, feature i
-contributes x_i w_ic / ||w_c||_1.
+contributes x_i w_ic / ||w_c||_1. Where the descriptor is centred, x_i is how far it lies above its mean over the images
+of the fit, and a feature contributes that is stronger than usual.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from vebi.activations.descriptors import channel_energy, descriptors
+from vebi.activations.descriptors import channel_energy, descriptors, energy_shares
 from vebi.activations.layers import Feature
 from vebi.activations.recorder import ActivationRecorder
 from vebi.interpretation.result import Interpretation
@@ -46,22 +47,21 @@ def top_contributions(
     Reference:
         Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3.2.
     """
-    energies = [
-        channel_energy(recorder.records[name], interpretation.descriptor.energy)
-        for name in descriptor_layers(interpretation)
-    ]
-    rows = descriptors(energies, interpretation.descriptor.unit_norm).double().cpu().numpy()
+    shares = energy_shares([channel_energy(recorder.records[name]) for name in descriptor_layers(interpretation)])
+    layers = [channels for _, channels in interpretation.layers]
+    x = descriptors(shares.cpu().numpy(), layers, interpretation.descriptor)[:, list(interpretation.columns)]
+    rows = interpretation.scaling.apply(x)
     return [_top_k(interpretation, row, target, count) for row, target in zip(rows, targets, strict=True)]
 
 
 def _top_k(
-    interpretation: Interpretation, descriptor: Float[np.ndarray, " p"], target: int, k: int
+    interpretation: Interpretation, descriptor: Float[np.ndarray, " features"], target: int, k: int
 ) -> list[tuple[Feature, float]]:
     """At most k features with positive contributions to a class, the largest first."""
     weights = interpretation.weights[target]
     norm = np.abs(weights).sum()
     if norm == 0:
         return []
-    contributions = descriptor[list(interpretation.columns)] * weights / norm
+    contributions = descriptor * weights / norm
     order = np.argsort(-contributions, kind="stable")[:k]
     return [(interpretation.features[i], float(contributions[i])) for i in order if contributions[i] > 0]

@@ -1,4 +1,4 @@
-"""An exemplar as one figure: the average image beside single crops."""
+"""An exemplar as one figure: where a feature fired in single images, and the average."""
 
 import numpy as np
 from jaxtyping import UInt8
@@ -8,9 +8,9 @@ from vebi.interpretation.exemplars import Exemplar
 
 
 def restore_contrast(exemplar: Exemplar, most: float = 2.0) -> UInt8[np.ndarray, "h w 3"]:
-    """The average image with the contrast of light and dark that single crops have and averaging takes away.
+    """The average image with the contrast that single crops have and averaging takes away.
 
-    Colours stay, and so does an average of crops that have no contrast themselves.
+    Every colour moves away from the mean colour by one factor: nothing appears that was not there.
 
     Args:
         exemplar: The exemplar of a feature.
@@ -19,32 +19,32 @@ def restore_contrast(exemplar: Exemplar, most: float = 2.0) -> UInt8[np.ndarray,
     Returns:
         The average, 0 to 255.
     """
-    light = exemplar.average.mean(axis=2, keepdims=True)
-    contrast = light.std()
-    if len(exemplar.crops) == 0 or contrast == 0:
-        return exemplar.average
-    factor = np.clip(exemplar.crops.mean(axis=3).std(axis=(1, 2)).mean() / contrast, 1, most)
-    restored: np.ndarray = exemplar.average + (factor - 1) * (light - light.mean())
+    pixels = exemplar.average.pixels
+    contrast = float(pixels.mean(axis=2).std())
+    if contrast == 0:
+        return pixels
+    factor, color = np.clip(exemplar.contrast / contrast, 1, most), pixels.mean(axis=(0, 1))
+    restored: np.ndarray = color + factor * (pixels - color)
     return restored.clip(0, 255).round().astype(np.uint8)
 
 
 def contact_sheet(exemplar: Exemplar, side: int = 112, gap: int = 4) -> Image.Image:
-    """The average, twice as large, beside single crops in two rows.
+    """The images in which a feature is strongest, lit where it fired, in two rows, and the average beside them.
 
     Args:
         exemplar: The exemplar of a feature.
-        side: Side of a crop in the figure, in pixels.
-        gap: Pixels between two crops.
+        side: Side of a image in the figure, in pixels.
+        gap: Pixels between two.
 
     Returns:
         The figure.
     """
-    large = 2 * side + gap
-    columns = max(1, (len(exemplar.crops) + 1) // 2)
-    page = Image.new("RGB", (large + columns * (side + gap), large), "white")
-    page.paste(resize_square(exemplar.average, large), (0, 0))
-    for k, crop in enumerate(exemplar.crops):
-        page.paste(resize_square(crop, side), (large + gap + (k // 2) * (side + gap), (k % 2) * (side + gap)))
+    columns = max(1, (len(exemplar.spotlights) + 1) // 2)
+    left = columns * (side + gap)
+    page = Image.new("RGB", (left + side, 2 * side + gap), "white")
+    for k, image in enumerate(exemplar.spotlights):
+        page.paste(resize_square(image.pixels, side), ((k % columns) * (side + gap), (k // columns) * (side + gap)))
+    page.paste(resize_square(restore_contrast(exemplar), side), (left, 0))
     return page
 
 

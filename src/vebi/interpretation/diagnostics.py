@@ -15,7 +15,7 @@ from vebi import lasso
 from vebi.activations.table import DescriptorTable
 from vebi.errors import join_names
 from vebi.interpretation.checks import as_tuple
-from vebi.lasso.gram import GramSums
+from vebi.lasso.scaling import Problem, Scaling
 
 #: Cohen's kappa of true and predicted classes, below which a model seems not to see what it was trained on.
 NEAR_CHANCE = 0.1
@@ -28,8 +28,8 @@ class Diagnostics:
     Attributes:
         accuracy: Share of the labelled images whose true class the network predicts, in [0, 1]; None where no image is
             labelled.
-        fidelity: Share of the images whose predicted class is the one with the largest x'w, where x is the descriptor
-            of the image and w the weights of a class, in [0, 1].
+        fidelity: Share of the images whose predicted class is the one with the largest score, in [0, 1]: x'w, where x
+            is the descriptor of the image and w the weights of a class, and a constant where the descriptor is centred.
         gaps: Duality gap of each class, relative to the objective at w = 0, which is half its number of images: how far
             its weights are from optimal.
         violations: Largest violation of the optimality conditions of each class, relative to max |X'l|, where X are the
@@ -88,19 +88,19 @@ _LISTS = ("gaps", "violations", "complete", "notes")
 
 def certify(
     table: DescriptorTable,
-    sums: GramSums,
+    problem: Problem,
     solutions: Sequence[lasso.Solution],
-    mu: float,
+    mus: Sequence[float],
     label: str,
     signed: bool,
 ) -> list[lasso.Certificate]:
-    """The certificate of each solution: the worse of that from the rows of the table and that from its sums.
+    """The certificate of each solution: the worse of that from the rows of the table and that from its products.
 
     Args:
         table: The descriptors.
-        sums: Sums of the table.
-        solutions: The solution of each class, with its certificate from the sums.
-        mu: Bound on the l1 norm.
+        problem: The mu-Lasso of the table.
+        solutions: The solution of each class, with its certificate from the problem.
+        mus: Bound on the l1 norm of each class.
         label: Column of the table that was fitted, ``predictions`` or ``labels``.
         signed: Whether negative weights are allowed.
 
@@ -108,19 +108,31 @@ def certify(
         A certificate for each class.
     """
     weights, certificates = np.stack([solution.weights for solution in solutions]), []
-    largest = float(np.diagonal(sums.gram).max(initial=0))
-    for j, (solution, gradient) in enumerate(zip(solutions, table.gradients(weights, label), strict=True)):
-        energy = float(sums.label_energy[j])
-        rows = lasso.certificate_from_gradient(weights[j], gradient, sums.b[:, j], largest, energy, mu, signed=signed)
+    largest = float(np.diagonal(problem.gram).max(initial=0))
+    for j, (solution, gradient) in enumerate(
+        zip(solutions, table.gradients(weights, problem.scaling, label), strict=True)
+    ):
+        energy, b = float(problem.energy[j]), problem.b[:, j]
+        rows = lasso.certificate_from_gradient(weights[j], gradient, b, largest, energy, mus[j], signed=signed)
         certificates.append(lasso.Certificate(max(rows.gap, solution.gap), max(rows.violation, solution.violation)))
     return certificates
 
 
-def fidelity(table: DescriptorTable, columns: Sequence[int], weights: Float[np.ndarray, "classes features"]) -> float:
-    """The share of images for which the class with the largest x'w is the one that the network predicts, in [0, 1]."""
+def fidelity(
+    table: DescriptorTable, columns: Sequence[int], weights: Float[np.ndarray, "classes features"], scaling: Scaling
+) -> float:
+    """The share of images for which the class with the largest score is the one that the network predicts, in [0, 1].
+
+    Args:
+        table: The descriptors.
+        columns: Columns of the selected features.
+        weights: Their weights.
+        scaling: Of these columns.
+    """
     same = total = 0
     for shard in table:
-        largest = (shard["descriptors"][:, list(columns)] @ weights.T).argmax(axis=1)
+        z = scaling.apply(shard["descriptors"][:, list(columns)])
+        largest = (z @ weights.T + scaling.constants).argmax(axis=1)
         same += int((largest == shard["predictions"]).sum())
         total += len(largest)
     return same / total
@@ -160,7 +172,7 @@ def solution_notes(
     solutions: Sequence[lasso.Solution],
     gaps: Sequence[float],
     labels: str,
-    mu: float,
+    mus: Sequence[float],
 ) -> list[str]:
     """Which classes got no features, and which solutions are not what was asked for: one sentence for each kind.
 
@@ -170,7 +182,7 @@ def solution_notes(
         solutions: The solution of each class.
         gaps: Relative duality gap of each.
         labels: ``predicted`` or ``true`` classes.
-        mu: Bound on the l1 norm.
+        mus: Bound on the l1 norm of each class.
 
     Returns:
         Up to four sentences.
@@ -190,6 +202,6 @@ def solution_notes(
         (absent, f"classes that {verb} get no features: {{}}"),
         (empty, "classes for which every weight is 0: {}"),
         (inexact, "the duality gap, relative to the objective at w = 0, is too large for: {}"),
-        (slack, f"mu = {mu:g} does not bind, the least squares solution has a smaller ||w||_1, for: {{}}"),
+        (slack, f"mu = {mus[0]:g} does not bind, the least squares solution has a smaller ||w||_1, for: {{}}"),
     )
     return [sentence.format(join_names(names)) for names, sentence in kinds if names]

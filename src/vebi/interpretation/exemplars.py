@@ -1,74 +1,88 @@
-"""What a feature looks like: crops of the images in which it is strongest, and their average.
+"""What a feature looks like: the images where it is strongest, lit where it fired, and the average of its crops.
 
 Reference: the average visualizations of Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019,
 section 3.1: crops of the images in which a feature is strongest, aligned on the position of its largest activation, and
-averaged.
+averaged. There are fewer of them here and they are cut closer: the mean of many that hardly resemble each other is fog.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image
+from scipy import ndimage
 from torch import Tensor
 
 from vebi.activations.layers import Feature
 from vebi.activations.recorder import ActivationRecorder
 from vebi.activations.table import DescriptorTable
 from vebi.backprop.receptive_field import ReceptiveField, receptive_fields
-from vebi.data.collections import ImageCollection, evenly_spaced
+from vebi.data.collections import ImageCollection
 from vebi.data.loader import batches
+from vebi.interpretation.encoded_image import EncodedImage
+from vebi.interpretation.firing import cut, firing_window, light_up, show
+from vebi.lasso.scaling import PLAIN
 from vebi.models.classifier import Classifier, eval_mode
 from vebi.progress import Progress
 
-TOP = 100  # images per feature
-SHOWN = 10  # crops that are kept
-THUMB = 16  # crops are compared at this many pixels a side, as an eye would
-PADDING = 236  # the grey of what lies outside an image
-FEW = 0.5  # where less than half of the crops are inside their image, the average fades into the padding
+COUNTED = 100  # images whose classes are counted
+AVERAGED = 10  # crops in the average
+SHOWN = 6  # spotlights
+SIDE = 96  # pixels a side of the average, more than small images have: crops are aligned to parts of a pixel
+SPOTLIGHT = 128  # pixels a side of a spotlight, at most
+SOFTNESS = 2.5  # of the light on what is averaged: less than in a spotlight is left out
+THUMB, BAND = 24, (1.0, 8.0)  # crops are compared at so many pixels a side, between two Gaussians
+NOTHING = 1e-6  # a crop with less in it, in grey levels, is even up to rounding
+PADDING = 236  # the grey of what lies outside of most images
+FEW = 0.5  # where less than half of the crops are inside their image, the average fades into it
 
 
 @dataclass(frozen=True, eq=False)
 class Exemplar:
-    """What one feature looks like: its top-activating patches and their mean, the paper's average visualization.
+    """What one feature looks like: the images in which it is strongest, and the average of what it saw there.
 
-    The up to 100 images in whose descriptor the feature is strongest are taken: they are ranked by the descriptor, not
-    by the raw activation. Each is cropped at the receptive field of the position where the feature is most active:
-    these pixels made it so. A crop is h x w pixels of the network's input, at most the whole input; what lies outside
-    the image is grey.
+    Images are ranked by the descriptor, not by the raw activation. A crop is as large as the spot where the feature is
+    most active and a little around it, not all that it could see, and is scaled to one size; what lies outside the
+    image does not count.
 
     Attributes:
         feature: The feature.
-        count: Number of images; 0 for a feature that is active in none.
-        image_ids: Ids of the images of ``crops``, strongest first.
-        consistency: How alike all crops are, at most 1: the mean cosine between two of them, after the mean of crops
-            from images of all kinds at the same positions is subtracted. 1 where all are the same up to contrast, about
-            0 where they are no more alike than crops from anywhere. None for fewer than two.
+        positions: Height and width of its map; (1, 1) for a feature without positions, which sees the whole image. None
+            in runs of earlier versions.
+        receptive_field: Height and width in pixels of what a position sees.
+        count: Number of images in which it is active, up to 100.
         predicted: Class name -> number of the images that the network predicts as this class, the most frequent first.
-        average: The mean of all crops, h x w x 3.
-        crops: The strongest k <= 10 crops, k x h x w x 3.
+        image_ids: Ids of the images of ``spotlights``, strongest first.
+        spotlights: Up to six images in which it is strongest, dark but where it fired.
+        average: The mean of the up to ten strongest crops; contrast as it came out, see ``contact_sheet``.
+        contrast: The mean standard deviation of brightness within one of these crops, 0 to 127.5, which averaging takes
+            away; 0 where there is none.
+        consistency: How far the average is to be trusted, by how alike these crops are, at most 1: the mean cosine
+            between two of them after a band-pass. 1 where all are the same up to contrast; about 0 where they have
+            nothing in common, and the average is fog. None for fewer than two.
 
     Reference:
         Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3.1.
 
     Example:
         >>> exemplar = interpretation.exemplar(interpretation.features[0])
-        >>> len(exemplar.image_ids) == len(exemplar.crops) <= exemplar.count <= 100
-        True
-        >>> exemplar.average.shape == exemplar.crops.shape[1:]
+        >>> len(exemplar.image_ids) == len(exemplar.spotlights) <= exemplar.count <= 100
         True
     """
 
     feature: Feature
+    positions: tuple[int, int] | None
+    receptive_field: tuple[int, int]
     count: int
-    image_ids: tuple[str, ...]
-    consistency: float | None
     predicted: dict[str, int]
-    average: UInt8[np.ndarray, "h w 3"] = field(repr=False)
-    crops: UInt8[np.ndarray, "k h w 3"] = field(repr=False)
+    image_ids: tuple[str, ...]
+    spotlights: tuple[EncodedImage, ...] = field(repr=False)
+    average: EncodedImage = field(repr=False)
+    contrast: float
+    consistency: float | None
 
 
 def find_exemplars(
@@ -101,167 +115,132 @@ def find_exemplars(
         return []
     assert classifier.class_names is not None  # a fit names the classes
     fields = receptive_fields(classifier, names)
-    references = _reference_images(classifier, images, batch_size)
     builders = [_ExemplarBuilder(feature, fields[feature.layer]) for feature in features]
-    ranks = _ranks(table, columns)
-    order = sorted(ranks)
-    predicted = dict(zip(table.column("indices").tolist(), table.column("predictions").tolist(), strict=True))
-    done = 0
+    ranks = _ranks(table, columns, builders, classifier.class_names)
+    order, done = sorted(ranks), 0
     with eval_mode(classifier.model), torch.no_grad():
         for batch in batches(images, order, classifier.preprocess.prepare, batch_size, strict=True):
-            peaks = _peaks(classifier, batch.inputs, features)
+            maps = _maps(classifier, batch.inputs, features)
             for n, index in enumerate(batch.indices):
                 image = classifier.preprocess.to_rgb_uint8(batch.inputs[n])
                 for k, rank in ranks[index]:
-                    reference = references[rank % len(references)]
-                    builders[k].add(
-                        image, (int(peaks[n, k, 0]), int(peaks[n, k, 1])), rank, images.ids[index], reference
-                    )
-                    builders[k].predicted[classifier.class_names[predicted[index]]] += 1
+                    builders[k].add(image, maps[k][n].double().cpu().numpy(), rank, images.ids[index])
             done += len(batch.indices)
             if progress:
                 progress(done, len(order))
     return [builder.finish() for builder in builders]
 
 
-def _ranks(table: DescriptorTable, columns: Sequence[int]) -> dict[int, list[tuple[int, int]]]:
-    """Image index -> [(which column, rank of the image for it)], for the images in which a feature is strongest."""
-    values, indices = table.columns(columns), table.column("indices")
+def _ranks(
+    table: DescriptorTable, columns: Sequence[int], builders: "Sequence[_ExemplarBuilder]", class_names: Sequence[str]
+) -> dict[int, list[tuple[int, int]]]:
+    """Image index -> [(which column, rank of the image for it)], for the images that are looked at.
+
+    Counts the predicted classes of more of them on the way.
+    """
+    shares = replace(table, descriptor=replace(table.descriptor, scaling=PLAIN)).columns(columns)
+    indices, predictions = table.column("indices"), table.column("predictions")
     ranks: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for k in range(len(columns)):
-        order = np.argsort(-values[:, k], kind="stable")[:TOP]
-        for rank, row in enumerate(order[values[order, k] > 0]):
+    for k, builder in enumerate(builders):
+        order = np.argsort(-shares[:, k], kind="stable")[:COUNTED]
+        order = order[shares[order, k] > 0]
+        builder.predicted.update(class_names[predictions[row]] for row in order)
+        for rank, row in enumerate(order[:AVERAGED]):
             ranks[int(indices[row])].append((k, rank))
     return ranks
 
 
-def _peaks(
+def _maps(
     classifier: Classifier, inputs: Float[Tensor, "n c h w"], features: Sequence[Feature]
-) -> Int[Tensor, "n k 2"]:
-    """The position (y, x) of the largest activation of each feature for each image."""
+) -> list[Float[Tensor, "n _ _"]]:
+    """The activations of each feature; 1 x 1 for one without positions."""
     channels: dict[str, list[int]] = defaultdict(list)
     for feature in features:
         channels[feature.layer].append(feature.channel)
 
-    def positions(name: str, _kind: str, activation: Tensor) -> Tensor:
-        return _peak_positions(activation[:, channels[name]])
+    def maps_of_layer(name: str, _kind: str, activation: Tensor) -> Tensor:
+        chosen = activation[:, channels[name]].clone()
+        return chosen[:, :, None, None] if chosen.ndim == 2 else chosen
 
-    with ActivationRecorder(classifier.model, list(channels), positions) as recorder:
+    with ActivationRecorder(classifier.model, list(channels), maps_of_layer) as recorder:
         classifier.logits(inputs.clone().to(classifier.device))  # a network may change its input in place
-    peaks = [recorder.records[f.layer][:, channels[f.layer].index(f.channel)] for f in features]
-    return torch.stack(peaks, dim=1)
-
-
-def _peak_positions(activation: Tensor) -> Int[Tensor, "n k 2"]:
-    """Position (y, x) of the largest activation of each channel; (0, 0) for a layer without positions."""
-    if activation.ndim == 2:
-        activation = activation[:, :, None, None]
-    flat = activation.flatten(2).argmax(dim=2)
-    return torch.stack([flat // activation.shape[3], flat % activation.shape[3]], dim=2).cpu()
-
-
-def _reference_images(
-    classifier: Classifier, images: ImageCollection, batch_size: int
-) -> list[UInt8[np.ndarray, "h w 3"]]:
-    """Images from all over the data in a mixed order, to compare those with in which a feature is strongest."""
-    indices = np.random.default_rng(0).permutation(evenly_spaced(range(len(images)), TOP)).tolist()
-    loaded = batches(images, indices, classifier.preprocess.prepare, batch_size)
-    references = [classifier.preprocess.to_rgb_uint8(x) for batch in loaded if batch.indices for x in batch.inputs]
-    return references or [classifier.preprocess.to_rgb_uint8(classifier.zero_input()[0])]
+    return [recorder.records[f.layer][:, channels[f.layer].index(f.channel)] for f in features]
 
 
 class _ExemplarBuilder:
-    """Sums the crops of one feature, and counts at each pixel how many of them are inside their image."""
+    """Sums the crops of one feature, each pixel weighted by how far it is inside its image."""
 
     def __init__(self, feature: Feature, receptive: ReceptiveField) -> None:
         self.feature = feature
         self.field = receptive
-        self.sum = np.zeros((*receptive.size, 3), np.uint16)  # room for 257 crops
-        self.inside = np.zeros((*receptive.size, 1), np.uint8)
-        self.count = 0
-        self.crops = np.zeros((SHOWN, *receptive.size, 3), np.uint8)
-        self.names: dict[int, str] = {}
+        self.positions = (1, 1)
         self.predicted: Counter[str] = Counter()
+        self.side = 0
+        self.sum = np.zeros((1, 1, 3))
+        self.weight = np.zeros((1, 1, 1))
+        self.contrasts: list[float] = []
         self.thumbs: list[np.ndarray] = []
-        self.references: list[np.ndarray] = []
+        self.spotlights: dict[int, tuple[str, EncodedImage]] = {}
 
     def add(
         self,
-        image: UInt8[np.ndarray, "h w 3"],
-        position: tuple[int, int],
+        image: UInt8[np.ndarray, "size size 3"],
+        activation: Float[np.ndarray, "h w"],
         rank: int,
         image_id: str,
-        reference: UInt8[np.ndarray, "h w 3"],
     ) -> None:
-        """Adds a crop, and that of a reference image at the same position."""
-        corner, size = self.field.corner(position), self.field.size
-        crop, inside = padded_crop(image, corner, size)
-        self.sum += crop * inside
-        self.inside += inside
-        self.count += 1
+        """Adds what the feature saw in an image."""
+        size = image.shape[0]
+        if not self.thumbs:
+            self.positions, self.side = activation.shape, SIDE
+            self.sum, self.weight = np.zeros((self.side, self.side, 3)), np.zeros((self.side, self.side, 1))
+        window, lit = firing_window(activation, self.field, size), light_up(image, activation, self.field)
+        crop, weights = cut(light_up(image, activation, self.field, SOFTNESS), window, self.side)
+        self.sum += crop * weights[..., None]
+        self.weight += weights[..., None]
+        self.contrasts.append(float(crop.mean(axis=2).std()))
         self.thumbs.append(_thumb(crop))
-        self.references.append(_thumb(padded_crop(reference, corner, size)[0]))
         if rank < SHOWN:
-            self.crops[rank] = crop
-            self.names[rank] = image_id
+            self.spotlights[rank] = image_id, EncodedImage.encode(show(lit, window, min(SPOTLIGHT, size)))
 
     def finish(self) -> Exemplar:
-        opacity = np.minimum(1, self.inside / (FEW * max(self.count, 1)))
-        average = opacity * self.sum / np.maximum(self.inside, 1) + (1 - opacity) * PADDING
+        shown, count = [self.spotlights[rank] for rank in sorted(self.spotlights)], len(self.thumbs)
+        opacity = np.minimum(1, self.weight / (FEW * max(count, 1)))
+        average = opacity * self.sum / np.maximum(self.weight, 1e-6) + (1 - opacity) * PADDING
         return Exemplar(
             feature=self.feature,
-            count=self.count,
-            image_ids=tuple(self.names[rank] for rank in range(len(self.names))),
-            consistency=consistency(np.stack(self.thumbs), np.stack(self.references)) if self.count > 1 else None,
+            positions=self.positions,
+            receptive_field=self.field.size,
+            count=self.predicted.total(),
             predicted=dict(self.predicted.most_common()),
-            average=average.round().astype(np.uint8),
-            crops=self.crops[: len(self.names)],
+            image_ids=tuple(image_id for image_id, _ in shown),
+            spotlights=tuple(image for _, image in shown),
+            average=EncodedImage.encode(average.clip(0, 255).round().astype(np.uint8)),
+            contrast=float(np.mean(self.contrasts)) if count else 0.0,
+            consistency=consistency(np.stack(self.thumbs)) if count > 1 else None,
         )
 
 
-def consistency(crops: UInt8[np.ndarray, "n h w 3"], references: UInt8[np.ndarray, "n h w 3"]) -> float:
-    """How alike crops are, compared with crops from images of all kinds.
+def consistency(crops: Float[np.ndarray, "n side side 3"]) -> float:
+    """How alike crops are in what makes them up, whatever their brightness and colour cast are.
+
+    Coarse and fine are left out: what is shared by all of a crop, and single pixels.
 
     Args:
         crops: n >= 2 crops.
-        references: n crops at the same positions, from images of all kinds.
 
     Returns:
-        The mean cosine between two crops after the mean of the references is subtracted from both: 1 where all crops
-        are the same up to contrast, about 0 where they are no more alike than crops from anywhere.
+        The mean cosine between two crops after a band-pass, a difference of Gaussians: 1 where all are the same up to
+        contrast, about 0 where they have nothing in common.
     """
-    distinct = (crops - references.mean(axis=0)).reshape(len(crops), -1)
-    lengths = np.linalg.norm(distinct, axis=1, keepdims=True)
-    directions = distinct / np.where(lengths > 0, lengths, 1)
+    fine, coarse = (ndimage.gaussian_filter(crops, (0, sigma, sigma, 0), mode="nearest") for sigma in BAND)
+    parts = (fine - coarse).reshape(len(crops), -1)
+    lengths = np.linalg.norm(parts, axis=1, keepdims=True)
+    directions = np.where(lengths > NOTHING, parts / np.maximum(lengths, NOTHING), 0)
     pairs = len(crops) * (len(crops) - 1)
     return float((np.square(directions.sum(axis=0)).sum() - np.square(directions).sum()) / pairs)
 
 
-def _thumb(crop: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "small_h small_w 3"]:
-    height, width = (min(THUMB, side) for side in crop.shape[:2])
-    return np.asarray(Image.fromarray(crop).resize((width, height), Image.Resampling.BOX))
-
-
-def padded_crop(
-    image: UInt8[np.ndarray, "image_h image_w 3"], corner: tuple[int, int], size: tuple[int, int]
-) -> tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w 1"]]:
-    """A crop of an image, grey where it lies outside the image.
-
-    Args:
-        image: The pixels.
-        corner: Its top left pixel (y, x), which may lie outside the image.
-        size: (h, w).
-
-    Returns:
-        The crop, and where it is inside the image.
-    """
-    crop = np.full((*size, 3), PADDING, np.uint8)
-    inside = np.zeros((*size, 1), bool)
-    spans = []
-    for start, length, limit in zip(corner, size, image.shape[:2], strict=True):
-        first, last = max(start, 0), min(start + length, limit)
-        spans.append((slice(first, max(first, last)), slice(first - start, max(first, last) - start)))
-    (rows, crop_rows), (cols, crop_cols) = spans
-    crop[crop_rows, crop_cols] = image[rows, cols]
-    inside[crop_rows, crop_cols] = True
-    return crop, inside
+def _thumb(crop: Float[np.ndarray, "side side 3"]) -> Float[np.ndarray, "small small 3"]:
+    pixels = Image.fromarray(crop.clip(0, 255).round().astype(np.uint8))
+    return np.asarray(pixels.resize((THUMB, THUMB), Image.Resampling.BOX), np.float64)

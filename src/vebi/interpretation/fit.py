@@ -14,25 +14,29 @@ from vebi.activations.table import SHARD, tabulate
 from vebi.data.collections import ImageCollection
 from vebi.data.loader import check_batch_size
 from vebi.errors import UsageError, VebiWarning
+from vebi.interpretation.checks import is_count
 from vebi.interpretation.labelled_images import open_labelled
 from vebi.interpretation.result import Interpretation, load
 from vebi.interpretation.run_folder import open_run
-from vebi.interpretation.settings import AUTO, ENERGIES, LABELS, DataSource, FitSettings, ModelSource
+from vebi.interpretation.settings import AUTO, LABELS, DataSource, FitSettings, ModelSource
 from vebi.interpretation.table_fit import fit_table
 from vebi.models.classifier import Classifier
 from vebi.progress import StageProgress, stage
+
+#: Features of a class, unless it is said how many: as many as an explanation shows.
+FEATURES_PER_CLASS = 3
 
 
 def interpret(
     classifier: Classifier,
     images: Any,
     *,
-    mu: float | str = 10.0,
+    features_per_class: int | None = None,
+    mu: float | str | None = None,
+    descriptor: Descriptor = Descriptor(),
     signed: bool = False,
     labels: str = "predicted",
     layers: str | Sequence[str] | None = None,
-    energy: str = "squared",
-    unit_norm: bool = True,
     stability: bool = True,
     batch_size: int = 32,
     strict: bool = False,
@@ -44,26 +48,26 @@ def interpret(
     A feature is a channel of a layer. The descriptor of an image has one number per feature, see ``Descriptor``. For
     each class the targets l, 1 for the images of the class and 0 for the others, are regressed on the descriptors X,
     images x features, by the Lasso in its constrained form, the mu-Lasso: minimise 1/2 ||Xw - l||^2 subject to
-    ||w||_1 <= mu, and to w >= 0 unless ``signed``. There is no intercept, and columns are not standardised. Few weights
-    are not 0; their features are those that the class selects.
+    ||w||_1 <= mu, and to w >= 0 unless ``signed``. Columns are standardised and there is a constant term, unless the
+    descriptor says otherwise. Few weights are not 0; their features are those that the class selects.
 
     Args:
         classifier: The model.
         images: The images that trained it: a folder with one folder per class, a list of paths, a data set, see
             ``open_images``. Where predicted classes are fitted they need no labels: a flat folder is enough.
-        mu: Bound on the l1 norm of the weights of each class, above 0: a larger one selects more features. It belongs
-            to the descriptor: with other layers, ``energy`` or ``unit_norm`` the same mu selects other numbers of
-            features. Try 10, look at ``mu_path`` (`vebi path`), and fit again. ``"auto"`` applies the
-            one-standard-error rule: the smallest mu of a grid whose mean R² over 5 folds of these images is within one
-            standard error of the best.
+        features_per_class: The number of features that a class selects at most; by default 3. The bound on the l1 norm
+            of its weights is the largest at which its regularization path has no more.
+        mu: Instead of a number of features the bound on the l1 norm of the weights of each class, above 0: a larger one
+            selects more. It belongs to the descriptor: with other layers or another scale the same mu selects other
+            numbers of features, see ``mu_path`` (`vebi path`). ``"auto"`` applies the one-standard-error rule: the
+            smallest mu of a grid whose mean R² over 5 folds of these images is within one standard error of the best.
+        descriptor: How activations become numbers, and on which scale these are fitted; ``Descriptor.paper()`` is that
+            of the paper.
         signed: Whether negative weights are allowed.
         labels: The class of an image: ``"predicted"`` by the network, or its ``"true"`` class.
         layers: Names or globs of the layers to use; by default every activation function (ReLU, leaky ReLU, ELU, SiLU,
             GELU, tanh and similar ones, those of fully connected layers included; not sigmoid and softmax), see
             ``list_layers`` or `vebi layers`.
-        energy: The strength of a channel: ``"squared"``, the sum of its squared activations, or ``"l2"``, their l2
-            norm. In either case it is divided by the sum over the channels of its layer.
-        unit_norm: Whether the descriptor of an image, all layers together, is then scaled to l2 norm 1.
         stability: Whether to run stability selection, which fits 50 subsamples of half the images.
         batch_size: Images per forward pass.
         strict: Whether an image that cannot be decoded is an error, instead of skipped with a warning.
@@ -84,14 +88,16 @@ def interpret(
         Meinshausen and Buehlmann, "Stability selection", JRSS B 72, 2010.
 
     Example:
-        >>> interpretation = vebi.interpret(classifier, "images", mu=1.5)
+        >>> interpretation = vebi.interpret(classifier, "images")
         >>> interpretation.class_names
         ('blue', 'green', 'red')
         >>> feature, weight = interpretation.select_features("red")[0]
-        >>> feature in interpretation.features, 0 < weight <= 1.5
+        >>> feature in interpretation.features, weight > 0
         (True, True)
     """
-    _check_options(mu, labels, energy, batch_size)
+    if mu is None and features_per_class is None:
+        features_per_class = FEATURES_PER_CLASS
+    _check_options(mu, features_per_class, labels, batch_size)
     classifier, collection = open_labelled(classifier, images)
     assert classifier.class_names is not None  # open_labelled names the classes
     recorded_layers = choose_layers(classifier, layers)
@@ -101,10 +107,11 @@ def interpret(
         preprocess=classifier.preprocess,
         data=DataSource(len(collection), collection.fingerprint(), _folder_of(images)),
         layers=tuple((layer.name, layer.channels) for layer in recorded_layers),
-        mu=mu if isinstance(mu, str) else lasso.check_mu(mu),
+        mu=mu if mu is None or isinstance(mu, str) else lasso.check_mu(mu),
+        features_per_class=features_per_class,
         signed=bool(signed),
         labels=labels,
-        descriptor=Descriptor(energy, bool(unit_norm)),
+        descriptor=descriptor,
         stability=bool(stability),
         batch_size=batch_size,
         shard_size=SHARD,
@@ -116,15 +123,18 @@ def interpret(
     return interpretation
 
 
-def _check_options(mu: float | str, labels: str, energy: str, batch_size: int) -> None:
-    if not isinstance(mu, str):
+def _check_options(mu: float | str | None, features_per_class: int | None, labels: str, batch_size: int) -> None:
+    if mu is not None and features_per_class is not None:
+        raise UsageError("mu and features_per_class are both given, and each would set the other: give one of them")
+    if isinstance(mu, str):
+        if mu != AUTO:
+            raise UsageError(f"mu is {mu!r}: give a number above 0, or {AUTO!r}")
+    elif mu is not None:
         lasso.check_mu(mu)
-    elif mu != AUTO:
-        raise UsageError(f"mu is {mu!r}: give a number above 0, or {AUTO!r}")
+    elif not is_count(features_per_class) or features_per_class == 0:
+        raise UsageError(f"features_per_class is {features_per_class!r}: give a whole number above 0")
     if labels not in LABELS:
         raise UsageError(f"labels is {labels!r}: choose predicted or true")
-    if energy not in ENERGIES:
-        raise UsageError(f"energy is {energy!r}: choose squared or l2")
     check_batch_size(batch_size)
 
 

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
 import numpy as np
@@ -11,9 +11,11 @@ from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
 from vebi.interpretation.partition import FOLDS, PartitionedTable, is_truncated
+from vebi.lasso.bound import Bound
 from vebi.lasso.cross_validation import finite_folds, mean_and_se, one_standard_error_index, r2
-from vebi.lasso.gram import GramSums, merge
+from vebi.lasso.moments import merge
 from vebi.lasso.path import Knot, interpolate_path, lasso_path
+from vebi.lasso.scaling import Problem, make_problem
 from vebi.progress import Progress
 
 #: Values of mu that are tried: ten per decade, over three decades at most.
@@ -34,12 +36,15 @@ class MuPath:
         candidates: For each value whether ``mu="auto"`` can choose it; another one is there because it was asked for.
         r2: folds x m x classes: R² of the targets of a class on held-out images, at most 1; NaN where the fold has no
             image of the class, or no other.
-        fidelity: folds x m: share of the held-out images whose predicted class is the one with the largest x'w.
+        fidelity: folds x m: share of the held-out images whose predicted class is the one with the largest score, which
+            is x'w and a constant where the descriptor is centred.
         class_index: Class of each row. There is a row for each class and feature that the class selects at some mu, in
             the order in which they enter the path.
         columns: Column of the feature of each row in the descriptor.
         entry_mu: The ||w||_1 at which the feature of each row first enters.
         weights: rows x m: its weight at each value; all 0 for a feature that enters and leaves between two of them.
+        fit_r2: folds x classes: R² of each class at the bound of the fit, which can be another one for every class.
+        fit_fidelity: folds: fidelity at these bounds.
         end_mu: The ||w||_1 at which the path of each class ends, in the least squares solution; infinity where it was
             not followed so far.
 
@@ -64,6 +69,8 @@ class MuPath:
     columns: Int[np.ndarray, " rows"] = field(repr=False)
     entry_mu: Float[np.ndarray, " rows"] = field(repr=False)
     weights: Float[np.ndarray, "rows m"] = field(repr=False)
+    fit_r2: Float[np.ndarray, "folds classes"] = field(repr=False)
+    fit_fidelity: Float[np.ndarray, " folds"] = field(repr=False)
     end_mu: Float[np.ndarray, " classes"] = field(repr=False)
 
     @property
@@ -119,52 +126,76 @@ class MuPath:
         return counts
 
 
-def compute_mu_path(table: PartitionedTable, mu: float | None = None, progress: Progress | None = None) -> MuPath:
+def compute_mu_path(table: PartitionedTable, bound: Bound | None = None, progress: Progress | None = None) -> MuPath:
     """The path of a table, with the scores of a 5-fold cross-validation.
 
     Args:
         table: The table, in parts.
-        mu: A value that is to be among those of the grid, where the constraint can bind.
+        bound: The bound of the fit; None where the one-standard-error rule is to choose it. A mu is to be among the
+            values of the grid, where the constraint can bind.
         progress: Called with (steps done, steps).
 
     Returns:
         The path; its scores are NaN where there are too few images for five folds.
     """
-    mus, candidates = mu_grid(table.truncated_paths, mu)
-    scores = np.full((FOLDS, len(mus), table.classes), np.nan)
-    weights: list[list[sparse.csr_array]] = [[] for _ in range(FOLDS)]
+    mus, candidates = mu_grid(table.truncated_paths, None if bound is None else bound.mu)
+    extra = None if bound is None or bound.mu in mus.tolist() else bound  # behind the values of the grid
+    count = len(mus) + (extra is not None)
+    scores = np.full((FOLDS, count, table.classes), np.nan)
+    lines: list[list[_Lines]] = [[] for _ in range(FOLDS)]
     done = 0
     for block, parts in table.blocks() if table.parts >= FOLDS else ():
         for fold in range(FOLDS):
             held_out = merge(parts[fold::FOLDS])
             fitted = merge([part for k, part in enumerate(parts) if k % FOLDS != fold])
+            problem = make_problem(fitted, table.form, floor=table.problem.floor, overwrite=True)
             for i, j in enumerate(block.classes):
-                w = _weights_along_mu(fitted, i, mus, block.screened.get((fold, j)), table.signed)
-                scores[fold, :, j] = r2(w, held_out, i)
-                weights[fold].append(_expand_columns(w, block.columns, table.features))
+                w = _weights_along_mu(problem, i, mus, extra, block.screened.get((fold, j)), table.signed)
+                slopes, constants = problem.scaling.line(w, i)
+                scores[fold, :, j] = r2(slopes, constants, held_out, i)
+                lines[fold].append((_expand_columns(slopes, block.columns, table.features), constants))
             done += len(block.classes)
             if progress:
                 progress(done, FOLDS * table.classes)
-    return MuPath(
+    fidelity = _fidelity(table, lines, count)
+    path = MuPath(
         mus=mus,
         candidates=candidates,
-        r2=scores,
-        fidelity=_fidelity(table, weights, len(mus)),
+        r2=scores[:, : len(mus)],
+        fidelity=fidelity[:, : len(mus)],
         **_selection_on_all_rows(table, mus),
+        fit_r2=scores[:, -1],
+        fit_fidelity=fidelity[:, -1],
         end_mu=np.array([np.inf if is_truncated(path) else path[-1].norm for path in table.truncated_paths]),
     )
+    if extra is not None or not path.validated:
+        return path
+    chosen = path.nearest(path.one_se_mu if bound is None or bound.mu is None else bound.mu)
+    return replace(path, fit_r2=scores[:, chosen], fit_fidelity=fidelity[:, chosen])
+
+
+#: The scores of a class as functions of the columns of the table: slopes, m x p, and constants, m.
+_Lines = tuple[sparse.csr_array, Float[np.ndarray, " m"]]
 
 
 def _weights_along_mu(
-    sums: GramSums, i: int, mus: np.ndarray, columns: Int[np.ndarray, " k"] | None, signed: bool
+    problem: Problem,
+    i: int,
+    mus: np.ndarray,
+    extra: Bound | None,
+    columns: Int[np.ndarray, " k"] | None,
+    signed: bool,
 ) -> Float[np.ndarray, "m p"]:
-    """The solutions of a class at ``mus``, over some columns or all."""
-    gram, b = sums.gram, sums.b[:, i]
+    """The solutions of a class at ``mus`` and at a bound of its own, over some columns or all."""
+    gram, b = problem.gram, problem.b[:, i]
+    if columns is not None:
+        gram, b = gram[np.ix_(columns, columns)], b[columns]
+    bounds = mus if extra is None else np.append(mus, extra.of_class(gram, b, signed=signed))
+    solutions = interpolate_path(lasso_path(gram, b, bounds.max(), signed=signed), bounds, len(b))
     if columns is None:
-        return interpolate_path(lasso_path(gram, b, mus[-1], signed=signed), mus, len(b))
-    path = lasso_path(gram[np.ix_(columns, columns)], b[columns], mus[-1], signed=signed)
-    w = np.zeros((len(mus), len(b)))
-    w[:, columns] = interpolate_path(path, mus, len(columns))
+        return solutions
+    w = np.zeros((len(bounds), len(problem.gram)))
+    w[:, columns] = solutions
     return w
 
 
@@ -215,20 +246,20 @@ def _expand_columns(w: np.ndarray, columns: np.ndarray, features: int) -> sparse
     return sparse.csr_array((w[rows, indices], (rows, columns[indices])), shape=(len(w), features))
 
 
-def _fidelity(
-    table: PartitionedTable, weights: Sequence[Sequence[sparse.csr_array]], count: int
-) -> Float[np.ndarray, "folds m"]:
-    """The share of the held-out images whose predicted class is the one with the largest x'w."""
+def _fidelity(table: PartitionedTable, lines: Sequence[Sequence[_Lines]], count: int) -> Float[np.ndarray, "folds m"]:
+    """The share of the held-out images whose predicted class is the one with the largest score."""
     if table.parts < FOLDS:
         return np.full((FOLDS, count), np.nan)
     same, total, start = np.zeros((FOLDS, count)), np.zeros((FOLDS, 1)), 0
-    stacked = [sparse.vstack(blocks) for blocks in weights]  # class by class, and mu by mu within it
+    slopes = [sparse.vstack([s for s, _ in fold]) for fold in lines]  # class by class, and mu by mu within it
+    constants = [np.concatenate([k for _, k in fold])[:, None] for fold in lines]
     for shard in table.table:
         stop = start + len(shard["predictions"])
         fold_of_row = table.part_of_row[start:stop] % FOLDS
-        for fold, w in enumerate(stacked):
+        for fold in range(FOLDS):
             rows = fold_of_row == fold
-            largest = (w @ shard["descriptors"][rows].T).reshape(table.classes, count, -1).argmax(axis=0)
+            scores = slopes[fold] @ shard["descriptors"][rows].T + constants[fold]
+            largest = scores.reshape(table.classes, count, -1).argmax(axis=0)
             same[fold] += (largest == shard["predictions"][rows]).sum(axis=1)
             total[fold] += rows.sum()
         start = stop

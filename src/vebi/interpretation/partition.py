@@ -13,8 +13,9 @@ from jaxtyping import Float, Int
 
 from vebi.activations.table import DescriptorTable
 from vebi.lasso.cross_validation import stratified_parts
-from vebi.lasso.gram import GramSums
+from vebi.lasso.moments import Moments
 from vebi.lasso.path import Knot, lasso_path
+from vebi.lasso.scaling import Problem
 
 PARTS, FOLDS = 20, 5
 #: A path is followed over so many knots at most, beyond which a class has more features than anybody looks at.
@@ -40,44 +41,46 @@ class ClassBlock:
 
 
 class PartitionedTable:
-    """A table and its sums, divided into parts with an equal share of each class.
+    """A table and its problem, divided into parts with an equal share of each class.
 
     Args:
         table: The descriptors.
-        sums: Their sums over all rows.
+        problem: The mu-Lasso over all rows.
         labels: The column that is fitted, ``predictions`` or ``labels``.
         signed: Whether negative weights are allowed.
 
     Attributes:
+        form: The form of the problem, see ``lasso.make_problem``.
         classes: Number of classes.
         features: Number of columns.
         parts: Number of parts.
         part_of_row: The part of each row of the table.
     """
 
-    def __init__(self, table: DescriptorTable, sums: GramSums, labels: str, *, signed: bool = False):
-        self.table, self.sums, self.labels, self.signed = table, sums, labels, signed
-        self.classes, self.features = len(sums.label_energy), len(sums.gram)
+    def __init__(self, table: DescriptorTable, problem: Problem, labels: str, *, signed: bool = False):
+        self.table, self.problem, self.labels, self.signed = table, problem, labels, signed
+        self.form = table.descriptor.form
+        self.classes, self.features = len(problem.energy), len(problem.gram)
         label_of_row = table.column(labels)
         self.part_of_row = stratified_parts(label_of_row, min(PARTS, len(label_of_row)))
         self.parts = int(self.part_of_row.max(initial=-1)) + 1
-        self._latest: tuple[ClassBlock | None, list[GramSums]] = (None, [])
+        self._latest: tuple[ClassBlock | None, list[Moments]] = (None, [])
 
     def path_of_class(self, j: int, mu: float = np.inf, most: int | None = None) -> list[Knot]:
         """The path of class ``j`` over all rows, up to ``mu`` and ``most`` knots."""
-        return lasso_path(self.sums.gram, self.sums.b[:, j], mu, signed=self.signed, most=most)
+        return lasso_path(self.problem.gram, self.problem.b[:, j], mu, signed=self.signed, most=most)
 
     @cached_property
     def truncated_paths(self) -> list[list[Knot]]:
         """The path of each class over all rows, its first ``KNOTS`` knots at most."""
         return [self.path_of_class(j, most=KNOTS) for j in range(self.classes)]
 
-    def blocks(self) -> Iterator[tuple[ClassBlock, list[GramSums]]]:
-        """Yields each block of classes, with the sums of each part over its classes and columns."""
+    def blocks(self) -> Iterator[tuple[ClassBlock, list[Moments]]]:
+        """Yields each block of classes, with the moments of each part over its classes and columns."""
         for block in self._blocks:
             if self._latest[0] is not block:
                 self._latest = (None, [])  # before the next ones are computed: they are large
-                parts = self.table.part_sums(self.part_of_row, block.columns, block.classes, self.labels)
+                parts = self.table.part_moments(self.part_of_row, block.columns, block.classes, self.labels)
                 self._latest = (block, parts)
             yield block, self._latest[1]
 
@@ -85,10 +88,10 @@ class PartitionedTable:
     def _blocks(self) -> list[ClassBlock]:
         if self.features <= CONSIDERED:
             return [ClassBlock(list(range(self.classes)), np.arange(self.features), {})]
-        folds = self.table.label_sums(self.part_of_row % FOLDS, FOLDS, self.classes, self.labels)
+        folds = self.table.label_sums(self.part_of_row % FOLDS, FOLDS, self.problem.scaling, self.labels)
         blocks: list[_Screening] = []
         for j in range(self.classes):
-            all_rows = self.sums.b.T[j]
+            all_rows = self.problem.b.T[j]
             # the path that the rows outside a fold would have with the G of all rows: what is held out must not have a
             # say in what is considered, and only its labels could
             screened = {(f, j): self._nearest((all_rows - folds[f, j]) * FOLDS / (FOLDS - 1)) for f in range(FOLDS)}
@@ -99,10 +102,10 @@ class PartitionedTable:
         return [block.finish() for block in blocks]
 
     def _nearest(self, b: Float[np.ndarray, " p"]) -> set[int]:
-        """The columns that a path with these sums selects anywhere, and those that are nearest to it where it ends."""
-        path = lasso_path(self.sums.gram, b, signed=self.signed, most=KNOTS)
+        """The columns that a path with this b selects anywhere, and those that are nearest to it where it ends."""
+        path = lasso_path(self.problem.gram, b, signed=self.signed, most=KNOTS)
         selected = {int(column) for knot in path for column in knot.columns}
-        residual = b - path[-1].weights @ self.sums.gram[path[-1].columns]
+        residual = b - path[-1].weights @ self.problem.gram[path[-1].columns]
         order = np.argsort(-(np.abs(residual) if self.signed else residual), kind="stable")
         return selected | set(order[: max(NEAREST, 2 * len(selected))].tolist())
 

@@ -17,13 +17,14 @@ from vebi.errors import RunError, UsageError, join_names
 from vebi.interpretation import run_folder
 from vebi.interpretation.contact_sheet import contact_sheet
 from vebi.interpretation.diagnostics import Diagnostics
-from vebi.interpretation.earlier_format import EARLIER_FORMAT, upgrade
+from vebi.interpretation.earlier_format import upgrade
 from vebi.interpretation.exemplars import Exemplar
 from vebi.interpretation.mu_path import MuPath
 from vebi.interpretation.serialization import Arrays, Content, SavedFields, decode, encode
 from vebi.interpretation.settings import FitSettings
 from vebi.interpretation.stability import FeatureStability, Stability
 from vebi.interpretation.validation import validate
+from vebi.lasso.scaling import Scaling
 from vebi.models.classifier import Classifier
 
 ARRAYS = "interpretation.safetensors"
@@ -44,11 +45,15 @@ class Interpretation:
         columns: The column of each feature in the descriptor.
         weights: Weight of each feature for each class, classes x features, float64; 0 where the class did not select
             the feature.
-        mu: Bound on the l1 norm of the weights of each class.
+        scaling: How the descriptor becomes what was fitted, and the constant of each class: the score of a class is its
+            constant and the sum of its weights times (x - center) / scale, with x the descriptor of the image.
+        mus: Bound on the l1 norm of the weights of each class.
+        layer_shares: Classes x layers: the share of each layer in what contributes to a class in the images of the
+            class; NaN in runs of earlier versions, which did not record it.
         settings: What was asked for: all that the result depends on.
         diagnostics: How far the fit can be trusted: accuracy, fidelity, optimality, notes.
-        exemplars: What each feature looks like: crops of the images in whose descriptor it is strongest, and their
-            average.
+        exemplars: What each feature looks like: the images in whose descriptor it is strongest, lit where it fired, and
+            the average of its crops.
         mu_path: What other values of mu would have selected, with scores on held-out images.
         stability: How often the same features are selected from subsamples of the images; None where stability
             selection was not asked for.
@@ -58,7 +63,7 @@ class Interpretation:
     Example:
         >>> interpretation = vebi.interpret(classifier, "images", mu=1.5)
         >>> feature, weight = interpretation.select_features("red")[0]
-        >>> interpretation.exemplar(feature).average.shape[2]
+        >>> interpretation.exemplar(feature).average.pixels.shape[2]
         3
     """
 
@@ -66,7 +71,9 @@ class Interpretation:
     features: tuple[Feature, ...]
     columns: tuple[int, ...] = field(repr=False)
     weights: Float[np.ndarray, "classes features"] = field(repr=False)
-    mu: float
+    scaling: Scaling = field(repr=False)
+    mus: tuple[float, ...] = field(repr=False)
+    layer_shares: Float[np.ndarray, "classes layers"] = field(repr=False)
     settings: FitSettings = field(repr=False)
     diagnostics: Diagnostics = field(repr=False)
     exemplars: tuple[Exemplar, ...] = field(repr=False)
@@ -75,13 +82,18 @@ class Interpretation:
     classifier: Classifier | None = field(default=None, repr=False)
 
     @property
+    def mu(self) -> float | None:
+        """The bound of all classes; None where each has its own, for a number of features."""
+        return self.mus[0] if self.settings.features_per_class is None else None
+
+    @property
     def layers(self) -> tuple[tuple[str, int], ...]:
         """(name, number of channels) of each layer of the descriptor, in order."""
         return self.settings.layers
 
     @property
     def descriptor(self) -> Descriptor:
-        """The descriptor settings: ``energy`` and ``unit_norm``."""
+        """The descriptor settings: ``energy``, ``unit_norm`` and ``scaling``."""
         return self.settings.descriptor
 
     def class_index(self, class_name: str) -> int:
@@ -124,7 +136,7 @@ class Interpretation:
             feature: One of ``features``.
 
         Returns:
-            Its crops and their average.
+            Its images and the average of its crops.
 
         Raises:
             UsageError: No class selected the feature.
@@ -195,7 +207,8 @@ class Interpretation:
     def fingerprint(self) -> str:
         """A hash of what explanations depend on besides (not including) the model: features, weights, descriptor."""
         digest = hashlib.sha256(repr((self.class_names, self.features, self.layers, self.descriptor)).encode())
-        digest.update(np.ascontiguousarray(self.weights).tobytes())
+        for array in (self.weights, self.scaling.center, self.scaling.scale):
+            digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
     def save(self, folder: str | os.PathLike[str]) -> None:
@@ -224,7 +237,9 @@ class Interpretation:
             features=self.features,
             columns=self.columns,
             weights=self.weights,
-            mu=self.mu,
+            scaling=self.scaling,
+            mus=self.mus,
+            layer_shares=self.layer_shares,
             settings=self.settings,
             diagnostics=self.diagnostics,
             exemplars=self.exemplars,
@@ -248,8 +263,8 @@ def load(folder: str | os.PathLike[str], classifier: Classifier | None = None) -
         RunError: The run is damaged or unfinished, or was made with another model.
 
     Example:
-        >>> vebi.interpret(classifier, "images", mu=1.5, out="run").mu
-        1.5
+        >>> vebi.interpret(classifier, "images", mu=1.5, out="run").mus
+        (1.5, 1.5, 1.5)
         >>> vebi.load("run", classifier).class_names
         ('blue', 'green', 'red')
     """
@@ -269,8 +284,7 @@ def load(folder: str | os.PathLike[str], classifier: Classifier | None = None) -
 
 def _restore(content: Content, arrays: Arrays, classifier: Classifier | None) -> Interpretation:
     """The interpretation in two files; raises RunError for another model, and other errors for damaged parts."""
-    if content["format"] == EARLIER_FORMAT:
-        content, arrays = upgrade(content, arrays)
+    content, arrays = upgrade(content, arrays)
     saved = decode(content, arrays)
     validate(saved)
     interpretation = Interpretation(**saved, classifier=classifier)

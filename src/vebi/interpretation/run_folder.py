@@ -11,14 +11,14 @@ from typing import Any
 
 from vebi.errors import RunError
 from vebi.files import PARTIAL, prepare_output_folder, write_json
-from vebi.interpretation.earlier_format import EARLIER_FORMAT, upgrade_settings
+from vebi.interpretation.earlier_format import EARLIER_FORMATS, upgrade_settings
 from vebi.interpretation.settings import FitSettings
 from vebi.models.classifier import Classifier
 from vebi.models.load import load_classifier
 
-FORMAT = "vebi-run-4"
+FORMAT = "vebi-run-5"
 #: The formats that are read.
-FORMATS = (FORMAT, EARLIER_FORMAT)
+FORMATS = (FORMAT, *EARLIER_FORMATS)
 SETTINGS = "run.json"
 RESULT = "interpretation.json"
 #: What does not change a result, and may therefore differ when a run is resumed.
@@ -137,7 +137,7 @@ def _first_difference(recorded: Any, requested: Any, path: tuple[str, ...] = ())
 
 
 def _shortened(value: Any) -> str:
-    text = json.dumps(value)
+    text = "none" if value is None else json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -162,8 +162,7 @@ def read_settings(folder: Path) -> FitSettings:
     check_is_run(folder)
     content = read_json(folder / SETTINGS)
     try:
-        settings = content["settings"]
-        return FitSettings.from_dict(upgrade_settings(settings) if content["format"] == EARLIER_FORMAT else settings)
+        return FitSettings.from_dict(upgrade_settings(content["settings"], content["format"]))
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise RunError(
             f"{folder / SETTINGS} is damaged ({type(error).__name__}: {error}): delete {folder} and fit again"

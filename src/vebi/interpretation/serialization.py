@@ -1,7 +1,8 @@
 """An interpretation as content for JSON and arrays, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
+from itertools import islice
 from typing import Any, TypedDict
 
 import numpy as np
@@ -11,15 +12,17 @@ from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Feature
 from vebi.interpretation.checks import as_tuple
 from vebi.interpretation.diagnostics import Diagnostics
+from vebi.interpretation.encoded_image import EncodedImage, join_images, split_images
 from vebi.interpretation.exemplars import Exemplar
 from vebi.interpretation.mu_path import MuPath
 from vebi.interpretation.settings import FitSettings
 from vebi.interpretation.stability import Stability
+from vebi.lasso.scaling import Scaling
 
 Content = dict[str, Any]
 Arrays = dict[str, np.ndarray]
 
-_EXEMPLAR = ("count", "image_ids", "consistency", "predicted")
+_EXEMPLAR = ("positions", "receptive_field", "count", "predicted", "image_ids", "contrast", "consistency")
 _PROBABILITIES = ("selection_probability", "group_probability")
 
 
@@ -30,7 +33,9 @@ class SavedFields(TypedDict):
     features: tuple[Feature, ...]
     columns: tuple[int, ...]
     weights: Float[np.ndarray, "classes features"]
-    mu: float
+    scaling: Scaling
+    mus: tuple[float, ...]
+    layer_shares: Float[np.ndarray, "classes layers"]
     settings: FitSettings
     diagnostics: Diagnostics
     exemplars: tuple[Exemplar, ...]
@@ -45,11 +50,12 @@ def encode(saved: SavedFields) -> tuple[Content, Arrays]:
     pass.
     """
     path, stability, settings = saved["mu_path"], saved["stability"], saved["settings"]
-    arrays = {"weights": saved["weights"]} | {f"path.{part.name}": getattr(path, part.name) for part in fields(MuPath)}
+    arrays = {"weights": saved["weights"], "layer_shares": saved["layer_shares"]}
+    arrays |= {f"scaling.{part.name}": getattr(saved["scaling"], part.name) for part in fields(Scaling)}
+    arrays |= {f"path.{part.name}": getattr(path, part.name) for part in fields(MuPath)}
     if stability is not None:
         arrays |= {f"stability.{name}": getattr(stability, name) for name in _PROBABILITIES}
-    for k, exemplar in enumerate(saved["exemplars"]):
-        arrays |= {f"average.{k}": exemplar.average, f"crops.{k}": exemplar.crops}
+    arrays |= join_images([p for e in saved["exemplars"] for p in (e.average, *e.spotlights)])
     content = {
         "class_names": saved["class_names"],
         "features": [
@@ -61,7 +67,7 @@ def encode(saved: SavedFields) -> tuple[Content, Arrays]:
             }
             for feature, column, exemplar in zip(saved["features"], saved["columns"], saved["exemplars"], strict=True)
         ],
-        "mu": saved["mu"],
+        "mus": saved["mus"],
         "layers": settings.layers,
         "descriptor": vars(settings.descriptor),
         "stability": None
@@ -92,28 +98,30 @@ def decode(content: Content, arrays: Arrays) -> SavedFields:
         features=features,
         columns=tuple(entry["column"] for entry in entries),
         weights=arrays["weights"],
-        mu=content["mu"],
+        scaling=Scaling(**{part.name: arrays[f"scaling.{part.name}"] for part in fields(Scaling)}),
+        mus=as_tuple(content["mus"]),
+        layer_shares=arrays["layer_shares"],
         settings=settings,
         diagnostics=Diagnostics.from_dict(content["diagnostics"]),
-        exemplars=tuple(
-            _exemplar(feature, entry["exemplars"], arrays[f"average.{k}"], arrays[f"crops.{k}"])
-            for k, (feature, entry) in enumerate(zip(features, entries, strict=True))
-        ),
+        exemplars=_exemplars(features, [entry["exemplars"] for entry in entries], split_images(arrays)),
         mu_path=MuPath(**{part.name: arrays[f"path.{part.name}"] for part in fields(MuPath)}),
         stability=_stability(content["stability"], arrays),
     )
 
 
-def _exemplar(feature: Feature, entry: Mapping[str, Any], average: np.ndarray, crops: np.ndarray) -> Exemplar:
-    return Exemplar(
-        feature=feature,
-        count=entry["count"],
-        image_ids=as_tuple(entry["image_ids"]),
-        consistency=entry["consistency"],
-        predicted=entry["predicted"],
-        average=average,
-        crops=crops,
-    )
+def _exemplars(
+    features: Sequence[Feature], entries: Sequence[Mapping[str, Any]], images: Iterator[EncodedImage]
+) -> tuple[Exemplar, ...]:
+    """The exemplars, whose images follow each other: of each the average and then the spotlights."""
+    exemplars = []
+    for feature, entry in zip(features, entries, strict=True):
+        values = dict(entry) | {name: as_tuple(entry[name]) for name in ("receptive_field", "image_ids")}
+        values["positions"] = None if entry["positions"] is None else as_tuple(entry["positions"])
+        average, *spotlights = islice(images, 1 + len(values["image_ids"]))
+        exemplars.append(Exemplar(feature=feature, average=average, spotlights=tuple(spotlights), **values))
+    if next(images, None) is not None:
+        raise ValueError("there is a image too many")
+    return tuple(exemplars)
 
 
 def _stability(entry: Mapping[str, Any] | None, arrays: Arrays) -> Stability | None:

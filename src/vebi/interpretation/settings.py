@@ -11,7 +11,6 @@ from vebi.models.preprocess import Preprocess
 AUTO = "auto"
 #: The labels that can be fitted -> the column of the table that holds them.
 LABELS = {"predicted": "predictions", "true": "labels"}
-ENERGIES = ("squared", "l2")
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,9 @@ class FitSettings:
         preprocess: How an image becomes the input of the network.
         data: The images: how many, their hash, and the folder they were in.
         layers: (name, number of channels) of each layer of the descriptor, in order.
-        mu: Bound on the l1 norm of the weights of each class; ``"auto"`` where the one-standard-error rule chose it.
+        mu: Bound on the l1 norm of the weights of each class; ``"auto"`` where the one-standard-error rule chose it,
+            None where ``features_per_class`` is given.
+        features_per_class: Number of features of a class at most; None where mu is given.
         signed: Whether negative weights are allowed.
         labels: Which classes were fitted: ``"predicted"`` by the network, or the ``"true"`` ones.
         descriptor: How the activations of an image become its descriptor.
@@ -75,8 +76,8 @@ class FitSettings:
         strict: Whether an image that cannot be decoded was an error.
 
     Example:
-        >>> interpretation.settings.mu, interpretation.settings.signed
-        (1.5, False)
+        >>> interpretation.settings.features_per_class, interpretation.settings.signed
+        (None, False)
         >>> interpretation.settings.layers
         (('relu1', 8), ('relu', 12))
     """
@@ -86,7 +87,8 @@ class FitSettings:
     preprocess: Preprocess
     data: DataSource
     layers: tuple[tuple[str, int], ...]
-    mu: float | str
+    mu: float | str | None
+    features_per_class: int | None
     signed: bool
     labels: str
     descriptor: Descriptor
@@ -146,9 +148,11 @@ def _typed(settings: FitSettings) -> dict[str, bool]:
         and all(map(is_number, (*preprocess.mean, *preprocess.std))),
         "data": are_all(str, data.sha256) and are_all(str | None, data.folder) and is_count(data.n_images),
         "layers": are_all(str, *names) and all(map(is_count, channels)),
-        "mu": settings.mu == AUTO or is_number(settings.mu),
+        "mu": settings.mu in (AUTO, None) or is_number(settings.mu),
+        "features_per_class": settings.features_per_class is None or is_count(settings.features_per_class),
+        "one of mu and features_per_class": (settings.mu is None) != (settings.features_per_class is None),
         "labels": settings.labels in LABELS,
-        "descriptor": settings.descriptor.energy in ENERGIES and are_all(bool, settings.descriptor.unit_norm),
+        "descriptor": are_all(bool, settings.descriptor.unit_norm),
         "signed, stability and strict": are_all(bool, settings.signed, settings.stability, settings.strict),
         "batch_size and shard_size": is_count(settings.batch_size) and is_count(settings.shard_size),
     }

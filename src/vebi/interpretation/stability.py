@@ -12,7 +12,8 @@ from jaxtyping import Float
 
 from vebi.activations.layers import Feature
 from vebi.interpretation.partition import PartitionedTable
-from vebi.lasso.gram import GramSums
+from vebi.lasso.bound import Bound
+from vebi.lasso.scaling import Problem
 from vebi.lasso.subsampling import CORRELATED, N_SUBSAMPLES, correlations, subsample_selections
 from vebi.progress import Progress
 
@@ -72,7 +73,7 @@ class Stability:
 
 def compute_stability(
     table: PartitionedTable,
-    mu: float,
+    bound: Bound,
     columns: Sequence[int],
     weights: Float[np.ndarray, "classes features"],
     progress: Progress | None = None,
@@ -81,7 +82,7 @@ def compute_stability(
 
     Args:
         table: The table, in parts.
-        mu: Bound on the l1 norm.
+        bound: The bound on the l1 norm.
         columns: Columns of the selected features.
         weights: classes x features, their weights.
         progress: Called with (steps done, steps).
@@ -91,13 +92,15 @@ def compute_stability(
     """
     if table.parts < 2:
         return None
-    correlated = _correlated_columns(table.sums, columns)
+    correlated = _correlated_columns(table.problem, columns)
     alone, group = np.zeros(weights.shape), np.zeros(weights.shape)
     done, steps = 0, N_SUBSAMPLES * table.classes
     for block, parts in table.blocks():
         classes = block.classes
         advance = progress and _part_of_progress(progress, done, len(classes), steps)
-        selections = subsample_selections(parts, mu, signed=table.signed, progress=advance)
+        selections = subsample_selections(
+            parts, table.form, bound, floor=table.problem.floor, signed=table.signed, progress=advance
+        )
         done += N_SUBSAMPLES * len(classes)
         index = {int(column): k for k, column in enumerate(block.columns)}
         for i, column in enumerate(columns):
@@ -114,12 +117,12 @@ def _part_of_progress(progress: Progress, done: int, step: int, steps: int) -> P
     return lambda k, _: progress(done + k * step, steps)
 
 
-def _correlated_columns(sums: GramSums, columns: Sequence[int]) -> tuple[tuple[tuple[int, float], ...], ...]:
+def _correlated_columns(problem: Problem, columns: Sequence[int]) -> tuple[tuple[tuple[int, float], ...], ...]:
     """For each column the others that are correlated with it, the closest first."""
     correlated = []
     for start in range(0, len(columns), 256):
         chunk = columns[start : start + 256]  # at a time, since each has a row over all features
-        for column, row in zip(chunk, correlations(sums, chunk), strict=True):
+        for column, row in zip(chunk, correlations(problem, chunk), strict=True):
             close = [int(c) for c in np.flatnonzero(row > CORRELATED) if c != column]
             close.sort(key=row.__getitem__, reverse=True)
             correlated.append(tuple((c, min(1.0, float(row[c]))) for c in close))

@@ -4,11 +4,13 @@ import numpy as np
 
 from vebi.interpretation.checks import are_all, are_indices, are_shares, is_array, is_count, is_number, is_share
 from vebi.interpretation.diagnostics import Diagnostics
+from vebi.interpretation.encoded_image import EncodedImage
 from vebi.interpretation.exemplars import Exemplar
 from vebi.interpretation.mu_path import MuPath
 from vebi.interpretation.serialization import SavedFields
 from vebi.interpretation.settings import AUTO
 from vebi.interpretation.stability import Stability
+from vebi.lasso.scaling import Scaling
 
 
 def validate(saved: SavedFields) -> None:
@@ -24,7 +26,11 @@ def validate(saved: SavedFields) -> None:
     sound = {
         "class_names": classes == len(set(names)) > 1 and names == settings.class_names,
         "columns": features == len(set(columns)) and all(_is_column(column, channels) for column in columns),
-        "mu": is_number(saved["mu"]) and saved["mu"] > 0 and settings.mu in (AUTO, saved["mu"]),
+        "mus": len(saved["mus"]) == classes
+        and all(is_number(mu) and mu > 0 and settings.mu in (AUTO, None, mu) for mu in saved["mus"]),
+        "layer_shares": is_array(saved["layer_shares"], np.float64, (classes, len(settings.layers)))
+        and are_shares(np.nan_to_num(saved["layer_shares"])),
+        "scaling": _is_scaling(saved["scaling"], classes, features),
         "weights": is_array(weights, np.float64, (classes, features)) and bool(np.isfinite(weights).all()),
         "exemplars": all(map(_is_exemplar, saved["exemplars"])),
         "path": _is_path(saved["mu_path"], classes, channels, settings.signed),
@@ -67,6 +73,8 @@ def _is_path(path: MuPath, classes: int, channels: int, signed: bool) -> bool:
         (path.columns, np.int64, (rows,)),
         (path.entry_mu, np.float64, (rows,)),
         (path.weights, np.float64, (rows, values)),
+        (path.fit_r2, np.float64, (folds, classes)),
+        (path.fit_fidelity, np.float64, (folds,)),
         (path.end_mu, np.float64, (classes,)),
     )
     return (
@@ -74,16 +82,24 @@ def _is_path(path: MuPath, classes: int, channels: int, signed: bool) -> bool:
         and values > 0
         and folds > 0
         and bool((path.mus > 0).all() and (np.diff(path.mus) > 0).all() and path.candidates.any())
-        and not (path.r2 > 1).any()
-        and not np.isinf(path.r2).any()
-        and are_shares(path.fidelity[np.isfinite(path.fidelity)])
-        and not np.isinf(path.fidelity).any()
+        and all(not (r2 > 1).any() and not np.isinf(r2).any() for r2 in (path.r2, path.fit_r2))
+        and all(
+            are_shares(fidelity[np.isfinite(fidelity)]) and not np.isinf(fidelity).any()
+            for fidelity in (path.fidelity, path.fit_fidelity)
+        )
         and len(set(zip(path.class_index.tolist(), path.columns.tolist(), strict=True))) == rows
         and are_indices(path.class_index, classes)
         and are_indices(path.columns, channels)
         and bool((path.entry_mu >= 0).all() and np.isfinite(path.entry_mu).all() and np.isfinite(path.weights).all())
         and (signed or not (path.weights < 0).any())
         and bool((path.end_mu >= 0).all())
+    )
+
+
+def _is_scaling(scaling: Scaling, classes: int, features: int) -> bool:
+    arrays = ((scaling.center, features), (scaling.scale, features), (scaling.constants, classes))
+    return all(is_array(array, np.float64, (n,)) and bool(np.isfinite(array).all()) for array, n in arrays) and bool(
+        (scaling.scale > 0).all()
     )
 
 
@@ -104,18 +120,27 @@ def _is_stability(stability: Stability, weights: np.ndarray, channels: int) -> b
 
 
 def _is_exemplar(exemplar: Exemplar) -> bool:
-    height, width = exemplar.average.shape[:2]
+    sizes = (exemplar.positions or (1, 1), exemplar.receptive_field)
     return (
         isinstance(exemplar.feature.layer, str)
         and is_count(exemplar.feature.channel)
+        and all(len(size) == 2 and all(is_count(side) and side > 0 for side in size) for size in sizes)
         and is_count(exemplar.count)
-        and are_all(str, *exemplar.image_ids)
-        and (exemplar.consistency is None or is_number(exemplar.consistency))
         and all(map(is_count, exemplar.predicted.values()))
-        and height * width > 0
-        and is_array(exemplar.average, np.uint8, (height, width, 3))
-        and is_array(exemplar.crops, np.uint8, (len(exemplar.crops), height, width, 3))
+        and exemplar.count == sum(exemplar.predicted.values())
+        and are_all(str, *exemplar.image_ids)
+        and len(exemplar.image_ids) == len(exemplar.spotlights)
+        and is_number(exemplar.contrast)
+        and (exemplar.consistency is None or is_number(exemplar.consistency))
+        and all(map(_is_image, (exemplar.average, *exemplar.spotlights)))
     )
+
+
+def _is_image(image: EncodedImage) -> bool:
+    try:
+        return image.pixels.size > 0
+    except (OSError, ValueError, SyntaxError):  # what Pillow raises of bytes that are no image
+        return False
 
 
 def _is_column(value: object, channels: int) -> bool:

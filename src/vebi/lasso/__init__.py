@@ -9,9 +9,11 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
+        "bound": ["Bound"],
         "certificate": ["TOLERANCE", "Certificate", "certificate_from_gradient", "certify", "check_mu"],
-        "gram": ["GramSums", "accumulate", "merge"],
+        "moments": ["Moments", "accumulate", "merge"],
         "path": ["Knot", "iter_knots", "lasso_path"],
+        "scaling": ["Problem", "Scaling", "make_problem"],
         "solution": ["Solution", "solve", "solve_all"],
     },
 )

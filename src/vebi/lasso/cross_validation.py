@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from vebi.lasso.gram import GramSums
+from vebi.lasso.moments import Moments
 
 
 def stratified_parts(labels: Int[np.ndarray, " n"], parts: int, seed: int = 0) -> Int[np.ndarray, " n"]:
@@ -23,27 +23,31 @@ def stratified_parts(labels: Int[np.ndarray, " n"], parts: int, seed: int = 0) -
     return part_of_row
 
 
-def r2(weights: Float[np.ndarray, "m p"], held_out: GramSums, j: int) -> Float[np.ndarray, " m"]:
-    """R² = 1 - ||Xw - l||^2 / ||l - mean(l)||^2 of the targets of a class, for every w.
+def r2(
+    slopes: Float[np.ndarray, "m p"], constants: Float[np.ndarray, " m"], held_out: Moments, j: int
+) -> Float[np.ndarray, " m"]:
+    """R² = 1 - ||Xs + k - l||^2 / ||l - mean(l)||^2 of the targets of a class, for every line with slopes s.
 
-    At w = 0 it is below 0: the mu-Lasso has no constant term.
+    Without a constant k it is below 0 at s = 0.
 
     Args:
-        weights: One w per row, m x p.
-        held_out: Sums over rows that w was not fitted to, with targets 0 or 1.
+        slopes: One s per row, m x p.
+        constants: One k per row, m.
+        held_out: Moments of rows that the lines were not fitted to.
         j: The class.
 
     Returns:
         m numbers, at most 1; NaN where all rows have the same target.
     """
-    e, rows = float(held_out.label_energy[j]), held_out.rows
-    total = e - e * e / rows if rows else 0.0
+    total = float(held_out.label_energy[j])
     if total <= 0:
-        return np.full(len(weights), np.nan)
-    selected = np.flatnonzero(weights.any(axis=0))
-    w = weights[:, selected]
+        return np.full(len(slopes), np.nan)
+    selected = np.flatnonzero(slopes.any(axis=0))
+    s = slopes[:, selected]
     gram, b = held_out.gram[np.ix_(selected, selected)], held_out.b[selected, j]
-    residual: Float[np.ndarray, " m"] = e - 2 * w @ b + ((w @ gram) * w).sum(axis=1)
+    about_means = total - 2 * s @ b + ((s @ gram) * s).sum(axis=1)
+    away = held_out.label_means[j] - constants - s @ held_out.means[selected]
+    residual: Float[np.ndarray, " m"] = about_means + held_out.rows * np.square(away)
     return 1 - residual / total
 
 

@@ -160,7 +160,7 @@ def lasso_path(
         >>> [knot.lam for knot in vebi.lasso.lasso_path(np.eye(2), np.array([3.0, 2.0]), most=2)]
         [3.0, 2.0]
     """
-    return list(islice(iter_knots(gram, b, mu, signed=signed), most or _knot_limit(b)))
+    return list(islice(iter_knots(gram, b, mu, signed=signed), most or knot_limit(b)))
 
 
 def last_knot(
@@ -177,11 +177,12 @@ def last_knot(
     Returns:
         How many knots there were before it, and the knot.
     """
-    last = deque(enumerate(islice(iter_knots(gram, b, mu, signed=signed), _knot_limit(b))), maxlen=1)
+    last = deque(enumerate(islice(iter_knots(gram, b, mu, signed=signed), knot_limit(b))), maxlen=1)
     return last.pop()
 
 
-def _knot_limit(b: np.ndarray) -> int:
+def knot_limit(b: Float[np.ndarray, " p"]) -> int:
+    """Number of knots after which a path is taken to go in circles."""
     return KNOTS_PER_FEATURE * (len(b) + 1)
 
 

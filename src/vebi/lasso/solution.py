@@ -12,7 +12,7 @@ Reference:
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
@@ -104,7 +104,7 @@ def solve_all(
     gram: Float[np.ndarray, "p p"],
     b: Float[np.ndarray, "p c"],
     e: Float[np.ndarray, " c"],
-    mu: float,
+    mu: float | Sequence[float] | Float[np.ndarray, " c"],
     *,
     signed: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -115,7 +115,7 @@ def solve_all(
         gram: G = X'X, p x p, float64.
         b: X'L, p x c, float64, one column per class.
         e: The diagonal of L'L, c, float64.
-        mu: Bound on ||w||_1 of every class, above 0.
+        mu: Bound on ||w||_1 of every class, above 0: one for all or one for each.
         signed: Whether weights may be below 0.
         progress: Called with (classes done, classes).
 
@@ -134,11 +134,11 @@ def solve_all(
         >>> [solution.weights.round(6).tolist() for solution in solutions]
         [[1.0, 0.0], [0.0, 1.0]]
     """
-    check_mu(mu)
     count = b.shape[1]
+    mus = [check_mu(bound) for bound in np.broadcast_to(np.asarray(mu), count)]
 
     def solve_class(j: int) -> Solution:
-        return solve(gram, b[:, j].copy(), float(e[j]), mu, signed=signed)
+        return solve(gram, b[:, j].copy(), float(e[j]), mus[j], signed=signed)
 
     with ThreadPoolExecutor(os.cpu_count() if len(b) >= PARALLEL else 1) as pool:
         jobs = [pool.submit(solve_class, j) for j in range(count)]

@@ -14,7 +14,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from vebi.lasso.gram import GramSums, merge
+from vebi.lasso.bound import Bound
+from vebi.lasso.moments import Moments, merge
+from vebi.lasso.scaling import Problem, make_problem
 from vebi.lasso.solution import solve_all
 
 #: Subsamples drawn.
@@ -45,9 +47,11 @@ def subsample_masks(parts: int, count: int = N_SUBSAMPLES, seed: int = 0) -> Boo
 
 
 def subsample_selections(
-    parts: Sequence[GramSums],
-    mu: float,
+    parts: Sequence[Moments],
+    form: str,
+    bound: Bound,
     *,
+    floor: float | None = None,
     signed: bool = False,
     count: int = N_SUBSAMPLES,
     progress: Callable[[int, int], None] | None = None,
@@ -55,8 +59,10 @@ def subsample_selections(
     """Whether a class selects a feature from a subsample; the mean over subsamples is its selection probability.
 
     Args:
-        parts: The sums of every part of the table.
-        mu: Bound on ||w||_1, above 0.
+        parts: The moments of every part of the table.
+        form: The form of the problem, see ``make_problem``.
+        bound: The bound on ||w||_1.
+        floor: That of the whole table, see ``make_problem``.
         signed: Whether weights may be below 0.
         count: Number of subsamples.
         progress: Called with (subsamples done, subsamples).
@@ -69,30 +75,32 @@ def subsample_selections(
     """
     selections = []
     for k, mask in enumerate(subsample_masks(len(parts), count)):
-        sums = merge([part for part, drawn in zip(parts, mask, strict=True) if drawn])
-        solutions = solve_all(sums.gram, sums.b, sums.label_energy, mu, signed=signed)
+        moments = merge([part for part, drawn in zip(parts, mask, strict=True) if drawn])
+        problem = make_problem(moments, form, floor=floor, overwrite=True)
+        mus = bound.mus(problem, signed=signed)
+        solutions = solve_all(problem.gram, problem.b, problem.energy, mus, signed=signed)
         selections.append(np.stack([solution.weights != 0 for solution in solutions]))
         if progress:
             progress(k + 1, count)
     return np.stack(selections)
 
 
-def correlations(sums: GramSums, columns: Sequence[int]) -> Float[np.ndarray, "k p"]:
+def correlations(problem: Problem, columns: Sequence[int]) -> Float[np.ndarray, "k p"]:
     """Pearson's correlation of some columns with all.
 
     Args:
-        sums: The sums of the table, with p features.
+        problem: The problem of the table, with p features.
         columns: k indices of columns.
 
     Returns:
         k x p, in [-1, 1] up to rounding; 0 where one of the two columns is constant.
     """
-    rows = max(sums.rows, 1)
-    mean, square = sums.column_sums / rows, np.diagonal(sums.gram) / rows
+    rows, mean = max(problem.rows, 1), problem.means
+    square = np.diagonal(problem.gram) / rows
     variance = square - mean**2
     varying = variance > CONSTANT * square
     std = np.sqrt(np.where(varying, variance, 1))
     k = list(columns)
-    covariance = sums.gram[k] / rows - mean[k, None] * mean
+    covariance = problem.gram[k] / rows - mean[k, None] * mean
     correlation: Float[np.ndarray, "k p"] = covariance / (std[k, None] * std) * (varying[k, None] & varying)
     return correlation

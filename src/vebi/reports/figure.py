@@ -7,7 +7,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
 from vebi.explanation.result import Explanation
-from vebi.interpretation.contact_sheet import resize_square
+from vebi.interpretation.contact_sheet import resize_square, restore_contrast
 from vebi.interpretation.result import Interpretation
 from vebi.reports.colors import overlay
 
@@ -45,9 +45,9 @@ def explanation_figure(explanation: Explanation, interpretation: Interpretation)
     panels = [Panel(resize_square(explanation.image, SIDE), explanation.prediction, note)]
     maps = explanation.display_maps()
     for evidence, heat in zip(explanation.evidence, maps, strict=True):
-        average = resize_square(interpretation.exemplar(evidence.feature).average, THUMB)
+        thumb = resize_square(restore_contrast(interpretation.exemplar(evidence.feature)), THUMB)
         contribution = f"contributes {evidence.contribution:.3f}"
-        panels.append(Panel(heat_panel(explanation, heat), str(evidence.feature), contribution, average))
+        panels.append(Panel(heat_panel(explanation, heat), str(evidence.feature), contribution, thumb))
     if explanation.evidence:
         panels.append(Panel(heat_panel(explanation, np.max(maps, axis=0)), "combined", "elementwise maximum"))
     else:

@@ -165,4 +165,5 @@ def _provenance(interpretation: Interpretation, options: dict[str, Any]) -> dict
         "model_sha256": interpretation.settings.model.sha256,
         "data_sha256": interpretation.settings.data.sha256,
         "mu": interpretation.mu,
+        "features_per_class": interpretation.settings.features_per_class,
     }

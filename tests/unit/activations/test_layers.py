@@ -1,6 +1,7 @@
 """Which layers are listed, what they are called, and how they are chosen."""
 
 import re
+from collections import OrderedDict
 
 import pytest
 import torch.nn.functional as F
@@ -9,6 +10,8 @@ from unit.activations.nets import Net, classifier_of
 
 from vebi.activations.layers import Feature, choose_layers, list_layers
 from vebi.errors import UsageError
+from vebi.models.classifier import Classifier
+from vebi.models.preprocess import Preprocess
 
 
 def test_names_kinds_and_sizes():
@@ -43,6 +46,24 @@ def test_choosing_layers():
         choose_layers(net, ["stem.9"])
     with pytest.raises(UsageError, match="N x C x H x W"):
         choose_layers(classifier_of(nn.Sequential(nn.Flatten(), nn.Linear(192, 3))))
+
+
+def test_presets():
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 7), nn.ReLU(), nn.Linear(7, 2),
+    )  # fmt: skip
+    classifier = Classifier(net.eval(), Preprocess(16, (0.5,) * 3, (0.5,) * 3))
+    chosen = {name: [layer.name for layer in choose_layers(classifier, name)] for name in ("all", "spatial", "late")}
+    assert chosen == {"all": ["1", "3", "7", "9"], "spatial": ["1", "3"], "late": ["7", "9"]}
+    assert choose_layers(classifier) == choose_layers(classifier, "all")
+    assert [layer.name for layer in choose_layers(classifier, ["spatial", "8"])] == ["1", "3", "8"]
+
+
+def test_a_layer_of_the_name_of_a_preset_is_that_layer():
+    net = nn.Sequential(OrderedDict(late=nn.Conv2d(3, 4, 3), relu=nn.ReLU(), flat=nn.Flatten(), head=nn.Linear(16, 2)))
+    classifier = Classifier(net.eval(), Preprocess(4, (0.5,) * 3, (0.5,) * 3))
+    assert [layer.name for layer in choose_layers(classifier, "late")] == ["late"]
 
 
 def test_tokens_and_windows_cannot_be_recorded():

@@ -8,13 +8,14 @@ import torch
 import torch.nn.functional as F
 from support import same_shards
 
-from vebi.activations.descriptors import Descriptor, describe
+from vebi.activations.descriptors import Descriptor, describe, descriptors
 from vebi.activations.layers import choose_layers
-from vebi.activations.shards import shard_name
+from vebi.activations.shards import read_shard, shard_name
 from vebi.activations.table import DescriptorTable, tabulate
 from vebi.data.collections import DatasetImages
 from vebi.data.sources import open_images
 from vebi.errors import ImageError, RunError
+from vebi.files import write_arrays
 
 
 def tabulated(toy, squares, folder, **options):
@@ -31,8 +32,9 @@ def test_rows_labels_and_order(toy, squares, tmp_path):
     assert (table.column("labels") == images.labels).all()
     assert (table.column("predictions") == table.column("labels")).all()
     inputs = torch.stack([toy.preprocess.prepare(images.load(i)[0]) for i in (0, 30, 71)])
-    rows, _ = describe(toy, choose_layers(toy), inputs, Descriptor())
-    np.testing.assert_allclose(table.columns(range(20))[[0, 30, 71]], rows.numpy(), atol=1e-6)
+    shares, _ = describe(toy, choose_layers(toy), inputs)
+    rows = descriptors(shares.numpy(), [8, 12], Descriptor())
+    np.testing.assert_allclose(table.columns(range(20))[[0, 30, 71]], rows, atol=1e-6)
     assert (table.columns([3, 11]) == table.columns(range(20))[:, [3, 11]]).all()
 
 
@@ -53,30 +55,58 @@ def test_every_forward_pass_is_a_full_batch(toy, squares, tmp_path, monkeypatch)
     assert sizes == [16] * 7
 
 
-def test_sums(toy, squares, tmp_path):
-    table = tabulated(toy, squares, tmp_path, shard_size=20)
-    x = table.columns(range(20)).astype(np.float64)
+def scale_of(x):
+    """Standard deviations, and half of their median under the root; infinity for what does not vary."""
+    std = x.std(axis=0)
+    return np.where(std > 0, np.hypot(std, 0.5 * np.median(std[std > 0])), np.inf)
+
+
+@pytest.mark.parametrize("scaling", ["plain", "centred", "standardised", "log", "clr"])
+def test_the_problem_is_that_of_its_rows(toy, squares, tmp_path, scaling):
+    table = tabulated(toy, squares, tmp_path, shard_size=20, descriptor=Descriptor(scaling=scaling))
+    x = table.columns(range(20))
     for labels in ("labels", "predictions"):
-        one_hot = np.eye(3)[table.column(labels)]
-        sums = table.sums(3, labels)
-        np.testing.assert_allclose(sums.gram, x.T @ x, rtol=1e-12)
-        np.testing.assert_allclose(sums.b, x.T @ one_hot, rtol=1e-12)
+        z, targets = x, np.eye(3)[table.column(labels)]
+        if scaling != "plain":
+            z, targets = z - z.mean(axis=0), targets - targets.mean(axis=0)
+        if scaling == "standardised":
+            z = z / scale_of(z)
+        problem = table.problem(3, labels)
+        np.testing.assert_allclose(problem.gram, z.T @ z, atol=1e-9)
+        np.testing.assert_allclose(problem.b, z.T @ targets, atol=1e-9)
+        np.testing.assert_allclose(problem.energy, np.square(targets).sum(axis=0))
         w = np.random.default_rng(0).random((3, x.shape[1]))
-        np.testing.assert_allclose(table.gradients(w, labels), (x.T @ (x @ w.T - one_hot)).T, atol=1e-9)
+        gradients = table.gradients(w, problem.scaling, labels)
+        np.testing.assert_allclose(gradients, (z.T @ (z @ w.T - targets)).T, atol=1e-8)
         part = np.arange(len(x)) % 2
-        parts = table.label_sums(part, 2, 3, labels)
-        np.testing.assert_allclose(parts, [(x[part == k].T @ one_hot[part == k]).T for k in range(2)], atol=1e-12)
-        assert (sums.label_energy == one_hot.sum(axis=0)).all()
-        assert sums.gram.dtype == np.float64
+        parts = table.label_sums(part, 2, problem.scaling, labels)
+        np.testing.assert_allclose(parts, [(z[part == k].T @ targets[part == k]).T for k in range(2)], atol=1e-9)
+        assert problem.gram.dtype == np.float64
+
+
+@pytest.mark.parametrize("energy", ["squared", "l2"])
+def test_shards_of_the_version_before_are_taken_over(toy, squares, tmp_path, energy):
+    asked = Descriptor(energy, True, "plain")
+    table = tabulated(toy, squares, tmp_path, shard_size=40, descriptor=asked)
+    shares = [read_shard(tmp_path / shard_name(k))[0] for k in range(2)]
+    for k, shard in enumerate(table):  # descriptors were stored, in single precision
+        rows = dict(shard) | {"descriptors": shard["descriptors"].astype(np.float32)}
+        write_arrays(tmp_path / shard_name(k), rows, {"skipped": "[]"})
+    again = tabulated(toy, squares, tmp_path, shard_size=40, descriptor=asked)
+    assert again.columns([0]).shape == (72, 1)
+    for k in range(2):
+        rows = read_shard(tmp_path / shard_name(k))[0]
+        assert set(rows) == {"shares", "predictions", "labels", "indices"}
+        np.testing.assert_allclose(rows["shares"], shares[k]["shares"], rtol=1e-5, atol=1e-9)
 
 
 def test_images_without_a_class_count_in_the_gram_matrix_alone(toy, squares, tmp_path):
     paths = sorted(squares.rglob("*.png"))[20:28]  # four of the first class, four of the second
     images = open_images(paths, toy.class_names)
     images.labels[:3] = [-1] * 3
-    sums = tabulate(toy, images, choose_layers(toy), tmp_path).sums(3, "labels")
-    assert sums.label_energy.tolist() == [1, 4, 0]
-    assert np.trace(sums.gram) == pytest.approx(8)
+    problem = tabulate(toy, images, choose_layers(toy), tmp_path, Descriptor.paper()).problem(3, "labels")
+    assert problem.energy.round(9).tolist() == [1, 4, 0]
+    assert np.trace(problem.gram) == pytest.approx(8)
 
 
 def test_a_stopped_pass_resumes(toy, squares, tmp_path):
@@ -126,7 +156,7 @@ def test_a_damaged_shard_is_named(toy, squares, tmp_path, damage):
     table = tabulated(toy, squares, tmp_path, shard_size=40)
     path = tmp_path / shard_name(1)
     path.write_bytes(path.read_bytes()[:-50] if damage is None else damage)
-    for read in (table.skipped, lambda: table.sums(3), lambda: table.column("labels")):
+    for read in (table.skipped, lambda: table.problem(3), lambda: table.column("labels")):
         with pytest.raises(RunError, match=r"shard-00001\.safetensors is damaged"):
             read()
 
@@ -134,7 +164,7 @@ def test_a_damaged_shard_is_named(toy, squares, tmp_path, damage):
 def test_a_shard_with_a_class_that_the_model_does_not_have(toy, squares, tmp_path):
     table = tabulated(toy, squares, tmp_path, shard_size=40)
     with pytest.raises(RunError, match=r"shard-00001\.safetensors .*\b2\b"):
-        table.sums(2)
+        table.problem(2)
 
 
 def test_images_that_cannot_be_decoded_have_no_row(toy, squares, tmp_path):
@@ -160,7 +190,7 @@ def test_nothing_but_unreadable_images(toy, tmp_path):
     table = tabulate(toy, open_images(paths, toy.class_names), choose_layers(toy), tmp_path / "table")
     assert table.columns([0, 1]).shape == (0, 2)
     assert len(table.skipped()) == 3
-    assert table.sums(3).label_energy.tolist() == [0, 0, 0]
+    assert table.problem(3).energy.tolist() == [0, 0, 0]
 
 
 def test_no_more_than_a_batch_of_activations_is_alive(toy, squares, tmp_path):

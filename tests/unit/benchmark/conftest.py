@@ -2,6 +2,7 @@
 
 import pytest
 
+from vebi.activations.descriptors import Descriptor
 from vebi.benchmark.ground_truth import find_ground_truth
 from vebi.data.sources import open_images
 from vebi.datasets.masks import find_masks
@@ -13,7 +14,7 @@ from vebi.models.preprocess import Preprocess
 @pytest.fixture(scope="session")
 def interpreted(toy_module, squares):
     toy = Classifier(toy_module, Preprocess(32, toy_module.mean, toy_module.std), toy_module.class_names)
-    return interpret(toy, squares, mu=1.0)
+    return interpret(toy, squares, mu=1.0, descriptor=Descriptor.paper())
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ def test_values_of_every_type():
         out = "run"
         mu = 1.5
         batch-size = 8
-        no_unit_norm = true
+        unit_norm = true
         signed = true
         strict = false
         labels = "true"
@@ -49,7 +49,7 @@ def test_values_of_every_type():
     assert stored["preprocess"]["std"] == [0.5, 0.25, 1]
     plain = {name: stored[name] for name in ("mu", "batch_size", "signed", "strict", "labels")}
     assert plain == {"mu": 1.5, "batch_size": 8, "signed": True, "strict": False, "labels": "true"}
-    assert stored["descriptor"]["unit_norm"] is False
+    assert stored["descriptor"]["unit_norm"] is True
     assert "class" in outcome.out
 
 

@@ -43,9 +43,10 @@ def test_fit():
 
 def test_the_keys_of_the_result():
     result = json_of(*FIT, "--out", "run")
-    assert set(result) == {"run", "mu", "accuracy", "fidelity", "preprocess", "skipped", "notes", "classes"}
+    keys = {"run", "mu", "features_per_class", "accuracy", "fidelity", "preprocess", "skipped", "notes", "classes"}
+    assert set(result) == keys
     selection = result["classes"]["red"]
-    assert set(selection) == {"gap", "violation", "features"}
+    assert set(selection) == {"mu", "gap", "violation", "features"}
     assert set(selection["features"][0]) == {
         "feature",
         "weight",
@@ -64,7 +65,19 @@ def test_fit_records_the_layers_that_are_named():
 
 
 def test_fit_with_every_option():
-    options = ("--signed", "--labels", "true", "--energy", "l2", "--no-unit-norm", "--strict", "--device", "cpu")
+    options = (
+        "--signed",
+        "--labels",
+        "true",
+        "--energy",
+        "squared",
+        "--unit-norm",
+        "--scaling",
+        "clr",
+        "--strict",
+        "--device",
+        "cpu",
+    )
     preprocess = ("--size", 24, "--resize", 28, "--interpolation", "nearest", "--mean", "0,0,0", "--std", "1,1,1")
     result = json_of(*FIT, "--out", "run", *options, *preprocess)
     assert result["preprocess"] == {
@@ -77,7 +90,7 @@ def test_fit_with_every_option():
     stored = settings()
     plain = {name: stored[name] for name in ("mu", "signed", "labels", "strict")}
     assert plain == {"mu": 1.0, "signed": True, "labels": "true", "strict": True}
-    assert stored["descriptor"] == {"energy": "l2", "unit_norm": False}
+    assert stored["descriptor"] == {"energy": "squared", "unit_norm": True, "scaling": "clr"}
 
 
 def test_skipped_images_are_noted():
@@ -123,6 +136,23 @@ def test_fit_with_a_chosen_mu():
     assert result["mu"] == path["one_se_mu"] == path["mu"]
     assert path["chosen"] == "auto"
     assert f"mu = {result['mu']:g}: " in vebi(*line).err
+
+
+def test_fit_with_a_number_of_features():
+    line = FIT[: FIT.index("--mu")]
+    for options, count in (((), 3), (("--features", 1), 1), (("--features", 2, "--paper"), 2)):
+        result = json_of(*line, *options, "--out", f"run-{count}", "--no-stability")
+        assert result["mu"] is None
+        assert result["features_per_class"] == count
+        assert all(len(selection["features"]) <= count for selection in result["classes"].values())
+        path = json_of("path", f"run-{count}")
+        assert path["features_per_class"] == count
+        assert [c["mu"] for c in path["classes"].values()] == [c["mu"] for c in result["classes"].values()]
+    stored = json.loads(Path("run-2/run.json").read_text())["settings"]
+    assert stored["descriptor"] == {"energy": "squared", "unit_norm": True, "scaling": "plain"}
+    assert "give one of them" in fails(2, *FIT, "--features", 2, "--out", "both")
+    assert "give it alone" in fails(2, *FIT, "--paper", "--scaling", "log", "--out", "both")
+    assert "scaling is 'none'" in fails(2, *FIT, "--scaling", "none", "--out", "none")
 
 
 def test_fit_without_stability():

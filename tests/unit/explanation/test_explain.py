@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from vebi.activations.layers import Feature
+from vebi.activations.descriptors import Descriptor
+from vebi.activations.layers import Feature, choose_layers
+from vebi.activations.table import tabulate
 from vebi.backprop import heatmaps
 from vebi.backprop.heatmaps import clip_for_display
 from vebi.data.sources import open_images
@@ -17,6 +19,7 @@ from vebi.errors import ImageError, InputError, UsageError, VebiWarning
 from vebi.explanation.explain import explain, explain_batch, explain_each
 from vebi.explanation.result import Explanation
 from vebi.interpretation.fit import interpret
+from vebi.lasso import Scaling
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
 
@@ -24,12 +27,14 @@ from vebi.models.preprocess import Preprocess
 @pytest.fixture(scope="module")
 def found(toy_module, squares):
     toy = Classifier(toy_module, Preprocess(32, toy_module.mean, toy_module.std), toy_module.class_names)
-    fitted = interpret(toy, squares, mu=1.0)
+    fitted = interpret(toy, squares, mu=1.0, descriptor=Descriptor.paper())
     layers = [Feature(name, c) for name, channels in fitted.layers for c in range(channels)]
     # weights of our own, so that every class has features of both layers
     weights = np.random.default_rng(0).random((3, 20)) * (np.arange(60).reshape(3, 20) % 3 != 0)
     weights[:, 8:] *= 3
-    return replace(fitted, features=tuple(layers), columns=tuple(range(20)), weights=weights, exemplars=())
+    scaling = Scaling(np.zeros(20), np.ones(20), np.zeros(3))
+    changed = {"features": tuple(layers), "columns": tuple(range(20)), "weights": weights, "scaling": scaling}
+    return replace(fitted, exemplars=(), **changed)
 
 
 def prepared(found, squares, *names):
@@ -101,6 +106,23 @@ def test_the_method_written_out(found, squares, fix):
             assert literal.max() > 0
             np.testing.assert_allclose(v.heatmap, literal, rtol=1e-4, atol=1e-5 * literal.max())
     assert layers == {"relu1", "relu"}
+
+
+@pytest.mark.parametrize("scaling", ["standardised", "clr", "log", "centred"])
+def test_contributions_of_centred_descriptors_are_above_the_mean(toy, squares, scaling, tmp_path):
+    """Written out: the value of an image, less the mean over all images, on the scale of the fit, times the weight."""
+    found = interpret(toy, squares, descriptor=Descriptor(scaling=scaling), out=tmp_path)
+    table = tabulate(toy, open_images(squares, toy.class_names), choose_layers(toy), tmp_path / "table")
+    x = replace(table, descriptor=found.descriptor).columns(found.columns)
+    scale = found.scaling.scale
+    assert (scale == 1).all() or scaling == "standardised"
+    for row in (0, 30, 60):
+        e = explain(found, sorted(squares.rglob("*.png"))[row])
+        w = found.weights[found.class_names.index(e.prediction)]
+        values = ((x - x.mean(axis=0)) / scale)[row] * w / w.sum()
+        order = [i for i in np.argsort(-values)[:3] if values[i] > 0]
+        assert [v.feature for v in e.evidence] == [found.features[i] for i in order]
+        np.testing.assert_allclose([v.contribution for v in e.evidence], values[order], rtol=1e-4)
 
 
 def test_prediction_probability_and_image(found, squares):

@@ -1,4 +1,4 @@
-"""Runs of the format vebi-run-3 are read, bound, and resumed as if they had been written now."""
+"""Runs of the formats vebi-run-3 and vebi-run-4 are read, bound, and resumed as if they had been written now."""
 
 import json
 import shutil
@@ -10,15 +10,57 @@ from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_tensors
 
 import vebi
+from vebi.activations.descriptors import Descriptor
 from vebi.errors import RunError
 from vebi.interpretation import fit, run_folder
+from vebi.interpretation.encoded_image import split_images
 from vebi.interpretation.fit import interpret
 from vebi.interpretation.result import load
 
 MU = 1.75
+PAPER, L2 = Descriptor.paper(), Descriptor("l2", False, "plain")
 NETWORK = "from support import ToyNet\n"
 
-# --- the layout of that format ---------------------------------------------------------------------------------------
+# --- the layouts of those formats ------------------------------------------------------------------------------------
+
+
+def fourth_settings(settings):
+    """Settings as they lay in a run.json of the format vebi-run-4: one mu for all, and no scale of columns."""
+    kept = {name: value for name, value in settings.items() if name != "features_per_class"}
+    return kept | {"descriptor": {name: settings["descriptor"][name] for name in ("energy", "unit_norm")}}
+
+
+def make_fourth(folder):
+    """Rewrites a run as vebi-run-4 had it; returns the folder."""
+    run, result, arrays = (folder / f for f in ("run.json", "interpretation.json", "interpretation.safetensors"))
+    content = json.loads(run.read_text())
+    run.write_text(json.dumps({"format": "vebi-run-4", "settings": fourth_settings(content["settings"])}))
+    if result.exists():
+        content = json.loads(result.read_text())
+        settings = fourth_settings(content["settings"])
+        changed = {"format": "vebi-run-4", "settings": settings, "descriptor": settings["descriptor"]}
+        content |= changed | {"mu": content.pop("mus")[0]}
+        stored = load_file(arrays)
+        images = iter([np.ascontiguousarray(image.pixels) for image in split_images(stored)])
+        for k, entry in enumerate(content["features"]):
+            new = entry["exemplars"]
+            next(images)  # the average was as large as a crop
+            stored[f"crops.{k}"] = np.stack([next(images) for _ in new["image_ids"]])
+            stored[f"average.{k}"] = stored[f"crops.{k}"][0]
+            entry["exemplars"] = {name: new[name] for name in ("count", "image_ids", "consistency", "predicted")}
+        result.write_text(json.dumps(content))
+        new = ("scaling.", "path.fit_", "image", "layer_shares")
+        save_file({name: array for name, array in stored.items() if not name.startswith(new)}, arrays)
+    return folder
+
+
+def without_what_was_not_recorded(interpretation):
+    """Exemplars whose fields that came later are those that are put in their place."""
+    exemplars = tuple(
+        replace(e, positions=None, receptive_field=(1, 1), average=e.spotlights[0], contrast=0.0)
+        for e in interpretation.exemplars
+    )
+    return replace(interpretation, exemplars=exemplars, layer_shares=np.zeros(interpretation.layer_shares.shape))
 
 
 def earlier_settings(settings):
@@ -85,7 +127,8 @@ EARLIER_ARRAYS = {
 
 
 def make_earlier(folder):
-    """Rewrites a run as the version before wrote it; returns the folder."""
+    """Rewrites a run as vebi-run-3 had it; returns the folder."""
+    make_fourth(folder)
     run, result, arrays = (folder / f for f in ("run.json", "interpretation.json", "interpretation.safetensors"))
     content = json.loads(run.read_text())
     run.write_text(json.dumps({"format": "vebi-run-3", "settings": earlier_settings(content["settings"])}))
@@ -129,7 +172,7 @@ def written(tmp_path_factory, toy_module, squares):
     (folder / "network.py").write_text(NETWORK)
     save_tensors(toy_module.state_dict(), folder / "w.safetensors")
     classifier = vebi.load_classifier(f"{folder}/network.py:ToyNet", folder / "w.safetensors")
-    interpret(classifier, squares, mu=MU, out=folder / "run")
+    interpret(classifier, squares, mu=MU, descriptor=PAPER, out=folder / "run")
     return folder
 
 
@@ -138,19 +181,22 @@ def run(written, tmp_path):
     return shutil.copytree(written / "run", tmp_path / "run")
 
 
-def test_an_earlier_run_is_loaded_as_one_written_now(assert_equal, run):
+@pytest.mark.parametrize("make", [make_earlier, make_fourth])
+def test_an_earlier_run_is_loaded_as_one_written_now(assert_equal, run, make):
     now = load(run)
     assert now.stability is not None
-    assert_equal(load(make_earlier(run)), now)
+    earlier = load(make(run))
+    assert all(e.contrast > 0 for e in earlier.exemplars)
+    assert_equal(without_what_was_not_recorded(earlier), without_what_was_not_recorded(now))
     assert load(run).fingerprint() == now.fingerprint()
 
 
 @pytest.mark.filterwarnings("ignore::vebi.errors.VebiWarning")  # signed labels of few images warn
 def test_the_same_without_stability_and_with_options(assert_equal, toy, squares, tmp_path):
-    options = {"mu": "auto", "stability": False, "signed": True, "energy": "l2", "unit_norm": False, "labels": "true"}
+    options = {"mu": "auto", "stability": False, "signed": True, "descriptor": L2, "labels": "true"}
     now = interpret(toy, [(path, path.parent.name) for path in squares.rglob("*.png")], out=tmp_path, **options)
     earlier = load(make_earlier(tmp_path))
-    assert_equal(earlier, now)
+    assert_equal(without_what_was_not_recorded(earlier), without_what_was_not_recorded(now))
     assert (earlier.settings.mu, earlier.settings.data.folder, earlier.stability) == ("auto", None, None)
 
 
@@ -176,12 +222,12 @@ def test_a_finished_earlier_run_is_not_fitted_again(assert_equal, written, run, 
     classifier = run_folder.find_classifier(make_earlier(run), f"{written}/network.py:ToyNet")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     steps = []
-    found = interpret(classifier, squares, mu=MU, out=run, progress=lambda *step: steps.append(step))
+    found = interpret(classifier, squares, mu=MU, descriptor=PAPER, out=run, progress=lambda *step: steps.append(step))
     assert not steps
-    assert_equal(found, load(written / "run"))
+    assert_equal(*map(without_what_was_not_recorded, (found, load(written / "run"))))
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     with pytest.raises(RunError, match=r"mu 1\.75, not 2\.0"):
-        interpret(classifier, squares, mu=2.0, out=run)
+        interpret(classifier, squares, mu=2.0, descriptor=PAPER, out=run)
 
 
 def test_an_earlier_run_need_not_say_where_its_images_were(run):
@@ -203,7 +249,7 @@ def test_an_earlier_run_need_not_say_where_its_images_were(run):
 @pytest.mark.parametrize("stage", ["descriptors", "exemplars"])
 def test_an_unfinished_earlier_run_is_resumed(assert_equal, toy, squares, tmp_path, monkeypatch, stage):
     monkeypatch.setattr(fit, "SHARD", 16)
-    options = {"mu": MU, "batch_size": 8}
+    options = {"mu": MU, "batch_size": 8, "descriptor": PAPER}
 
     def interrupt(name, done, total):
         if name == stage:
@@ -219,19 +265,19 @@ def test_an_unfinished_earlier_run_is_resumed(assert_equal, toy, squares, tmp_pa
     resumed = interpret(toy, squares, out=tmp_path / "run", **options)
     assert all(path.stat().st_mtime_ns == time for path, time in shards.items())
     undisturbed = interpret(toy, squares, **options)
-    for name in ("class_names", "features", "columns", "weights", "mu", "exemplars", "mu_path", "stability"):
+    for name in ("class_names", "features", "columns", "weights", "mus", "exemplars", "mu_path", "stability"):
         assert_equal(getattr(resumed, name), getattr(undisturbed, name), name)
     assert_equal(load(tmp_path / "run"), resumed)
 
 
 def test_an_unfinished_earlier_run_of_other_settings_is_left_alone(toy, squares, tmp_path):
-    interpret(toy, squares, mu=MU, out=tmp_path)
+    interpret(toy, squares, mu=MU, descriptor=PAPER, out=tmp_path)
     for name in ("interpretation.json", "interpretation.safetensors"):
         (tmp_path / name).unlink()
     before = (make_earlier(tmp_path) / "run.json").read_bytes()
-    for options, difference in (({"signed": True}, "signed"), ({"energy": "l2"}, "descriptor-energy")):
+    for options, difference in (({"signed": True}, "signed"), ({"descriptor": L2}, "descriptor-energy")):
         with pytest.raises(RunError, match=difference):
-            interpret(toy, squares, mu=MU, out=tmp_path, **options)
+            interpret(toy, squares, **{"mu": MU, "descriptor": PAPER, "out": tmp_path} | options)
     assert (tmp_path / "run.json").read_bytes() == before
 
 
@@ -247,7 +293,7 @@ def test_an_unfinished_earlier_run_of_other_settings_is_left_alone(toy, squares,
         lambda content: content.update(provenance=3),
         lambda content: content.update(provenance=[]),
         lambda content: content.update(stability=[]),
-        lambda content: content.update(format="vebi-run-4"),
+        lambda content: content.update(format="vebi-run-5"),
         lambda content: content["provenance"].pop("violations"),
         lambda content: content["provenance"].pop("settings"),
         lambda content: content["provenance"].update(settings="x"),

@@ -12,9 +12,11 @@ from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Feature
 from vebi.errors import RunError, UsageError
 from vebi.explanation.explain import explain
+from vebi.interpretation.encoded_image import EncodedImage
 from vebi.interpretation.exemplars import Exemplar
 from vebi.interpretation.fit import interpret
 from vebi.interpretation.result import load
+from vebi.lasso import Scaling
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
 
@@ -22,7 +24,7 @@ from vebi.models.preprocess import Preprocess
 @pytest.fixture(scope="module")
 def found(toy_module, squares):
     toy = Classifier(toy_module, Preprocess(32, toy_module.mean, toy_module.std), toy_module.class_names)
-    return interpret(toy, squares, mu=1.75)
+    return interpret(toy, squares, mu=1.75, descriptor=Descriptor.paper())
 
 
 def test_round_trip(assert_equal, found, tmp_path):
@@ -47,8 +49,11 @@ def test_round_trip_of_arrays_in_any_memory_order(assert_equal, found, tmp_path)
         exemplars=tuple(
             replace(
                 e,
-                average=rng.integers(0, 256, (3, 5, 4), np.uint8).transpose(2, 1, 0),
-                crops=np.asfortranarray(rng.integers(0, 256, (2, 4, 5, 3), np.uint8)),
+                average=EncodedImage.encode(rng.integers(0, 256, (3, 5, 4), np.uint8).transpose(2, 1, 0)),
+                image_ids=("a", "b"),
+                spotlights=tuple(
+                    map(EncodedImage.encode, np.asfortranarray(rng.integers(0, 256, (2, 4, 5, 3), np.uint8)))
+                ),
             )
             for e in found.exemplars
         ),
@@ -58,18 +63,33 @@ def test_round_trip_of_arrays_in_any_memory_order(assert_equal, found, tmp_path)
 
 
 def test_round_trip_without_any_feature(assert_equal, found, tmp_path):
+    scaling = Scaling(np.zeros(0), np.ones(0), np.zeros(3))
     empty = replace(found, features=(), columns=(), exemplars=(), weights=np.zeros((3, 0)), stability=None)
+    empty = replace(empty, scaling=scaling)
     empty.save(tmp_path)
     assert_equal(load(tmp_path), empty)
 
 
-def test_a_feature_that_never_fires_has_no_crops(assert_equal, found, tmp_path):
+def test_a_feature_that_never_fires_has_no_spotlights(assert_equal, found, tmp_path):
     shown = (
-        Exemplar(Feature("a", 0), 0, (), None, {}, np.zeros((5, 6, 3), np.uint8), np.zeros((0, 5, 6, 3), np.uint8)),
+        Exemplar(
+            feature=Feature("a", 0),
+            positions=(1, 1),
+            receptive_field=(5, 6),
+            count=0,
+            predicted={},
+            image_ids=(),
+            spotlights=(),
+            average=EncodedImage.encode(np.zeros((5, 6, 3), np.uint8)),
+            contrast=0.0,
+            consistency=None,
+        ),
     )
+    scaling = Scaling(np.zeros(1), np.ones(1), np.zeros(3))
     one = replace(
         found, features=(Feature("a", 0),), columns=(0,), exemplars=shown, weights=np.ones((3, 1)), stability=None
     )
+    one = replace(one, scaling=scaling)
     one.save(tmp_path)
     assert_equal(load(tmp_path), one)
 
@@ -117,7 +137,7 @@ def test_folders_that_are_no_run(found, toy, squares, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(RunError, match=f"{tmp_path} holds other files"):
         found.save(tmp_path)
-    interpret(toy, squares, mu=1.0).save(tmp_path / "run")
+    interpret(toy, squares, mu=1.0, descriptor=Descriptor.paper()).save(tmp_path / "run")
     with pytest.raises(RunError, match=r"mu 1\.0, not 1\.75"):
         found.save(tmp_path / "run")
 
@@ -210,11 +230,13 @@ def with_value(content, path, value):
 MAY_BE_NONE = {
     ("stability",),
     ("features", 0, "exemplars", "consistency"),
+    ("features", 0, "exemplars", "positions"),
     ("diagnostics", "accuracy"),
     ("settings", "model", "spec"),
     ("settings", "model", "weights"),
     ("settings", "data", "folder"),
     ("settings", "preprocess", "resize"),
+    ("settings", "features_per_class"),
 }
 
 
@@ -253,13 +275,24 @@ def test_damaged_arrays(found, tmp_path):
     found.save(tmp_path)
     path = tmp_path / "interpretation.safetensors"
     arrays = load_file(path)
-    save_file({k: v for k, v in arrays.items() if k != "crops.0"}, path)
+    save_file({k: v for k, v in arrays.items() if k != "images"}, path)
     with pytest.raises(RunError, match="damaged"):
         load(tmp_path)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(RunError, match="damaged"):
         load(tmp_path)
     path.unlink()
+    with pytest.raises(RunError, match="damaged"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("change", [lambda a: a[:-1], lambda a: a[::-1].copy(), lambda a: np.append(a, a[-1:])])
+@pytest.mark.parametrize("name", ["images", "image_ends"])
+def test_damaged_images(found, tmp_path, name, change):
+    found.save(tmp_path)
+    path = tmp_path / "interpretation.safetensors"
+    arrays = load_file(path)
+    save_file(arrays | {name: change(arrays[name])}, path)
     with pytest.raises(RunError, match="damaged"):
         load(tmp_path)
 
@@ -364,7 +397,9 @@ def test_diagnostics_that_cannot_be(found, tmp_path, name, value, without_checks
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        ({"mu": 3.0}, "mu"),
+        ({"mus": (3.0,) * 3}, "mus"),
+        ({"mus": (1.75,)}, "mus"),
+        ({"scaling": Scaling(np.zeros(1), np.ones(1), np.zeros(3))}, "scaling"),
         ({"weights": None}, "weights"),
         ({"class_names": ("blue", "green", "green")}, "class_names"),
         ({"class_names": ("red", "green", "blue")}, "class_names"),

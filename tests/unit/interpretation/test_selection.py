@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
+from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Feature
 from vebi.activations.table import DescriptorTable
 from vebi.interpretation import mu_path as mu_path_module
@@ -15,7 +16,7 @@ from vebi.interpretation import partition as module
 from vebi.interpretation.mu_path import compute_mu_path, mu_grid
 from vebi.interpretation.partition import FOLDS, PartitionedTable
 from vebi.interpretation.stability import compute_stability
-from vebi.lasso import Knot, solve
+from vebi.lasso import Bound, Knot, solve
 from vebi.lasso.cross_validation import mean_and_se
 from vebi.lasso.subsampling import N_SUBSAMPLES, subsample_masks
 
@@ -23,7 +24,7 @@ CLASSES = 3
 
 
 def rows(seed, n=120, p=15):
-    """Descriptors of which some depend on the class, and the predicted classes."""
+    """Shares of which some depend on the class, and the predicted classes."""
     rng = np.random.default_rng(seed)
     predictions = rng.integers(CLASSES, size=n)
     x = rng.random((n, p)) ** 2
@@ -31,14 +32,14 @@ def rows(seed, n=120, p=15):
         x[:, j] += (predictions == j) * rng.random(n)
         x[:, j + CLASSES] += 0.4 * (predictions == j)
     x[:, 7] = x[:, 0] + 0.01 * rng.random(n)  # correlated with it
-    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32), predictions
+    return (x / x.sum(axis=1, keepdims=True)).astype(np.float32), predictions
 
 
-def written(folder: Path, x, predictions, shard=50) -> DescriptorTable:
+def written(folder: Path, x, predictions, shard=50, scaling="plain") -> DescriptorTable:
     for k, start in enumerate(range(0, len(x), shard)):
         some = slice(start, start + shard)
         columns = {
-            "descriptors": x[some],
+            "shares": x[some],
             "predictions": predictions[some],
             "labels": predictions[some],
             "indices": np.arange(len(x))[some],
@@ -48,11 +49,12 @@ def written(folder: Path, x, predictions, shard=50) -> DescriptorTable:
             folder / f"shard-{k:05d}.safetensors",
             {"skipped": "[]"},
         )
-    return DescriptorTable(folder, tuple(Feature("a", c) for c in range(x.shape[1])), -(-len(x) // shard))
+    features = tuple(Feature("a", c) for c in range(x.shape[1]))
+    return DescriptorTable(folder, features, -(-len(x) // shard), Descriptor("squared", scaling == "plain", scaling))
 
 
 def split_of(table, **options):
-    return PartitionedTable(table, table.sums(CLASSES), "predictions", **options)
+    return PartitionedTable(table, table.problem(CLASSES), "predictions", **options)
 
 
 @pytest.fixture
@@ -60,32 +62,91 @@ def table(tmp_path):
     return written(tmp_path, *rows(0))
 
 
-def fitted(x, predictions, mu, signed=False):
+def shares(x):
+    x = x.astype(np.float64)
+    return x / x.sum(axis=1, keepdims=True)
+
+
+#: Half of the median standard deviation, of all rows: what holds for every fold.
+FLOOR = 0.5 * np.median(shares(rows(0)[0]).std(axis=0))
+
+
+def unit(x):
+    x = x.astype(np.float64)
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def centred(x, predictions, scaling):
+    """What is fitted, and what makes it of other rows: center, scale and constants, written out."""
+    x = shares(x)
+    if scaling == "plain":
+        return unit(x), 0.0, 1.0, np.zeros(CLASSES)
+    if scaling in ("log", "clr"):
+        x = np.log(x + 1e-4)
+    if scaling == "clr":
+        x = x - x.mean(axis=1, keepdims=True)
+    scale = np.hypot(x.std(axis=0), FLOOR) if scaling == "standardised" else 1.0
+    return x, x.mean(axis=0), scale, np.array([(predictions == j).mean() for j in range(CLASSES)])
+
+
+def fitted(x, predictions, mu, signed=False, scaling="plain"):
     """classes x p: every class solved from its rows."""
-    x, found = x.astype(np.float64), []
+    x, center, scale, constants = centred(x, predictions, scaling)
+    x, found = (x - center) / scale, []
     for j in range(CLASSES):
-        label = (predictions == j).astype(float)
-        found.append(solve(x.T @ x, x.T @ label, label.sum(), mu, signed=signed).weights)
+        label = (predictions == j) - constants[j]
+        bound = mu if np.isscalar(mu) else mu[j]
+        found.append(solve(x.T @ x, x.T @ label, float(label @ label), float(bound), signed=signed).weights)
     return np.array(found)
 
 
-@pytest.mark.parametrize("signed", [False, True])
-def test_held_out_scores_are_those_of_fits_without_the_fold(table, signed):
+@pytest.mark.parametrize(
+    ("scaling", "signed"),
+    [("plain", False), ("plain", True), ("centred", False), ("standardised", False), ("log", True), ("clr", False)],
+)
+def test_held_out_scores_are_those_of_fits_without_the_fold(tmp_path, scaling, signed):
     x, predictions = rows(0)
-    split = split_of(table, signed=signed)
-    path = compute_mu_path(split, 2.0)
+    split = split_of(written(tmp_path, x, predictions, scaling=scaling), signed=signed)
+    path = compute_mu_path(split, Bound(2.0))
     assert path.r2.shape == (FOLDS, len(path.mus), CLASSES)
     assert path.validated
     for fold in range(FOLDS):
         out = split.part_of_row % FOLDS == fold
         for m in range(0, len(path.mus), 4):
-            w = fitted(x[~out], predictions[~out], float(path.mus[m]), signed)
-            scores = x[out].astype(np.float64) @ w.T
+            w = fitted(x[~out], predictions[~out], float(path.mus[m]), signed, scaling)
+            _, center, scale, constants = centred(x[~out], predictions[~out], scaling)
+            held_out = centred(x[out], predictions[out], scaling)[0]
+            scores = (held_out - center) / scale @ w.T + constants
             for j in range(CLASSES):
                 label = predictions[out] == j
                 off, total = np.square(scores[:, j] - label).sum(), np.square(label - label.mean()).sum()
-                assert path.r2[fold, m, j] == pytest.approx(1 - off / total, abs=1e-6)
+                assert path.r2[fold, m, j] == pytest.approx(1 - off / total, abs=1e-5)
             assert path.fidelity[fold, m] == pytest.approx((scores.argmax(axis=1) == predictions[out]).mean())
+
+
+def test_scores_at_the_bound_of_every_class(table):
+    """As many features in every fold as asked for, whatever the l1 norm is there."""
+    x, predictions = rows(0)
+    split = split_of(table)
+    path = compute_mu_path(split, Bound(features=2))
+    for fold in range(FOLDS):
+        out = split.part_of_row % FOLDS == fold
+        wide = unit(x[~out])
+        b = np.stack([wide.T @ (predictions[~out] == j) for j in range(CLASSES)])
+        w = fitted(x[~out], predictions[~out], [Bound(features=2).of_class(wide.T @ wide, row) for row in b])
+        assert ((w > 0).sum(axis=1) <= 2).all()
+        scores = unit(x[out]) @ w.T
+        assert path.fit_fidelity[fold] == pytest.approx((scores.argmax(axis=1) == predictions[out]).mean())
+        for j in range(CLASSES):
+            label = predictions[out] == j
+            off, total = np.square(scores[:, j] - label).sum(), np.square(label - label.mean()).sum()
+            assert path.fit_r2[fold, j] == pytest.approx(1 - off / total, abs=1e-6)
+    chosen = compute_mu_path(split)
+    k = chosen.nearest(chosen.one_se_mu)
+    assert (chosen.fit_r2 == chosen.r2[:, k]).all()
+    assert (chosen.fit_fidelity == chosen.fidelity[:, k]).all()
+    given = compute_mu_path(split, Bound(2.0))
+    np.testing.assert_allclose(given.fit_r2, given.r2[:, given.nearest(2.0)])
 
 
 def test_what_the_whole_table_selects_along_mu(table):
@@ -123,7 +184,7 @@ def test_the_order_of_shards_and_their_size_change_nothing(tmp_path):
 
 def test_many_features_are_considered_block_by_block(table, monkeypatch):
     """Near to being selected are the columns that are selected: the scores are those of all columns."""
-    whole = compute_mu_path(split_of(table)), compute_stability(split_of(table), 1.0, (0, 1, 2), np.ones((3, 3)))
+    whole = compute_mu_path(split_of(table)), compute_stability(split_of(table), Bound(1.0), (0, 1, 2), np.ones((3, 3)))
     monkeypatch.setattr(module, "CONSIDERED", 12)
     monkeypatch.setattr(module, "NEAREST", 10)
     split = split_of(table)
@@ -131,7 +192,7 @@ def test_many_features_are_considered_block_by_block(table, monkeypatch):
     assert [j for classes, _ in blocks for j in classes] == [0, 1, 2]
     assert len(blocks) > 1
     assert all(len(columns) <= 15 for _, columns in blocks)
-    part = compute_mu_path(split), compute_stability(split, 1.0, (0, 1, 2), np.ones((3, 3)))
+    part = compute_mu_path(split), compute_stability(split, Bound(1.0), (0, 1, 2), np.ones((3, 3)))
     np.testing.assert_allclose(part[0].r2, whole[0].r2, atol=0.02)
     np.testing.assert_allclose(part[1].selection_probability, whole[1].selection_probability, atol=0.1)
 
@@ -142,7 +203,7 @@ def test_selection_probability_counts_the_subsamples_that_select(table):
     weights = fitted(x, predictions, mu)
     columns = tuple(int(c) for c in np.flatnonzero(weights.any(axis=0)))
     steps = []
-    found = compute_stability(split, mu, columns, weights[:, columns], lambda *done: steps.append(done))
+    found = compute_stability(split, Bound(mu), columns, weights[:, columns], lambda *done: steps.append(done))
     assert steps[-1] == (N_SUBSAMPLES * CLASSES, N_SUBSAMPLES * CLASSES)
     assert found.n_subsamples == N_SUBSAMPLES
     assert (found.selection_probability[weights[:, columns] == 0] == 0).all()
@@ -164,17 +225,17 @@ def test_few_images(tmp_path):
         folder.mkdir()
         x, predictions = rows(3)
         split = split_of(written(folder, x[:n], predictions[:n]))
-        path = compute_mu_path(split, 1.0)
+        path = compute_mu_path(split, Bound(1.0))
         assert path.validated == (n >= FOLDS)
         assert len(path.mus) == path.r2.shape[1]
-        found = compute_stability(split, 1.0, (0,), np.ones((3, 1)))
+        found = compute_stability(split, Bound(1.0), (0,), np.ones((3, 1)))
         assert (found is None) == (n < 2)
 
 
 def test_a_class_that_does_not_occur(tmp_path):
     x, predictions = rows(4)
     predictions[predictions == 2] = 0
-    path = compute_mu_path(split_of(written(tmp_path, x, predictions)), 1.0)
+    path = compute_mu_path(split_of(written(tmp_path, x, predictions)), Bound(1.0))
     assert np.isnan(path.r2[:, :, 2]).all()
     assert not np.isnan(path.scores).any()
     assert 2 not in path.class_index
@@ -235,7 +296,7 @@ def test_tables_of_few_small_integers(tmp_path_factory, n, p, seed, signed, mu):
     rng = np.random.default_rng(seed)
     x, predictions = rng.integers(0, 3, (n, p)).astype(np.float32), rng.integers(CLASSES, size=n)
     split = split_of(written(tmp_path_factory.mktemp("few"), x, predictions), signed=signed)
-    path = compute_mu_path(split, mu)
+    path = compute_mu_path(split, mu and Bound(mu))
     assert (np.diff(path.mus) > 0).all()
     assert (path.mus > 0).all()
     assert np.isfinite(path.weights).all()
@@ -250,7 +311,7 @@ def test_what_was_held_out_has_no_say_in_what_is_considered(table, monkeypatch):
     monkeypatch.setattr(module, "NEAREST", 4)
     monkeypatch.setattr(module, "KNOTS", 3)
     (x, predictions), split = rows(0), split_of(table)
-    x, used = x.astype(np.float64), set()
+    x, used = unit(x), set()
     for block, _ in split.blocks():
         for (fold, j), places in block.screened.items():
             rest = split.part_of_row % FOLDS != fold
@@ -262,7 +323,7 @@ def test_what_was_held_out_has_no_say_in_what_is_considered(table, monkeypatch):
     monkeypatch.setattr(
         mu_path_module,
         "_weights_along_mu",
-        lambda sums, i, mus, some, signed: asked.append(some) or np.zeros((len(mus), len(sums.b))),
+        lambda problem, i, mus, _, some, signed: asked.append(some) or np.zeros((len(mus), len(problem.b))),
     )
     compute_mu_path(split)
     wanted = [block.screened[f, j] for block, _ in split.blocks() for f in range(FOLDS) for j in block.classes]
@@ -271,7 +332,7 @@ def test_what_was_held_out_has_no_say_in_what_is_considered(table, monkeypatch):
 
 def test_a_path_with_more_knots_than_anybody_looks_at(table, monkeypatch):
     monkeypatch.setattr(module, "KNOTS", 4)
-    path = compute_mu_path(split_of(table), 2.0)
+    path = compute_mu_path(split_of(table), Bound(2.0))
     assert np.isinf(path.end_mu).any()
     assert path.mus[-1] >= 2
     x, predictions = rows(0)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import r2_score
 
 from vebi.lasso.cross_validation import one_standard_error_index, r2, standard_error, stratified_parts
-from vebi.lasso.gram import accumulate
+from vebi.lasso.moments import accumulate
 
 
 @settings(max_examples=50, deadline=None)
@@ -33,19 +33,19 @@ def test_parts_are_random():
 def test_r2_is_scikit_learns(seed):
     rng = np.random.default_rng(seed)
     x, labels = rng.random((30, 6)), np.eye(3)[rng.integers(3, size=30)]
-    weights = rng.random((4, 6)) * (rng.random((4, 6)) < 0.5)
-    sums = accumulate([("a", x, labels)], 6, 3)
+    slopes, constants = rng.random((4, 6)) * (rng.random((4, 6)) < 0.5), rng.random(4) - 0.5
+    moments = accumulate([("a", x, labels)], 6, 3)
     for j in range(3):
-        expected = [r2_score(labels[:, j], x @ w) for w in weights]
-        np.testing.assert_allclose(r2(weights, sums, j), expected)
+        expected = [r2_score(labels[:, j], x @ s + k) for s, k in zip(slopes, constants, strict=True)]
+        np.testing.assert_allclose(r2(slopes, constants, moments, j), expected)
 
 
 def test_nothing_to_explain():
     x = np.random.default_rng(0).random((4, 2))
     sums = accumulate([("a", x, np.array([[1.0, 0.0]] * 4))], 2, 2)
-    assert np.isnan(r2(np.ones((3, 2)), sums, 0)).all()  # all rows are of it
-    assert np.isnan(r2(np.ones((3, 2)), sums, 1)).all()  # none is
-    assert np.isnan(r2(np.ones((3, 2)), accumulate([], 2, 2), 0)).all()
+    assert np.isnan(r2(np.ones((3, 2)), np.zeros(3), sums, 0)).all()  # all rows are of it
+    assert np.isnan(r2(np.ones((3, 2)), np.zeros(3), sums, 1)).all()  # none is
+    assert np.isnan(r2(np.ones((3, 2)), np.zeros(3), accumulate([], 2, 2), 0)).all()
 
 
 def test_the_first_within_one_standard_error_of_the_best():

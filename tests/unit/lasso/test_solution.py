@@ -232,7 +232,7 @@ def test_columns_of_any_scale_are_solved_or_the_gap_says_so(seed, mu, signed, de
 def test_what_a_path_leaves_undone_is_polished(monkeypatch, signed, knots):
     """As where a path is cut off because it goes in circles."""
     undone = 0
-    monkeypatch.setattr(path, "_knot_limit", lambda b: knots)
+    monkeypatch.setattr(path, "knot_limit", lambda b: knots)
     for seed in range(12):
         x, one_hot = problem(seed)
         labels = one_hot[:, 0]

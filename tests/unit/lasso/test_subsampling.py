@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from vebi.lasso import solve
-from vebi.lasso.gram import accumulate
+from vebi.lasso import Bound, make_problem, solve
+from vebi.lasso.moments import accumulate
+from vebi.lasso.scaling import SCALINGS
 from vebi.lasso.subsampling import N_SUBSAMPLES, correlations, subsample_masks, subsample_selections
 
 
@@ -31,7 +32,7 @@ def test_what_a_subsample_selects_is_what_its_rows_select(signed):
     x, labels = rng.random((60, 8)), np.eye(2)[rng.integers(2, size=60)]
     steps = []
     selections = subsample_selections(
-        parts_of(x, labels, 6), 0.7, signed=signed, count=4, progress=lambda *step: steps.append(step)
+        parts_of(x, labels, 6), "plain", Bound(0.7), signed=signed, count=4, progress=lambda *step: steps.append(step)
     )
     assert selections.shape == (4, 2, 8)
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
@@ -47,7 +48,7 @@ def test_a_clear_feature_is_always_selected_and_noise_is_not():
     rng = np.random.default_rng(0)
     labels = np.eye(2)[rng.integers(2, size=200)]
     x = np.column_stack([labels[:, 0] + 0.1 * rng.random(200), rng.random((200, 20))])
-    probabilities = subsample_selections(parts_of(x, labels, 20), 0.8).mean(axis=0)
+    probabilities = subsample_selections(parts_of(x, labels, 20), "plain", Bound(0.8)).mean(axis=0)
     assert probabilities[0, 0] == 1
     assert probabilities[0, 1:].max() < 0.9
 
@@ -58,10 +59,11 @@ def test_correlations_are_pearsons():
     x[:, 3] = 2 * x[:, 0] + 1e-3 * rng.random(50)
     x[:, 4] = 0  # silent
     x[:, 5] = 0.25  # constant
-    pearson = correlations(accumulate([("a", x, np.ones((50, 1)))], 6, 1), (3, 0, 5))
     expected = np.corrcoef(x[:, :4].T)
-    np.testing.assert_allclose(pearson[0, :4], expected[3], atol=1e-9)
-    np.testing.assert_allclose(pearson[1, :4], expected[0], atol=1e-9)
-    assert (pearson[:, 4:] == 0).all()
-    assert (pearson[2] == 0).all()
-    assert pearson[0, 0] > 0.99
+    for form in SCALINGS:
+        pearson = correlations(make_problem(accumulate([("a", x, np.ones((50, 1)))], 6, 1), form), (3, 0, 5))
+        np.testing.assert_allclose(pearson[0, :4], expected[3], atol=1e-9)
+        np.testing.assert_allclose(pearson[1, :4], expected[0], atol=1e-9)
+        assert (pearson[:, 4:] == 0).all()
+        assert (pearson[2] == 0).all()
+        assert pearson[0, 0] > 0.99

@@ -89,7 +89,10 @@ def test_features_without_positions(plain, images, targets):
     maps = UpsampledActivations(both, 25)(images, targets)
     (plane,) = UpsampledActivations(replace(both, weights=np.eye(5, 25)))(images[:1], targets[:1])
     same(maps[:1], plane[None])
-    alone = replace(both, features=both.features[1:], columns=both.columns[1:], weights=np.ones((5, 24)))
+    scaling = both.scaling.columns(np.arange(1, 25))
+    alone = replace(
+        both, features=both.features[1:], columns=both.columns[1:], weights=np.ones((5, 24)), scaling=scaling
+    )
     for mode in ("nearest", "bilinear", "bicubic"):
         nothing = UpsampledActivations(alone, 3, mode)(images, targets)
         assert nothing.shape == (6, 32, 32)

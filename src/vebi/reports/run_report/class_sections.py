@@ -3,9 +3,11 @@
 import re
 from dataclasses import dataclass
 
+import numpy as np
 from markupsafe import Markup
 
 from vebi.explanation.assessment import Assessment
+from vebi.interpretation.result import Interpretation
 from vebi.reports.run_report import selection_charts, selection_summary
 from vebi.reports.run_report.feature_cards import FeatureView, FeatureViews
 from vebi.reports.run_report.selection_index import SelectionIndex
@@ -13,6 +15,7 @@ from vebi.reports.run_report.weight_shares import line_numbers
 
 LIGHT = 0.03  # features with less than this share of the weight of a class are named only
 OTHER_CLASSES = 4  # named on a card at most
+LAYERS = 3  # that evidence comes from, named at most
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class ClassSection:
         cards: The selected features, the largest weight first.
         light: Names of selected features that have too little of the weight for a card.
         r2: Held-out R², None where there is none.
+        layers: (name, number from 1, share) of the layers that most of the evidence in images of the class comes from.
+        early: Share of it from the first half of the layers, None where it was not recorded.
         chart: Shares of the weight along mu.
         other_lines: Features without a card whose line in the chart is numbered, with the number.
     """
@@ -78,6 +83,8 @@ class ClassSection:
     cards: list[FeatureCard]
     light: list[str]
     r2: float | None
+    layers: list[tuple[str, int, float]]
+    early: float | None
     chart: Markup
     other_lines: dict[str, int]
 
@@ -105,9 +112,22 @@ def class_section(index: SelectionIndex, views: FeatureViews, assessment: Assess
         cards=[_card(index, views, j, i, weight, total) for i, weight in heavy],
         light=[str(interpretation.features[i]) for i, weight in selected if abs(weight) / total < LIGHT],
         r2=selection_summary.held_out_r2(interpretation, j),
+        layers=_layers(interpretation, j),
+        early=_early(interpretation, j),
         chart=selection_charts.class_chart(index, name, numbers),
         other_lines={feature: number for feature, number in numbers.items() if number > len(heavy)},
     )
+
+
+def _layers(interpretation: Interpretation, j: int) -> list[tuple[str, int, float]]:
+    shares = np.nan_to_num(interpretation.layer_shares[j])
+    order = [int(k) for k in np.argsort(-shares, kind="stable")[:LAYERS] if shares[k] > 0]
+    return [(interpretation.layers[k][0], k + 1, float(shares[k])) for k in order]
+
+
+def _early(interpretation: Interpretation, j: int) -> float | None:
+    shares = interpretation.layer_shares[j]
+    return float(shares[: len(shares) // 2].sum()) if np.isfinite(shares).all() and shares.any() else None
 
 
 def anchor(name: str, j: int) -> str:

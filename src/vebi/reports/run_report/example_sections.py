@@ -26,13 +26,13 @@ class HeatmapPanel:
         feature: Name of the feature.
         share: Its contribution as a share of the sum.
         image: The heatmap over the image.
-        average: The average image of the feature.
+        thumb: What the feature looks like.
     """
 
     feature: str
     share: float
     image: InlineImage
-    average: InlineImage
+    thumb: InlineImage
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _evidence(index: SelectionIndex, views: FeatureViews, explanation: Explanati
                 feature=str(e.feature),
                 share=e.contribution / total,
                 image=_heatmap(explanation, heat),
-                average=views[index.feature_index[e.feature]].thumb,
+                thumb=views[index.feature_index[e.feature]].thumb,
             )
             for e, heat in zip(explanation.evidence, maps, strict=True)
         ],

@@ -8,22 +8,24 @@ from vebi.interpretation.exemplars import Exemplar
 from vebi.reports.html import InlineImage, inline
 from vebi.reports.run_report.selection_index import SelectionIndex
 
-#: Crops, classes and correlated features that are shown of each feature, at most.
-CROPS, CLASSES, CORRELATED = 6, 3, 2
-#: Pixels of the longer side at most: of an average image, and of crops and small average images.
+#: Classes and correlated features that are shown of each feature, at most.
+CLASSES, CORRELATED = 3, 2
+#: Pixels of the longer side at most: of spotlights and the average, and of the image that stands for a feature.
 MEDIUM, SMALL = 112, 64
+#: A receptive field of fewer pixels holds no more than a colour, an edge or a texture.
+LOCAL = 17
 #: Consistency from which on crops are called ...
 CONSISTENCY_WORDS = (
     (0.6, "nearly the same"),
-    (0.3, "much alike"),
-    (LOOSE := 0.1, "somewhat alike"),
+    (0.4, "much alike"),
+    (LOOSE := 0.25, "somewhat alike"),
     (-1.0, "hardly alike"),
 )
 
 
 @dataclass(frozen=True)
-class Crop:
-    """A crop and the file name of its image."""
+class Spotlight:
+    """Where a feature fired in an image, and the file name of the image."""
 
     image: InlineImage
     file_name: str
@@ -39,10 +41,10 @@ class FeatureView:
         size: Width and height of its receptive field in pixels, as text.
         window: The same as shares of the input.
         covers_input: Whether its receptive field is the whole input.
-        count: Crops that its average image is the mean of.
-        average: The average image.
-        thumb: The average image, small.
-        crops: Of the images in which it is strongest.
+        kind: What it can be, in words, where it sees few pixels or has no positions.
+        spotlights: Images in which it is strongest, lit where it fired.
+        average: The average image of its crops.
+        thumb: What stands for it in little room: the average, or the first spotlight where the average says little.
         consistency: How alike the crops are, None for fewer than two.
         consistency_word: In words.
         is_loose: Whether the crops are hardly alike.
@@ -57,10 +59,10 @@ class FeatureView:
     size: str
     window: tuple[float, float]
     covers_input: bool
-    count: int
+    kind: str
+    spotlights: list[Spotlight]
     average: InlineImage
     thumb: InlineImage
-    crops: list[Crop]
     consistency: float | None
     consistency_word: str | None
     is_loose: bool
@@ -94,22 +96,23 @@ class FeatureViews:
 
     def _view(self, i: int) -> FeatureView:
         exemplar = self._index.interpretation.exemplars[i]
-        height, width = exemplar.average.shape[:2]
-        pixels, correlated = restore_contrast(exemplar), self._correlated(i)
-        average, counts = inline(pixels, MEDIUM), list(exemplar.predicted.items())
+        height, width = exemplar.receptive_field
+        average, correlated = restore_contrast(exemplar), self._correlated(i)
+        counts, is_loose = list(exemplar.predicted.items()), _is_loose(exemplar)
+        lead = exemplar.spotlights[0].pixels if is_loose and exemplar.spotlights else average
         return FeatureView(
             name=str(exemplar.feature),
             depth=self._depths[exemplar.feature.layer],
             size=f"{width} × {height}",
             window=(width / self._side, height / self._side),
             covers_input=(height, width) == (self._side, self._side),
-            count=exemplar.count,
-            average=average,
-            thumb=average if max(height, width) <= SMALL else inline(pixels, SMALL),
-            crops=_crops(exemplar),
+            kind=_kind(exemplar),
+            spotlights=_spotlights(exemplar),
+            average=inline(average, MEDIUM),
+            thumb=inline(lead, SMALL),
             consistency=exemplar.consistency,
             consistency_word=_consistency_word(exemplar.consistency),
-            is_loose=exemplar.consistency is not None and exemplar.consistency < LOOSE,
+            is_loose=is_loose,
             top_classes=counts[:CLASSES],
             n_other_classes=sum(count for _, count in counts[CLASSES:]),
             correlated=[(str(self._index.interpretation.feature(c)), r) for c, r in correlated[:CORRELATED]],
@@ -121,9 +124,22 @@ class FeatureViews:
         return () if stability is None else stability.correlated_features[i]
 
 
-def _crops(exemplar: Exemplar) -> list[Crop]:
-    crops = zip(exemplar.crops[:CROPS], exemplar.image_ids, strict=False)  # there may be more images than crops
-    return [Crop(inline(pixels, SMALL), Path(image_id).name) for pixels, image_id in crops]
+def _spotlights(exemplar: Exemplar) -> list[Spotlight]:
+    shown = zip(exemplar.spotlights, exemplar.image_ids, strict=True)
+    return [Spotlight(inline(image.pixels, MEDIUM), Path(image_id).name) for image, image_id in shown]
+
+
+def _is_loose(exemplar: Exemplar) -> bool:
+    """Whether the average says little, because the crops are hardly alike."""
+    return exemplar.consistency is not None and exemplar.consistency < LOOSE
+
+
+def _kind(exemplar: Exemplar) -> str:
+    if exemplar.positions == (1, 1):
+        return "one number for the whole image, without positions"
+    if max(exemplar.receptive_field) < LOCAL:
+        return "a colour, an edge or a texture: it sees no more"
+    return ""
 
 
 def _consistency_word(consistency: float | None) -> str | None:

@@ -157,6 +157,7 @@ def _selection(interpretation: Interpretation) -> dict[str, object]:
     """What is selected along mu."""
     return {
         "mu": interpretation.mu,
+        "bound": selection_summary.bound_name(interpretation),
         "last_mu": float(interpretation.mu_path.mus[-1]),
         "automatic": selection_summary.is_automatic(interpretation),
         "comparison": selection_summary.compare_mu(interpretation),

@@ -13,6 +13,7 @@ from vebi.files import atomic_write, prepare_output_file
 from vebi.interpretation.result import Interpretation
 from vebi.lasso.cross_validation import mean_and_se
 from vebi.reports.run_report.selection_index import SelectionIndex
+from vebi.reports.run_report.selection_summary import bound_name
 from vebi.reports.run_report.weight_shares import line_numbers, path_features, weight_shares
 from vebi.reports.svg_chart import ceiling, line_chart, step
 from vebi.reports.svg_line import Axis, Line
@@ -42,8 +43,8 @@ def validation_chart(interpretation: Interpretation) -> Markup:
         )
         for number, (center, error) in enumerate((mean_and_se(path.scores), mean_and_se(path.fidelity)), start=1)
     ]
-    marks = [_mu_mark(interpretation)]
-    if path.one_se_mu != marks[0][0]:
+    marks = _mu_marks(interpretation)
+    if path.one_se_mu not in [mu for mu, _ in marks]:
         marks.append((path.one_se_mu, f"auto: {path.one_se_mu:g}"))
     return line_chart(lines, 100, "R² and fidelity on held-out images, in percent by mu", log_axis(path.mus), marks)
 
@@ -55,7 +56,7 @@ def count_chart(interpretation: Interpretation) -> Markup:
     most = float(counts.max(initial=1))
     line = Line(1, counts.mean(axis=1).tolist(), path.mus.tolist(), band)
     top = ceiling([most], step(most))
-    return line_chart([line], top, "features per class by mu", log_axis(path.mus), [_mu_mark(interpretation)])
+    return line_chart([line], top, "features per class by mu", log_axis(path.mus), _mu_marks(interpretation))
 
 
 def class_chart(index: SelectionIndex, name: str, numbers: dict[str, int]) -> Markup:
@@ -77,7 +78,7 @@ def class_chart(index: SelectionIndex, name: str, numbers: dict[str, int]) -> Ma
     ]
     lines.sort(key=lambda line: line.number or math.inf)
     label = f"share of the weight of each feature of {name}, in percent by mu"
-    return line_chart(lines, 100, label, log_axis(mus), [_mu_mark(index.interpretation)])
+    return line_chart(lines, 100, label, log_axis(mus), [_mark(index.interpretation.mus[index.class_index[name]], mus)])
 
 
 def log_axis(mus: Float[np.ndarray, " m"]) -> Axis:
@@ -88,10 +89,15 @@ def log_axis(mus: Float[np.ndarray, " m"]) -> Axis:
     return Axis(low, high, tuple(t for t in ticks if low * 0.999 <= t <= high * 1.001), log=True)
 
 
-def _mu_mark(interpretation: Interpretation) -> tuple[float, str]:
-    """The mark of mu, which stands at the last value where the path ends before it."""
-    mu, mus = interpretation.mu, interpretation.mu_path.mus
-    return float(np.clip(mu, mus[0], mus[-1])), f"mu = {mu:g}"
+def _mu_marks(interpretation: Interpretation) -> list[tuple[float, str]]:
+    """The mark of mu, where it is the same for all classes."""
+    mu = interpretation.mu
+    return [] if mu is None else [_mark(mu, interpretation.mu_path.mus)]
+
+
+def _mark(mu: float, mus: Float[np.ndarray, " m"]) -> tuple[float, str]:
+    """The mark of a mu, which stands at the last value where the path ends before it."""
+    return float(np.clip(mu, mus[0], mus[-1])), f"mu = {mu:.3g}"
 
 
 def _percent(shares: Float[np.ndarray, " m"]) -> list[float]:
@@ -140,7 +146,7 @@ def figure(interpretation: Interpretation, class_names: Sequence[str]) -> str:
 def _heading(interpretation: Interpretation) -> list[str]:
     text = (
         f"{len(interpretation.mu_path.mus)} values of mu, the bound on the l1 norm of the weights of each class; "
-        f"this run has mu = {interpretation.mu:g}; what is below 0 % is drawn at 0"
+        f"this run has {bound_name(interpretation)}; what is below 0 % is drawn at 0"
     )
     return [
         f'<text class="title" x="{MARGIN}" y="50">What is selected along mu</text>',

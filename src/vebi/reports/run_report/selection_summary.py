@@ -22,7 +22,7 @@ class MuScores:
     """What one value of mu selects, and how well that predicts held-out images.
 
     Attributes:
-        mu: The value.
+        mu: The value, None where every class has its own.
         r2: Mean R² over the folds.
         r2_error: Its standard error.
         fidelity: Mean fidelity over the folds, in [0, 1].
@@ -30,7 +30,7 @@ class MuScores:
         features: Mean number of features per class.
     """
 
-    mu: float
+    mu: float | None
     r2: float
     r2_error: float
     fidelity: float
@@ -40,13 +40,13 @@ class MuScores:
 
 @dataclass(frozen=True)
 class MuComparison:
-    """The mu of an interpretation beside those that cross-validation suggests.
+    """The bounds of an interpretation beside the values of mu that cross-validation suggests.
 
     Attributes:
-        current: The value of the path nearest to the mu of the interpretation.
+        current: The bounds of the interpretation.
         best: The value of the best held-out R².
         one_se: The smallest value within one standard error of it.
-        rows: The three with their labels, each value once.
+        rows: The three with their labels, each once.
         n_values: Values of mu on the path.
         beyond: Whether the mu of the interpretation is above all values of the path.
     """
@@ -67,10 +67,11 @@ def to_dict(interpretation: Interpretation, class_names: Sequence[str] | None = 
         class_names: Class names, by default all.
 
     Returns:
-        ``mu``; ``chosen`` (``"auto"`` or ``"given"``); ``mus``, the values of mu; ``best_mu`` and ``one_se_mu`` (None
-        without cross-validation); ``folds``; ``r2`` and ``fidelity`` (mean and standard error by mu); ``features``
-        (mean number per class by mu); ``classes``: of each the ``features`` in the order of entry, and by mu the
-        ``counts`` and the ``r2``, and ``end_mu`` (None where the path goes on).
+        ``mu`` and ``features_per_class``, one of them None; ``chosen`` (``"auto"`` or ``"given"``); ``mus``, the values
+        of mu; ``best_mu`` and ``one_se_mu`` (None without cross-validation); ``folds``; ``r2`` and ``fidelity`` (mean
+        and standard error by mu); ``features`` (mean number per class by mu); ``classes``: of each its ``mu``, the
+        ``features`` in the order of entry, and by mu the ``counts`` and the ``r2``, and ``end_mu`` (None where the path
+        goes on).
 
     Raises:
         UsageError: There is no such class.
@@ -81,6 +82,7 @@ def to_dict(interpretation: Interpretation, class_names: Sequence[str] | None = 
     counts, index = path.counts(), SelectionIndex(interpretation)
     return {
         "mu": interpretation.mu,
+        "features_per_class": interpretation.settings.features_per_class,
         "chosen": "auto" if is_automatic(interpretation) else "given",
         "mus": path.mus.tolist(),
         "best_mu": path.best if path.validated else None,
@@ -91,6 +93,7 @@ def to_dict(interpretation: Interpretation, class_names: Sequence[str] | None = 
         "features": counts.mean(axis=1).tolist(),
         "classes": {
             name: {
+                "mu": interpretation.mus[j],
                 "features": _path_features(index, j),
                 "counts": counts[:, j].tolist(),
                 "r2": _mean_and_error(path.r2[:, :, j])["mean"],
@@ -124,14 +127,23 @@ def is_automatic(interpretation: Interpretation) -> bool:
     return interpretation.settings.mu == AUTO
 
 
+def bound_name(interpretation: Interpretation) -> str:
+    """How the bound of an interpretation is called, as ``mu = 5`` or ``3 features per class``."""
+    count = interpretation.settings.features_per_class
+    if count is None:
+        return f"mu = {interpretation.mus[0]:g}"
+    return f"{count} feature{'s' if count > 1 else ''} per class"
+
+
 def compare_mu(interpretation: Interpretation) -> MuComparison | None:
-    """The mu of an interpretation beside those that cross-validation suggests; None where there was none."""
-    path = interpretation.mu_path
+    """The bounds of an interpretation beside what cross-validation suggests; None where there was none."""
+    path, mu = interpretation.mu_path, interpretation.mu
     if not path.validated:
         return None
     by_mu = _mu_scores(interpretation)
-    current, one_se, best = (by_mu[path.nearest(mu)] for mu in (interpretation.mu, path.one_se_mu, path.best))
-    labels: dict[float, list[str]] = {}
+    one_se, best = (by_mu[path.nearest(value)] for value in (path.one_se_mu, path.best))
+    current = _fit_scores(interpretation) if mu is None else by_mu[path.nearest(mu)]
+    labels: dict[float | None, list[str]] = {}
     for label, scores in (("this page", current), ("auto", one_se), ("best", best)):
         labels.setdefault(scores.mu, []).append(label)
     scores_of = {scores.mu: scores for scores in (current, one_se, best)}
@@ -139,9 +151,9 @@ def compare_mu(interpretation: Interpretation) -> MuComparison | None:
         current=current,
         best=best,
         one_se=one_se,
-        rows=[(", ".join(names), scores_of[mu]) for mu, names in labels.items()],
+        rows=[(", ".join(names), scores_of[value]) for value, names in labels.items()],
         n_values=len(path.mus),
-        beyond=bool(interpretation.mu > path.mus[-1]),
+        beyond=bool(mu is not None and mu > path.mus[-1]),
     )
 
 
@@ -151,10 +163,22 @@ def _mu_scores(interpretation: Interpretation) -> list[MuScores]:
     return [MuScores(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
 
 
-def held_out_r2(interpretation: Interpretation, j: int) -> float | None:
-    """The held-out R² of class ``j`` at the value of the path nearest to mu; None where there is none."""
+def _fit_scores(interpretation: Interpretation) -> MuScores:
+    """The scores at the bounds of the fit, one for every class."""
     path = interpretation.mu_path
-    scores = path.r2[:, path.nearest(interpretation.mu), j]
+    finite = np.isfinite(path.fit_r2)
+    r2 = np.where(finite, path.fit_r2, 0).sum(axis=1) / np.maximum(finite.sum(axis=1), 1)
+    r2[~finite.any(axis=1)] = np.nan
+    (r2_mean, r2_error), (fidelity, error) = (
+        (float(value[0]) for value in mean_and_se(scores[:, None])) for scores in (r2, path.fit_fidelity)
+    )
+    features = float((interpretation.weights != 0).sum(axis=1).mean())
+    return MuScores(None, r2_mean, r2_error, fidelity, error, features)
+
+
+def held_out_r2(interpretation: Interpretation, j: int) -> float | None:
+    """The held-out R² of class ``j`` at its bound; None where there is none."""
+    scores = interpretation.mu_path.fit_r2[:, j]
     return float(scores[np.isfinite(scores)].mean()) if np.isfinite(scores).any() else None
 
 
@@ -185,7 +209,7 @@ def stability_summary(interpretation: Interpretation) -> dict[str, int] | None:
 
 def _selected_at_half_and_double(index: SelectionIndex, j: int, i: int) -> bool:
     """Whether a class selects a feature with half of mu and with twice as much, too, as far as the path reaches."""
-    mu, mus = index.interpretation.mu, index.interpretation.mu_path.mus
+    mu, mus = index.interpretation.mus[j], index.interpretation.mu_path.mus
     mu_range = index.mu_range(j, i)
     low, high = max(mu / 2, mus[0]), min(2 * mu, mus[-1])
     return mu_range is not None and bool(mu_range[0] <= low * 1.05 and mu_range[1] >= high / 1.05)

@@ -19,6 +19,7 @@ from vebi.backprop.graph_audit import Finding
 from vebi.data.sources import open_images
 from vebi.errors import ImageError, InputError, UsageError, VebiWarning
 from vebi.explanation.assessment import Assessment, assess
+from vebi.interpretation.encoded_image import EncodedImage
 from vebi.interpretation.exemplars import Exemplar
 from vebi.interpretation.mu_path import MuPath
 from vebi.interpretation.stability import Stability
@@ -259,11 +260,24 @@ def synthetic(toy_module, n_classes, n_features):
         columns=selection[:, :10].ravel(),
         entry_mu=rng.random(10 * n_classes),
         weights=rng.random((10 * n_classes, 6)),
+        fit_r2=rng.random((5, n_classes)),
+        fit_fidelity=rng.random(5),
         end_mu=np.full(n_classes, np.inf),
     )
     pixels = rng.integers(0, 256, (n_features, 3, 4, 4, 3), dtype=np.uint8)
     exemplars = tuple(
-        Exemplar(feature, 2, ("a.png", "b.png"), 0.5, {names[0]: 2}, average=images[0], crops=images[1:])
+        Exemplar(
+            feature=feature,
+            positions=(4, 4),
+            receptive_field=(4, 4),
+            count=2,
+            predicted={names[0]: 2},
+            image_ids=("a.png", "b.png"),
+            spotlights=tuple(map(EncodedImage.encode, images[1:])),
+            average=EncodedImage.encode(images[0]),
+            contrast=10.0,
+            consistency=0.5,
+        )
         for feature, images in zip(features, pixels, strict=True)
     )
     interpretation = interpretation_of(classifier, [("relu", n_features)], features, range(n_features), weights)
@@ -303,7 +317,7 @@ def test_every_image_is_encoded_once_and_cards_name_the_other_classes(toy_module
     encoded = []
     monkeypatch.setattr(feature_cards, "inline", lambda pixels, most: encoded.append(1) or inline(pixels, most))
     text = render(interpretation, assessment, title="x")
-    assert len(encoded) == 3 * (interpretation.weights != 0).any(axis=0).sum()  # the average and two crops
+    assert len(encoded) == 4 * (interpretation.weights != 0).any(axis=0).sum()  # average, small image, two spotlights
     cards = [
         (name, feature, re.search(r"also selected for ([^<]*)<br>", card))
         for name, section in zip(interpretation.class_names, text.split('<section id="class-')[1:], strict=True)

@@ -47,6 +47,8 @@ def made(fitted):
         columns=np.array([4, 9, 4]),
         entry_mu=np.array([0.0, 0.6, 0.0]),
         weights=np.array([[0.5, 0.25, 0.5], [0, 0.75, 1.5], [0.5, 1.0, 2.0]]),
+        fit_r2=np.array([[0.5, 0.7, np.nan]] * 2) + np.array([[0.0], [0.02]]),
+        fit_fidelity=np.array([0.9, 0.9]),
         end_mu=np.array([2.0, np.inf, 0.0]),
     )
     weights = np.array([[0.25, 0.75], [1.0, 0], [0, 0]])
@@ -93,7 +95,7 @@ def test_values_of_mu_compared_and_stability(made):
     assert comparison.current.r2 == pytest.approx(0.61)
     assert comparison.best.mu == 2
     assert not comparison.beyond
-    assert selection_summary.compare_mu(replace(made, mu=7.0)).beyond
+    assert selection_summary.compare_mu(replace(made, mus=(7.0,) * 3)).beyond
     assert selection_summary.held_out_r2(made, made.class_names.index("green")) == pytest.approx(0.71)
     assert selection_summary.held_out_r2(made, made.class_names.index("red")) is None
     assert selection_summary.stability_summary(made) == {
@@ -131,7 +133,7 @@ def test_charts_show_the_numbers(made):
     assert points(selection_charts.class_chart(SelectionIndex(made), "red", {})) == []
     assert ">mu = 1<" in selection_charts.validation_chart(made)
     assert ">auto: 2<" in selection_charts.validation_chart(made)
-    assert "auto" not in selection_charts.validation_chart(replace(made, mu=2.0))
+    assert "auto" not in selection_charts.validation_chart(replace(made, mus=(2.0,) * 3))
 
 
 def test_what_matters_at_other_mu_is_named(made):
@@ -203,7 +205,7 @@ def test_a_page_says_why_and_how_far_to_trust(made, seen):
     assert "selected with mu from 1 on" in said
     assert "2 are also selected with half of mu" in said
     assert "R² 71 %" in said
-    automatic = replace(made, settings=replace(made.settings, mu="auto"), mu=2.0)
+    automatic = replace(made, settings=replace(made.settings, mu="auto"), mus=(2.0,) * 3)
     said = words_of(render(automatic, seen, title="x"))
     assert "mu was chosen by cross-validation: 2 is the smallest" in said
     assert "(chosen by cross-validation)" in said

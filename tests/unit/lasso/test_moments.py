@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vebi.errors import UsageError
-from vebi.lasso import solve_all
-from vebi.lasso.gram import BUFFER_ROWS, accumulate, accumulate_parts, merge
+from vebi.lasso import make_problem, solve_all
+from vebi.lasso.moments import BUFFER_ROWS, accumulate, accumulate_parts, merge
+from vebi.lasso.scaling import SCALINGS
 
 
 def table(seed, n=40, p=7, classes=3):
@@ -25,12 +26,14 @@ def test_the_sums_written_out():
     x, labels = table(0)
     sums = summed(x, labels, [11, 12, 30])
     wide = x.astype(np.float64)
-    np.testing.assert_allclose(sums.gram, wide.T @ wide, rtol=1e-13)
+    centred, away = wide - wide.mean(axis=0), labels - labels.mean(axis=0)
+    np.testing.assert_allclose(sums.gram, centred.T @ centred, rtol=1e-12, atol=1e-13)
     assert (sums.gram == sums.gram.T).all()
     assert sums.gram.dtype == np.float64
-    np.testing.assert_allclose(sums.b, wide.T @ labels, rtol=1e-13)
-    np.testing.assert_allclose(sums.column_sums, wide.sum(axis=0), rtol=1e-13)
-    assert sums.label_energy.tolist() == labels.sum(axis=0).tolist()
+    np.testing.assert_allclose(sums.b, centred.T @ away, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(sums.means, wide.mean(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(sums.label_means, labels.mean(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(sums.label_energy, np.square(away).sum(axis=0), rtol=1e-13)
     assert sums.rows == 40
     assert sums.shards == {"shard-0", "shard-1", "shard-2", "shard-3"}
 
@@ -49,16 +52,19 @@ def test_merging_in_any_order_gives_the_same_solutions(seed, cuts, random):
     merged = merge(parts)
     assert merged.rows == 40
     assert len(merged.shards) == len(cuts) + 1
-    np.testing.assert_allclose(merged.gram, at_once.gram, rtol=1e-12)
-    one, other = (solve_all(s.gram, s.b, s.label_energy, 1.0) for s in (at_once, merged))
-    for a, b in zip(one, other, strict=True):
-        np.testing.assert_allclose(a.weights, b.weights, atol=1e-8)
+    np.testing.assert_allclose(merged.gram, at_once.gram, rtol=1e-12, atol=1e-12)
+    for form in SCALINGS:
+        one, other = (make_problem(moments, form) for moments in (at_once, merged))
+        solutions = (solve_all(problem.gram, problem.b, problem.energy, 1.0) for problem in (one, other))
+        for a, b in zip(*solutions, strict=True):
+            np.testing.assert_allclose(a.weights, b.weights, atol=1e-9)
 
 
 def test_many_features_are_mirrored_block_by_block():
     x, labels = table(1, n=3, p=2100)
     wide = x.astype(np.float64)
-    np.testing.assert_allclose(summed(x, labels, [1]).gram, wide.T @ wide, rtol=1e-13)
+    wide -= wide.mean(axis=0)
+    np.testing.assert_allclose(summed(x, labels, [1]).gram, wide.T @ wide, rtol=1e-12, atol=1e-13)
 
 
 def test_a_shard_twice_is_refused():
@@ -89,13 +95,12 @@ def test_parts_in_one_pass_are_the_sums_of_their_rows(n):
     assert [part.rows for part in parts] == [(part_of_row == k).sum() for k in range(5)]
     assert parts[2].rows == parts[4].rows == 0
     for k, part in enumerate(parts):
-        rows = x[part_of_row == k].astype(np.float64)
-        np.testing.assert_allclose(part.gram, rows.T @ rows, rtol=1e-12)
-        np.testing.assert_allclose(part.b, rows.T @ labels[part_of_row == k], rtol=1e-12)
-        np.testing.assert_allclose(part.column_sums, rows.sum(axis=0), rtol=1e-12)
-        assert part.label_energy.tolist() == labels[part_of_row == k].sum(axis=0).tolist()
+        rows = part_of_row == k
+        alone = accumulate([("part", x[rows], labels[rows])], 7, 3)
+        for name in ("gram", "b", "label_energy", "means", "label_means"):
+            np.testing.assert_allclose(getattr(part, name), getattr(alone, name), rtol=1e-11, atol=1e-12)
     at_once, merged = summed(x, labels, []), merge(parts)
-    np.testing.assert_allclose(merged.gram, at_once.gram, rtol=1e-12)
+    np.testing.assert_allclose(merged.gram, at_once.gram, rtol=1e-11)
     assert merged.rows == n
     shards = zip("aba", np.split(x, cuts), np.split(labels, cuts), np.split(part_of_row, cuts), strict=True)
     with pytest.raises(UsageError, match="'a'"):

@@ -1,0 +1,113 @@
+"""Sheets to judge the images of features by, without knowing what they are, and what the answers come to.
+
+    python benchmarks/judgement/features.py draw NAME=RUN... [--seed 0]     writes features/*.png and features/key.json
+    python benchmarks/judgement/features.py score                           reads features/answers.json, too
+
+``averages.png`` has 40 averages in a random order, to be given a number each, from 0, fog, to 100, "I see what it is";
+``names_*.png`` have the first feature of each class, its spotlights and its average, to be named among ten, classes
+of its network or others. The key says what they are; a judge sees the sheets and the choices alone.
+``answers.json`` is {"clarity": [40 numbers], "names": [a choice for each]}.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from scipy.stats import spearmanr
+
+import vebi
+from vebi.interpretation.contact_sheet import contact_sheet, restore_contrast
+from vebi.interpretation.exemplars import Exemplar
+
+FOLDER = Path(__file__).parent / "features"
+AVERAGES, CHOICES, PER_SHEET = 40, 10, 6
+SIDE = 150
+#: What else a class of few could be.
+DISTRACTORS = ("violin", "keyboard", "sandwich", "clock", "mushroom", "bridge", "zebra", "umbrella", "guitar", "teapot")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("action", choices=["draw", "score"])
+    parser.add_argument("runs", nargs="*", metavar="NAME=RUN")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    if options.action == "score":
+        print(json.dumps(score(), indent=1))
+        return
+    rng = np.random.default_rng(options.seed)
+    runs = {name: vebi.load(folder) for name, _, folder in (text.partition("=") for text in options.runs)}
+    FOLDER.mkdir(exist_ok=True)
+    key = {"averages": draw_averages(runs, rng), "names": draw_names(runs, rng)}
+    (FOLDER / "key.json").write_text(json.dumps(key, indent=1) + "\n")
+    choices = [entry["choices"] for entry in key["names"]]
+    (FOLDER / "choices.json").write_text(json.dumps(choices, indent=1) + "\n")
+
+
+def draw_averages(runs: dict[str, vebi.Interpretation], rng: np.random.Generator) -> list[dict[str, object]]:
+    """As many of every network, in a random order."""
+    entries, chosen = [], []
+    for name, interpretation in runs.items():
+        exemplars = [e for e in interpretation.exemplars if e.consistency is not None]
+        chosen += [(name, exemplars[k]) for k in rng.permutation(len(exemplars))[: -(-AVERAGES // len(runs))]]
+    sheet = Image.new("RGB", (8 * (SIDE + 10), 5 * (SIDE + 28)), "white")
+    for number, k in enumerate(rng.permutation(len(chosen))[:AVERAGES]):
+        name, exemplar = chosen[k]
+        place = (number % 8 * (SIDE + 10), number // 8 * (SIDE + 28))
+        average = Image.fromarray(restore_contrast(exemplar)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        sheet.paste(average, (place[0], place[1] + 22))
+        write(sheet, place, str(number + 1))
+        entries.append({"network": name, "feature": str(exemplar.feature), "consistency": exemplar.consistency})
+    sheet.save(FOLDER / "averages.png", optimize=True)
+    return entries
+
+
+def draw_names(runs: dict[str, vebi.Interpretation], rng: np.random.Generator) -> list[dict[str, object]]:
+    """The feature of the largest weight of every class, in a random order, six on a sheet."""
+    drawn: list[tuple[Exemplar, dict[str, object]]] = []
+    for network, interpretation in runs.items():
+        for name in interpretation.class_names:
+            selected = interpretation.select_features(name)
+            if selected:
+                others = [other for other in (*interpretation.class_names, *DISTRACTORS) if other != name]
+                some = rng.permutation(len(others[: max(CHOICES - 1, len(interpretation.class_names) - 1)]))
+                choices = sorted([name, *(others[k] for k in some[: CHOICES - 1])])
+                entry = {"network": network, "class": name, "feature": str(selected[0][0]), "choices": choices}
+                drawn.append((interpretation.exemplar(selected[0][0]), entry))
+    order = rng.permutation(len(drawn))
+    for start in range(0, len(order), PER_SHEET):
+        figures = [contact_sheet(drawn[k][0], SIDE) for k in order[start : start + PER_SHEET]]
+        width, height = max(f.width for f in figures), figures[0].height + 34
+        sheet = Image.new("RGB", (2 * (width + 20), -(-len(figures) // 2) * height), "white")
+        for k, figure in enumerate(figures):
+            place = (k % 2 * (width + 20), k // 2 * height)
+            sheet.paste(figure, (place[0], place[1] + 24))
+            write(sheet, place, str(start + k + 1))
+        sheet.save(FOLDER / f"names_{start // PER_SHEET + 1}.png", optimize=True)
+    return [drawn[k][1] for k in order]
+
+
+def write(sheet: Image.Image, place: tuple[int, int], text: str) -> None:
+    ImageDraw.Draw(sheet).text((place[0] + 4, place[1]), text, "black", ImageFont.load_default(18))
+
+
+def score() -> dict[str, object]:
+    """How far numbers and judge agree, and the share of features that are named right, by network."""
+    key, answers = (json.loads((FOLDER / name).read_text()) for name in ("key.json", "answers.json"))
+    consistency = [entry["consistency"] for entry in key["averages"]]
+    right: dict[str, list[bool]] = {}
+    for entry, answer in zip(key["names"], answers["names"], strict=True):
+        right.setdefault(entry["network"], []).append(answer == entry["class"])
+    named = {name: f"{sum(hits)} of {len(hits)}" for name, hits in right.items()}
+    total = sum(map(sum, right.values()))
+    return {
+        "rank correlation of consistency and clarity": float(spearmanr(consistency, answers["clarity"]).statistic),
+        "averages": len(consistency),
+        "named right": named | {"all": f"{total} of {len(key['names'])}"},
+    }
+
+
+if __name__ == "__main__":
+    main()
