@@ -147,6 +147,9 @@ def test_fit_with_a_number_of_features():
         assert all(len(selection["features"]) <= count for selection in result["classes"].values())
         path = json_of("path", f"run-{count}")
         assert path["features_per_class"] == count
+        assert 0 <= path["scores"]["fidelity"] <= 1
+        assert path["scores"]["mu"] is None
+        assert f"this run, {count} feature" in vebi("path", f"run-{count}").err
         assert [c["mu"] for c in path["classes"].values()] == [c["mu"] for c in result["classes"].values()]
     stored = json.loads(Path("run-2/run.json").read_text())["settings"]
     assert stored["descriptor"] == {"energy": "squared", "unit_norm": True, "scaling": "plain"}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -69,9 +69,9 @@ def to_dict(interpretation: Interpretation, class_names: Sequence[str] | None = 
     Returns:
         ``mu`` and ``features_per_class``, one of them None; ``chosen`` (``"auto"`` or ``"given"``); ``mus``, the values
         of mu; ``best_mu`` and ``one_se_mu`` (None without cross-validation); ``folds``; ``r2`` and ``fidelity`` (mean
-        and standard error by mu); ``features`` (mean number per class by mu); ``classes``: of each its ``mu``, the
-        ``features`` in the order of entry, and by mu the ``counts`` and the ``r2``, and ``end_mu`` (None where the path
-        goes on).
+        and standard error by mu); ``features`` (mean number per class by mu); ``scores``, the same three numbers at the
+        bounds of the run (None without cross-validation); ``classes``: of each its ``mu``, the ``features`` in the
+        order of entry, and by mu the ``counts`` and the ``r2``, and ``end_mu`` (None where the path goes on).
 
     Raises:
         UsageError: There is no such class.
@@ -91,6 +91,7 @@ def to_dict(interpretation: Interpretation, class_names: Sequence[str] | None = 
         "r2": _mean_and_error(path.scores),
         "fidelity": _mean_and_error(path.fidelity),
         "features": counts.mean(axis=1).tolist(),
+        "scores": asdict(_fit_scores(interpretation)) if path.validated else None,
         "classes": {
             name: {
                 "mu": interpretation.mus[j],
@@ -142,7 +143,7 @@ def compare_mu(interpretation: Interpretation) -> MuComparison | None:
         return None
     by_mu = _mu_scores(interpretation)
     one_se, best = (by_mu[path.nearest(value)] for value in (path.one_se_mu, path.best))
-    current = _fit_scores(interpretation) if mu is None else by_mu[path.nearest(mu)]
+    current = by_mu[path.nearest(mu)] if mu is not None else _fit_scores(interpretation)
     labels: dict[float | None, list[str]] = {}
     for label, scores in (("this page", current), ("auto", one_se), ("best", best)):
         labels.setdefault(scores.mu, []).append(label)
@@ -173,7 +174,7 @@ def _fit_scores(interpretation: Interpretation) -> MuScores:
         (float(value[0]) for value in mean_and_se(scores[:, None])) for scores in (r2, path.fit_fidelity)
     )
     features = float((interpretation.weights != 0).sum(axis=1).mean())
-    return MuScores(None, r2_mean, r2_error, fidelity, error, features)
+    return MuScores(interpretation.mu, r2_mean, r2_error, fidelity, error, features)
 
 
 def held_out_r2(interpretation: Interpretation, j: int) -> float | None:
