@@ -176,8 +176,8 @@ class _ExemplarBuilder:
         self.positions = (1, 1)
         self.predicted: Counter[str] = Counter()
         self.side = 0
-        self.sum = np.zeros((1, 1, 3))
-        self.weight = np.zeros((1, 1, 1))
+        self.sum = np.zeros((1, 1, 3), np.float32)
+        self.weight = np.zeros((1, 1, 1), np.float32)
         self.contrasts: list[float] = []
         self.thumbs: list[np.ndarray] = []
         self.spotlights: dict[int, tuple[str, EncodedImage]] = {}
@@ -193,7 +193,8 @@ class _ExemplarBuilder:
         size = image.shape[0]
         if not self.thumbs:
             self.positions, self.side = activation.shape, SIDE
-            self.sum, self.weight = np.zeros((self.side, self.side, 3)), np.zeros((self.side, self.side, 1))
+            shape = (self.side, self.side)
+            self.sum, self.weight = (np.zeros((*shape, n), np.float32) for n in (3, 1))  # there are thousands of them
         window, lit = firing_window(activation, self.field, size), light_up(image, activation, self.field)
         crop, weights = cut(light_up(image, activation, self.field, SOFTNESS), window, self.side)
         self.sum += crop * weights[..., None]
@@ -217,7 +218,7 @@ class _ExemplarBuilder:
             spotlights=tuple(image for _, image in shown),
             average=EncodedImage.encode(average.clip(0, 255).round().astype(np.uint8)),
             contrast=float(np.mean(self.contrasts)) if count else 0.0,
-            consistency=consistency(np.stack(self.thumbs)) if count > 1 else None,
+            consistency=consistency(np.stack(self.thumbs).astype(np.float64)) if count > 1 else None,
         )
 
 
@@ -241,6 +242,6 @@ def consistency(crops: Float[np.ndarray, "n side side 3"]) -> float:
     return float((np.square(directions.sum(axis=0)).sum() - np.square(directions).sum()) / pairs)
 
 
-def _thumb(crop: Float[np.ndarray, "side side 3"]) -> Float[np.ndarray, "small small 3"]:
+def _thumb(crop: Float[np.ndarray, "side side 3"]) -> UInt8[np.ndarray, "small small 3"]:
     pixels = Image.fromarray(crop.clip(0, 255).round().astype(np.uint8))
-    return np.asarray(pixels.resize((THUMB, THUMB), Image.Resampling.BOX), np.float64)
+    return np.asarray(pixels.resize((THUMB, THUMB), Image.Resampling.BOX))
