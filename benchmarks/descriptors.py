@@ -77,7 +77,7 @@ def main() -> None:
 
 def measure(network: str, run: Path, form: str, descriptor: Descriptor, counts: Sequence[int]) -> list[Row]:
     settings = read_settings(run)
-    table = open_table(run / "table", settings.layers, descriptor)
+    table = open_table(run / "table", settings.layers, settings.descriptor.energy, descriptor)
     parts = PartitionedTable(table, table.problem(len(settings.class_names)), "predictions")
     held_out = hold_out(parts, counts)
     return [

@@ -78,7 +78,7 @@ def main(archive: Path, weights: Path, out: Path) -> None:
     # 2. What it has learned: the few features that tell each class apart. A fit that was stopped resumes.
     interpretation = vebi.interpret(classifier, out / "images" / "train", out=out / "run")
     for name in interpretation.class_names:
-        features = [f"{feature} ({weight:.1f})" for feature, weight in interpretation.select_features(name)]
+        features = [f"{feature} ({weight:.3g})" for feature, weight in interpretation.select_features(name)]
         print(f"{name:>12}: ", *features)
 
     # 3. Why it decides as it does: five test images per class, with a heatmap for each feature that contributed.

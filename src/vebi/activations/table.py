@@ -219,19 +219,23 @@ class DescriptorTable:
         return [path.stem for path in self._paths()]
 
 
-def open_table(
-    folder: Path, layers: Sequence[tuple[str, int]], descriptor: Descriptor = Descriptor()
-) -> DescriptorTable:
-    """A table that is complete on disk, as that of a finished run.
+def open_table(folder: Path, layers: Sequence[tuple[str, int]], energy: str, descriptor: Descriptor) -> DescriptorTable:
+    """A table that is complete on disk, as that of a finished run; one of an earlier version is taken over.
 
     Args:
         folder: Where the shards are.
         layers: (name, number of channels) of each layer.
+        energy: The energy of the descriptor that the run was asked for, see ``upgrade_shard``.
         descriptor: What is made of the shares of energy that the table holds.
 
     Returns:
         The table.
+
+    Raises:
+        RunError: A shard is damaged.
     """
+    for path in folder.glob(SHARDS):
+        upgrade_shard(path, [channels for _, channels in layers], energy)
     features = tuple(Feature(layer, c) for layer, channels in layers for c in range(channels))
     return DescriptorTable(folder, features, len(list(folder.glob(SHARDS))), descriptor)
 

@@ -59,7 +59,7 @@ def refit_with_descriptor(interpretation: Interpretation, run: Path, descriptor:
         RunError: The table is damaged.
     """
     settings = replace(interpretation.settings, descriptor=descriptor, mu=None, features_per_class=FEATURES_PER_CLASS)
-    table = open_table(run / "table", interpretation.layers, descriptor)
+    table = open_table(run / "table", interpretation.layers, interpretation.descriptor.energy, descriptor)
     return refit_on_table(replace(interpretation, settings=settings), table)
 
 

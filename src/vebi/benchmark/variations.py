@@ -82,8 +82,9 @@ class Refitting:
     @cached_property
     def _table(self) -> DescriptorTable:
         """The table of the run, from which every descriptor can be made."""
-        classifier = self.interpretation.require_classifier()
-        return tabulate(classifier, self.images, self.layers, self.run / "table", batch_size=self.batch_size)
+        classifier, descriptor = self.interpretation.require_classifier(), self.interpretation.descriptor
+        folder = self.run / "table"
+        return tabulate(classifier, self.images, self.layers, folder, descriptor, batch_size=self.batch_size)
 
 
 def iter_variations(

@@ -126,7 +126,7 @@ def _print(interpretation: "Interpretation") -> None:
     from vebi.reports.run_report.selection_summary import stability_summary
 
     rows = [
-        [name, "  ".join(f"{feature} {weight:.2f}" for feature, weight in interpretation.select_features(name))]
+        [name, "  ".join(f"{feature} {weight:.3g}" for feature, weight in interpretation.select_features(name))]
         for name in interpretation.class_names
     ]
     console.table(["class", "features and weights"], rows)

@@ -63,5 +63,7 @@ def _top_k(
     if norm == 0:
         return []
     contributions = descriptor * weights / norm
-    order = np.argsort(-contributions, kind="stable")[:k]
-    return [(interpretation.features[i], float(contributions[i])) for i in order if contributions[i] > 0]
+    order = np.argsort(-np.where(descriptor > 0, contributions, 0), kind="stable")[:k]
+    # by a negative weight what is weaker than usual contributes, too, but there is nothing of it to be shown
+    shown = [i for i in order if contributions[i] > 0 and descriptor[i] > 0]
+    return [(interpretation.features[i], float(contributions[i])) for i in shown]

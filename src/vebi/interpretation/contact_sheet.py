@@ -33,7 +33,7 @@ def contact_sheet(exemplar: Exemplar, side: int = 112, gap: int = 4) -> Image.Im
 
     Args:
         exemplar: The exemplar of a feature.
-        side: Side of a image in the figure, in pixels.
+        side: Side of an image in the figure, in pixels.
         gap: Pixels between two.
 
     Returns:

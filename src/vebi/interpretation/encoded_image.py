@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-#: Pixels of the longer side up to which a image is stored without loss.
+#: Pixels of the longer side up to which an image is stored without loss.
 LOSSLESS = 64
 #: Quality of larger ones, of 100, and how hard WebP tries, of 6.
 QUALITY, EFFORT = 85, 3
@@ -16,7 +16,7 @@ QUALITY, EFFORT = 85, 3
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """A image as the bytes of a WebP file.
+    """An image as the bytes of a WebP file.
 
     Attributes:
         data: The bytes.
@@ -30,7 +30,7 @@ class EncodedImage:
 
     @classmethod
     def encode(cls, pixels: UInt8[np.ndarray, "h w 3"]) -> "EncodedImage":
-        """A image of these pixels: up to 64 a side the very same, larger ones with the losses of WebP.
+        """An image of these pixels: up to 64 a side the very same, larger ones with the losses of WebP.
 
         Args:
             pixels: h x w x 3.

@@ -253,13 +253,15 @@ def _fidelity(table: PartitionedTable, lines: Sequence[Sequence[_Lines]], count:
     same, total, start = np.zeros((FOLDS, count)), np.zeros((FOLDS, 1)), 0
     slopes = [sparse.vstack([s for s, _ in fold]) for fold in lines]  # class by class, and mu by mu within it
     constants = [np.concatenate([k for _, k in fold])[:, None] for fold in lines]
+    problem = table.problem
+    absent = ((problem.energy == 0) & (problem.scaling.constants == 0))[:, None, None]  # has nothing to say
     for shard in table.table:
         stop = start + len(shard["predictions"])
         fold_of_row = table.part_of_row[start:stop] % FOLDS
         for fold in range(FOLDS):
             rows = fold_of_row == fold
             scores = slopes[fold] @ shard["descriptors"][rows].T + constants[fold]
-            largest = scores.reshape(table.classes, count, -1).argmax(axis=0)
+            largest = np.where(absent, -np.inf, scores.reshape(table.classes, count, -1)).argmax(axis=0)
             same[fold] += (largest == shard["predictions"][rows]).sum(axis=1)
             total[fold] += rows.sum()
         start = stop

@@ -120,7 +120,7 @@ def _exemplars(
         average, *spotlights = islice(images, 1 + len(values["image_ids"]))
         exemplars.append(Exemplar(feature=feature, average=average, spotlights=tuple(spotlights), **values))
     if next(images, None) is not None:
-        raise ValueError("there is a image too many")
+        raise ValueError("there is an image too many")
     return tuple(exemplars)
 
 

@@ -162,7 +162,7 @@ def layer_shares(
     for shard in table:
         z = selection.scaling.apply(shard["descriptors"][:, list(selection.columns)])
         for j in np.unique(shard[label][shard[label] >= 0]):
-            evidence = np.maximum(z[shard[label] == j] * selection.weights[j], 0).sum(axis=0)
+            evidence = (np.maximum(z[shard[label] == j], 0) * np.maximum(selection.weights[j], 0)).sum(axis=0)
             np.add.at(shares[j], layer_of_column, evidence)
     total = shares.sum(axis=1, keepdims=True)
     normalized: Float[np.ndarray, "classes layers"] = np.divide(

@@ -26,7 +26,7 @@ class Bound:
     Attributes:
         mu: The bound itself, above 0, the same for all classes.
         features: The number of features that a class has at most, at least 1: the bound is the largest up to which its
-            path has no more.
+            path has no more. Where the first ones enter together it has as many as enter.
 
     Raises:
         UsageError: Both or none are given, or a number cannot be.

@@ -125,6 +125,18 @@ def test_contributions_of_centred_descriptors_are_above_the_mean(toy, squares, s
         np.testing.assert_allclose([v.contribution for v in e.evidence], values[order], rtol=1e-4)
 
 
+def test_what_is_weaker_than_usual_is_no_evidence(toy, squares):
+    """By a negative weight its absence contributes, but no heatmap can show what is not there."""
+    found = interpret(toy, squares, signed=True, features_per_class=6, stability=False)
+    assert (found.weights < 0).any()
+    for name in ("red/00.png", "green/03.png", "blue/11.png"):
+        for evidence in explain(found, squares / name, max_features=6).evidence:
+            assert (
+                found.weights[found.class_names.index(name.split("/")[0])][found.features.index(evidence.feature)] > 0
+            )
+            assert evidence.heatmap.any()
+
+
 def test_prediction_probability_and_image(found, squares):
     e = explain(found, squares / "green" / "05.png")
     x = prepared(found, squares, "green/05.png")

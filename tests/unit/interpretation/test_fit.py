@@ -174,7 +174,7 @@ def test_batch_size_changes_no_selection(toy_module, squares, reference, batch, 
         )
     assert one.features == other.features
     assert ((one.weights != 0) == (other.weights != 0)).all()
-    assert abs(one.weights - other.weights).max() <= 1e-5 * mu
+    assert abs(one.weights - other.weights).max() <= 1e-4 * mu  # other kernels round differently
 
 
 class Pairs:
