@@ -60,7 +60,7 @@ def check_shard(path: Path, indices: range, features: int) -> None:
     }
     if (
         {name: (row.dtype, row.shape) for name, row in rows.items()} != columns
-        or not np.isfinite(rows["shares"]).all()
+        or not (np.isfinite(rows["shares"]) & (rows["shares"] >= 0)).all()
         or not np.isin(rows["indices"], indices).all()
         or rows["predictions"].min(initial=0) < 0
     ):

@@ -253,8 +253,7 @@ def _fidelity(table: PartitionedTable, lines: Sequence[Sequence[_Lines]], count:
     same, total, start = np.zeros((FOLDS, count)), np.zeros((FOLDS, 1)), 0
     slopes = [sparse.vstack([s for s, _ in fold]) for fold in lines]  # class by class, and mu by mu within it
     constants = [np.concatenate([k for _, k in fold])[:, None] for fold in lines]
-    problem = table.problem
-    absent = ((problem.energy == 0) & (problem.scaling.constants == 0))[:, None, None]  # has nothing to say
+    absent = ((table.problem.energy == 0) & (table.problem.scaling.constants == 0))[:, None, None]  # says nothing
     for shard in table.table:
         stop = start + len(shard["predictions"])
         fold_of_row = table.part_of_row[start:stop] % FOLDS

@@ -98,7 +98,7 @@ def test_every_class_and_feature_is_on_the_page(page):
         for feature, weight in interpretation.select_features(name):
             share = weight / sum(w for _, w in interpretation.select_features(name))
             assert str(feature) in said
-            assert share < LIGHT or f"{feature}, weight {weight:.2f}" in said
+            assert share < LIGHT or f"{feature}, weight {weight:.3g}" in said
     users = Counter(feature for name in names for feature, _ in interpretation.select_features(name))
     assert ("also selected for" in said) == (max(users.values()) > 1)
     alike = interpretation.exemplars[0].consistency
