@@ -9,17 +9,15 @@ median seconds of both, the median ratio of the pairs, and the seconds of the fi
 """
 
 import argparse
-import json
-import statistics
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
+from timing import report, seconds
 
 import vebi
 from vebi.data.decode import decode
@@ -57,18 +55,8 @@ def main() -> None:
         for _ in range(options.rounds + 1):
             floor_seconds = seconds(lambda: floor(classifier.model, names, inputs, features))
             pairs.append((floor_seconds, seconds(lambda: list(vebi.explain_each(interpretation, paths)))))
-    pairs = pairs[1:]  # the first round warms up
-    rows += [
-        {"what": "floor", "seconds": statistics.median(a for a, _ in pairs)},
-        {"what": "explanations", "seconds": statistics.median(b for _, b in pairs)},
-    ]
-    ratio = statistics.median(b / a for a, b in pairs)
-    if options.json:
-        print(json.dumps({"rows": rows, "ratio": ratio}))
-    else:
-        for row in rows:
-            print(f"{row['what']:12} {row['seconds']:.3f} s")
-        print(f"{'ratio':12} {ratio:.3f}")
+    # the first round warms up
+    report(("floor", "explanations"), pairs[1:], options.json, rows)
 
 
 def floor(module: torch.nn.Module, names: list[str], inputs: torch.Tensor, features: list[list[vebi.Feature]]) -> None:
@@ -90,12 +78,6 @@ def floor(module: torch.nn.Module, names: list[str], inputs: torch.Tensor, featu
             if seeds:
                 starts = [activations[layer] for layer in seeds]
                 torch.autograd.grad(starts, x, list(seeds.values()), retain_graph=True)
-
-
-def seconds(function: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -7,12 +7,9 @@ median ratio of the pairs.
 """
 
 import argparse
-import json
-import statistics
-import time
-from collections.abc import Callable
 
 import torch
+from timing import report, seconds
 
 from vebi.activations.descriptors import describe
 from vebi.activations.layers import choose_layers
@@ -48,24 +45,7 @@ def main() -> None:
     pairs = []
     for _ in range(options.rounds + 1):
         pairs.append((seconds(forward), seconds(descriptor_pass)))
-    pairs = pairs[1:]  # the first round warms up
-    rows = [
-        {"what": "forward", "seconds": statistics.median(a for a, _ in pairs)},
-        {"what": "descriptors", "seconds": statistics.median(b for _, b in pairs)},
-    ]
-    ratio = statistics.median(b / a for a, b in pairs)
-    if options.json:
-        print(json.dumps({"rows": rows, "ratio": ratio}))
-    else:
-        for row in rows:
-            print(f"{row['what']:12} {row['seconds']:.3f} s")
-        print(f"{'ratio':12} {ratio:.3f}")
-
-
-def seconds(function: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
+    report(("forward", "descriptors"), pairs[1:], options.json)  # the first round warms up
 
 
 if __name__ == "__main__":

@@ -12,19 +12,19 @@ Writes a table, and its numbers beside it as JSON.
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from vebi import provenance
 from vebi.activations.descriptors import Descriptor
-from vebi.activations.table import DescriptorTable, open_table
+from vebi.activations.table import DescriptorTable
+from vebi.interpretation.held_out import cross_validate
 from vebi.interpretation.partition import FOLDS, PartitionedTable
-from vebi.interpretation.run_folder import read_settings
+from vebi.interpretation.run_folder import open_table, read_settings
 from vebi.interpretation.stability import compute_stability
-from vebi.lasso import Bound, make_problem, merge, solve_all
-from vebi.lasso.cross_validation import r2
+from vebi.lasso import Bound, solve_all
 
 #: The form of the paper, those that differ from it in one respect, and the default.
 FORMS = {
@@ -77,7 +77,7 @@ def main() -> None:
 
 def measure(network: str, run: Path, form: str, descriptor: Descriptor, counts: Sequence[int]) -> list[Row]:
     settings = read_settings(run)
-    table = open_table(run / "table", settings.layers, settings.descriptor.energy, descriptor)
+    table = open_table(run, settings, descriptor)
     parts = PartitionedTable(table, table.problem(len(settings.class_names)), "predictions")
     held_out = hold_out(parts, counts)
     return [
@@ -87,41 +87,17 @@ def measure(network: str, run: Path, form: str, descriptor: Descriptor, counts: 
 
 
 def hold_out(parts: PartitionedTable, counts: Sequence[int]) -> dict[int, tuple[float, float]]:
-    """Number of features -> R2 and fidelity, the mean over folds."""
-    slopes = {count: np.zeros((FOLDS, parts.classes, parts.features)) for count in counts}
-    constants = {count: np.zeros((FOLDS, parts.classes)) for count in counts}
-    scores: dict[int, list[float]] = {count: [] for count in counts}
-    for block, moments in parts.blocks():
-        for fold in range(FOLDS):
-            others = merge([m for k, m in enumerate(moments) if k % FOLDS != fold])
-            fitted = make_problem(others, parts.form, floor=parts.problem.floor)
-            unseen = merge(moments[fold::FOLDS])
-            for i, j in enumerate(block.classes):
-                subset = block.screened.get((fold, j), np.arange(len(block.columns)))
-                gram, b = fitted.gram[np.ix_(subset, subset)], fitted.b[subset, i]
-                for count in counts:
-                    mu = Bound(features=count).of_class(gram, b)
-                    (solution,) = solve_all(gram, b[:, None], fitted.energy[[i]], mu)
-                    w = np.zeros((1, len(block.columns)))
-                    w[0, subset] = solution.weights
-                    line, constant = fitted.scaling.line(w, i)
-                    slopes[count][fold, j, block.columns], constants[count][fold, j] = line[0], constant[0]
-                    scores[count].append(float(r2(line, constant, unseen, i)[0]))
-    fidelity = {count: fidelity_of(parts, slopes[count], constants[count]) for count in counts}
-    return {count: (float(np.nanmean(scores[count])), fidelity[count]) for count in counts}
+    """Number of features -> R2, the mean over folds and classes, and fidelity over all images."""
 
+    def bounds_of(gram: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.array([Bound(features=count).of_class(gram, b) for count in counts])
 
-def fidelity_of(parts: PartitionedTable, slopes: np.ndarray, constants: np.ndarray) -> float:
-    """The share of images whose predicted class has the largest score, by the lines of the folds they are not in."""
-    same, start = 0, 0
-    for shard in parts.table:
-        stop = start + len(shard["predictions"])
-        for row, predicted, part in zip(
-            shard["descriptors"], shard["predictions"], parts.part_of_row[start:stop], strict=True
-        ):
-            same += int((slopes[part % FOLDS] @ row + constants[part % FOLDS]).argmax() == predicted)
-        start = stop
-    return same / start
+    scores, fidelity = cross_validate(parts, bounds_of, len(counts))
+    sizes = np.bincount(parts.part_of_row % FOLDS)
+    return {
+        count: (float(np.nanmean(scores[:, k])), float(np.average(fidelity[:, k], weights=sizes)))
+        for k, count in enumerate(counts)
+    }
 
 
 def select(parts: PartitionedTable, count: int) -> tuple[float, float, float]:
@@ -148,7 +124,7 @@ def select(parts: PartitionedTable, count: int) -> tuple[float, float, float]:
 
 def variation(table: DescriptorTable, columns: np.ndarray) -> np.ndarray:
     """The coefficient of variation of columns of the paper's form, whatever the form that is measured."""
-    plain = DescriptorTable(table.folder, table.features, table.shards, Descriptor.paper()).columns(columns.tolist())
+    plain = replace(table, descriptor=Descriptor.paper()).columns(columns.tolist())
     return plain.std(axis=0) / np.maximum(plain.mean(axis=0), 1e-30)
 
 

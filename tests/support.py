@@ -60,6 +60,12 @@ def same_shards(one: Path, other: Path) -> None:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
+def scale_of(x):
+    """Standard deviations, and half of their median under the root; infinity for what does not vary."""
+    std = x.std(axis=0)
+    return np.where(std > 0, np.hypot(std, 0.5 * np.median(std[std > 0])), np.inf)
+
+
 def no_path(classes: int):
     """Of an interpretation that was made by hand: nothing is known along mu."""
     from vebi.interpretation.mu_path import MuPath

@@ -103,7 +103,7 @@ def channel_energy(activation: Tensor) -> Float[Tensor, "n channels"]:
     return norms.double().square()
 
 
-def energy_shares(energies: Sequence[Float[Tensor, "n _"]]) -> Float[Tensor, "n p"]:
+def energy_shares(energies: Sequence[Float[Tensor, "n _"]]) -> Float[np.ndarray, "n p"]:
     """The share of every channel in the energy of its layer.
 
     Args:
@@ -112,11 +112,8 @@ def energy_shares(energies: Sequence[Float[Tensor, "n _"]]) -> Float[Tensor, "n 
     Returns:
         N x (channels of all layers) float32, in [0, 1].
     """
-    shares = []
-    for energy in energies:
-        total = energy.sum(dim=1, keepdim=True)
-        shares.append(torch.where(total > 0, energy / torch.where(total > 0, total, 1), 0))
-    return torch.cat(shares, dim=1).float()
+    strengths = torch.cat(list(energies), dim=1).double().cpu().numpy()
+    return share_of_layer(strengths, [energy.shape[1] for energy in energies]).astype(np.float32)
 
 
 def descriptors(
@@ -167,7 +164,7 @@ def _starts(layers: Sequence[int]) -> Int[np.ndarray, " layers"]:
 
 def describe(
     classifier: Classifier, layers: Sequence[Layer], inputs: Float[Tensor, "n c h w"]
-) -> tuple[Float[Tensor, "n p"], Float[Tensor, "n classes"]]:
+) -> tuple[Float[np.ndarray, "n p"], Float[Tensor, "n classes"]]:
     """Shares of energy and class scores of one batch, in one forward pass.
 
     Args:

@@ -17,9 +17,6 @@ from vebi.errors import RunError
 from vebi.files import write_arrays
 from vebi.models.classifier import Classifier
 
-#: The file names of all shards.
-SHARDS = "shard-*.safetensors"
-
 
 def shard_name(k: int) -> str:
     """The file name of shard ``k``."""
@@ -126,7 +123,7 @@ def write_shard(
         if n:
             shares, scores = describe(classifier, layers, _fill_up(batch, batch_size).to(classifier.device))
             rows = slice(done, done + n)
-            columns["shares"][rows] = shares[:n].cpu()
+            columns["shares"][rows] = shares[:n]
             columns["predictions"][rows] = scores[:n].argmax(dim=1).cpu()
             columns["labels"][rows] = batch.labels
             columns["indices"][rows] = batch.indices

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 
 from vebi.activations.descriptors import Descriptor, descriptors
 from vebi.activations.layers import Feature, Layer
-from vebi.activations.shards import SHARDS, check_shard, read_shard, shard_name, upgrade_shard, write_shard
+from vebi.activations.shards import check_shard, read_shard, shard_name, upgrade_shard, write_shard
 from vebi.data.collections import ImageCollection
 from vebi.errors import RunError
 from vebi.lasso.moments import Moments, accumulate, accumulate_parts
@@ -217,27 +217,6 @@ class DescriptorTable:
 
     def _names(self) -> list[str]:
         return [path.stem for path in self._paths()]
-
-
-def open_table(folder: Path, layers: Sequence[tuple[str, int]], energy: str, descriptor: Descriptor) -> DescriptorTable:
-    """A table that is complete on disk, as that of a finished run; one of an earlier version is taken over.
-
-    Args:
-        folder: Where the shards are.
-        layers: (name, number of channels) of each layer.
-        energy: The energy of the descriptor that the run was asked for, see ``upgrade_shard``.
-        descriptor: What is made of the shares of energy that the table holds.
-
-    Returns:
-        The table.
-
-    Raises:
-        RunError: A shard is damaged.
-    """
-    for path in folder.glob(SHARDS):
-        upgrade_shard(path, [channels for _, channels in layers], energy)
-    features = tuple(Feature(layer, c) for layer, channels in layers for c in range(channels))
-    return DescriptorTable(folder, features, len(list(folder.glob(SHARDS))), descriptor)
 
 
 def tabulate(

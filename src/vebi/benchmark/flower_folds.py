@@ -144,7 +144,7 @@ class FlowerExperiment:
         others = [standardised(interpretation, folder / "run"), *self._tune(interpretation, fit_images)]
         methods = [*self.methods, *others]
         scores = self._score(folder, interpretation, truth, methods)
-        sensitivity = self._vary(folder, interpretation, fit_images, truth)
+        sensitivity = self._vary(folder, interpretation, truth)
         network = NetworkNote(training.accuracy, interpretation.settings.model.sha256)
         examples = None if k else find_examples(interpretation, truth, scores.participants(self.methods))
         self.steps.advance(self.variant, Steps.SCORE)
@@ -170,12 +170,9 @@ class FlowerExperiment:
             progress=self.steps.progress,
         )
 
-    def _vary(
-        self, folder: Path, interpretation: Interpretation, fit_images: ImageCollection, truth: GroundTruth
-    ) -> list[SensitivityRow]:
+    def _vary(self, folder: Path, interpretation: Interpretation, truth: GroundTruth) -> list[SensitivityRow]:
         return sensitivity_rows(
             interpretation,
-            fit_images,
             truth.thin(self.plan.varied),
             folder / "run",
             folder / "sensitivity.json",

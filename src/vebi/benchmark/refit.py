@@ -7,10 +7,11 @@ from pathlib import Path
 from vebi import lasso
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import choose_layers
-from vebi.activations.table import DescriptorTable, open_table, tabulate
+from vebi.activations.table import DescriptorTable, tabulate
 from vebi.data.collections import ImageCollection
 from vebi.interpretation.fit import FEATURES_PER_CLASS
 from vebi.interpretation.result import Interpretation
+from vebi.interpretation.run_folder import open_table
 from vebi.interpretation.settings import LABELS, ModelSource
 from vebi.interpretation.table_fit import layer_shares, select_nonzero
 from vebi.models.classifier import Classifier
@@ -59,7 +60,7 @@ def refit_with_descriptor(interpretation: Interpretation, run: Path, descriptor:
         RunError: The table is damaged.
     """
     settings = replace(interpretation.settings, descriptor=descriptor, mu=None, features_per_class=FEATURES_PER_CLASS)
-    table = open_table(run / "table", interpretation.layers, interpretation.descriptor.energy, descriptor)
+    table = open_table(run, interpretation.settings, descriptor)
     return refit_on_table(replace(interpretation, settings=settings), table)
 
 

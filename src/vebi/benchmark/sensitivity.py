@@ -15,7 +15,6 @@ from vebi.backprop.heatmaps import rescale
 from vebi.benchmark.ground_truth import GroundTruth
 from vebi.benchmark.scoring import positive_maps
 from vebi.benchmark.variations import DEFAULT, Variation, iter_variations
-from vebi.data.collections import ImageCollection
 from vebi.files import write_json
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
@@ -36,7 +35,6 @@ VARIED_THRESHOLDS: Thresholds = {
 
 def sensitivity_rows(
     interpretation: Interpretation,
-    fit_images: ImageCollection,
     truth: GroundTruth,
     run: Path,
     cache: Path,
@@ -48,7 +46,6 @@ def sensitivity_rows(
 
     Args:
         interpretation: What the model has learned, with the classifier attached.
-        fit_images: The images of the fit.
         truth: The scored images.
         run: The run folder of the interpretation, whose table is used again.
         cache: A JSON file that keeps the rows; it is read where it is of this code, of the same model, features and
@@ -65,7 +62,7 @@ def sensitivity_rows(
         if stored["key"] == key:
             return [SensitivityRow.from_dict(row) for row in stored["rows"]]
     rows: list[SensitivityRow] = []
-    variations = list(iter_variations(interpretation, fit_images, run, batch_size))
+    variations = list(iter_variations(interpretation, run))
     for k, variation in enumerate(variations, start=1):
         rows += _score_variation(variation, truth, batch_size)
         if progress:

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
-from vebi.activations.layers import Layer, choose_layers
-from vebi.activations.table import DescriptorTable, tabulate
+from vebi.activations.layers import choose_layers
 from vebi.benchmark.refit import refit_on_table
-from vebi.data.collections import ImageCollection
 from vebi.explanation.explain import ExplainOptions
 from vebi.interpretation.result import Interpretation
+from vebi.interpretation.run_folder import open_table
 from vebi.methods.base import Explainer
 from vebi.methods.cam import GradCam, GradCamPlusPlus
 from vebi.methods.features import FeatureEvidence, UpsampledActivations
@@ -47,17 +46,11 @@ class Refitting:
 
     Attributes:
         interpretation: The fit with the defaults, with the classifier attached.
-        layers: The layers of its descriptor.
-        images: The images of the fit.
         run: Its run folder.
-        batch_size: Images per forward pass.
     """
 
     interpretation: Interpretation
-    layers: tuple[Layer, ...]
-    images: ImageCollection
     run: Path
-    batch_size: int
 
     def explainers(
         self, *, energy: str | None = None, mu: float | None = None, signed: bool = False, labels: str = "predicted"
@@ -77,33 +70,22 @@ class Refitting:
         if mu is not None:
             settings = replace(settings, mu=mu, features_per_class=None)
             requested = replace(i, settings=settings, mus=(mu,) * len(i.mus))
-        return feature_methods(refit_on_table(requested, replace(self._table, descriptor=descriptor)))
-
-    @cached_property
-    def _table(self) -> DescriptorTable:
-        """The table of the run, from which every descriptor can be made."""
-        classifier, descriptor = self.interpretation.require_classifier(), self.interpretation.descriptor
-        folder = self.run / "table"
-        return tabulate(classifier, self.images, self.layers, folder, descriptor, batch_size=self.batch_size)
+        return feature_methods(refit_on_table(requested, open_table(self.run, i.settings, descriptor)))
 
 
-def iter_variations(
-    interpretation: Interpretation, fit_images: ImageCollection, run: Path, batch_size: int = 32
-) -> Iterator[Variation]:
+def iter_variations(interpretation: Interpretation, run: Path) -> Iterator[Variation]:
     """Every variation, the defaults first.
 
     Args:
         interpretation: The fit with the defaults, with the classifier attached.
-        fit_images: The images of the fit.
         run: Its run folder.
-        batch_size: Images per forward pass.
 
     Yields:
         The defaults, then one choice made differently at a time.
     """
     i = interpretation
     layers = choose_layers(i.require_classifier(), [name for name, _ in i.layers])
-    refitting = Refitting(i, layers, fit_images, run, batch_size)
+    refitting = Refitting(i, run)
     yield Variation(*DEFAULT, lambda: feature_methods(i) | _guided(i) | _cams(i))
     for interpolation in ("nearest", "bicubic"):
         yield Variation("interpolation", interpolation, partial(_interpolated, i, interpolation))

@@ -49,7 +49,7 @@ def top_contributions(
     """
     shares = energy_shares([channel_energy(recorder.records[name]) for name in descriptor_layers(interpretation)])
     layers = [channels for _, channels in interpretation.layers]
-    x = descriptors(shares.cpu().numpy(), layers, interpretation.descriptor)[:, list(interpretation.columns)]
+    x = descriptors(shares, layers, interpretation.descriptor)[:, list(interpretation.columns)]
     rows = interpretation.scaling.apply(x)
     return [_top_k(interpretation, row, target, count) for row, target in zip(rows, targets, strict=True)]
 

@@ -15,7 +15,7 @@ from vebi import lasso
 from vebi.activations.table import DescriptorTable
 from vebi.errors import join_names
 from vebi.interpretation.checks import as_tuple
-from vebi.lasso.scaling import Problem, Scaling
+from vebi.lasso.scaling import Problem
 
 #: Cohen's kappa of true and predicted classes, below which a model seems not to see what it was trained on.
 NEAR_CHANCE = 0.1
@@ -119,21 +119,20 @@ def certify(
 
 
 def fidelity(
-    table: DescriptorTable, columns: Sequence[int], weights: Float[np.ndarray, "classes features"], scaling: Scaling
+    table: DescriptorTable, problem: Problem, columns: Int[np.ndarray, " k"], weights: Float[np.ndarray, "classes k"]
 ) -> float:
     """The share of images for which the class with the largest score is the one that the network predicts, in [0, 1].
 
     Args:
         table: The descriptors.
+        problem: The mu-Lasso of the table.
         columns: Columns of the selected features.
         weights: Their weights.
-        scaling: Of these columns.
     """
-    same = total = 0
-    absent = ~weights.any(axis=1) & (scaling.constants == 0)  # a class without images has nothing to say
+    same, total, scaling = 0, 0, problem.scaling.columns(columns)
     for shard in table:
-        scores = scaling.apply(shard["descriptors"][:, list(columns)]) @ weights.T + scaling.constants
-        largest = np.where(absent, -np.inf, scores).argmax(axis=1)
+        scores = scaling.apply(shard["descriptors"][:, columns]) @ weights.T + scaling.constants
+        largest = np.where(problem.absent, -np.inf, scores).argmax(axis=1)
         same += int((largest == shard["predictions"]).sum())
         total += len(largest)
     return same / total

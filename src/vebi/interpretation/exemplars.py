@@ -23,7 +23,7 @@ from vebi.backprop.receptive_field import ReceptiveField, receptive_fields
 from vebi.data.collections import ImageCollection
 from vebi.data.loader import batches
 from vebi.interpretation.encoded_image import EncodedImage
-from vebi.interpretation.firing import cut, firing_window, light_up, show
+from vebi.interpretation.firing import cut, firing_window, light_of, light_up, show
 from vebi.lasso.scaling import PLAIN
 from vebi.models.classifier import Classifier, eval_mode
 from vebi.progress import Progress
@@ -175,9 +175,8 @@ class _ExemplarBuilder:
         self.field = receptive
         self.positions = (1, 1)
         self.predicted: Counter[str] = Counter()
-        self.side = 0
-        self.sum = np.zeros((1, 1, 3), np.float32)
-        self.weight = np.zeros((1, 1, 1), np.float32)
+        self.sum = np.zeros((SIDE, SIDE, 3), np.float32)  # single precision: there are thousands of them
+        self.weight = np.zeros((SIDE, SIDE, 1), np.float32)
         self.contrasts: list[float] = []
         self.thumbs: list[np.ndarray] = []
         self.spotlights: dict[int, tuple[str, EncodedImage]] = {}
@@ -190,19 +189,16 @@ class _ExemplarBuilder:
         image_id: str,
     ) -> None:
         """Adds what the feature saw in an image."""
-        size = image.shape[0]
-        if not self.thumbs:
-            self.positions, self.side = activation.shape, SIDE
-            shape = (self.side, self.side)
-            self.sum, self.weight = (np.zeros((*shape, n), np.float32) for n in (3, 1))  # there are thousands of them
-        window, lit = firing_window(activation, self.field, size), light_up(image, activation, self.field)
-        crop, weights = cut(light_up(image, activation, self.field, SOFTNESS), window, self.side)
+        size, self.positions = image.shape[0], activation.shape
+        window, light = firing_window(activation, self.field, size), light_of(activation, self.field, size)
+        crop, weights = cut(light_up(image, light, SOFTNESS), window, SIDE)
         self.sum += crop * weights[..., None]
         self.weight += weights[..., None]
         self.contrasts.append(float(crop.mean(axis=2).std()))
         self.thumbs.append(_thumb(crop))
         if rank < SHOWN:
-            self.spotlights[rank] = image_id, EncodedImage.encode(show(lit, window, min(SPOTLIGHT, size)))
+            spotlight = show(light_up(image, light), window, min(SPOTLIGHT, size))
+            self.spotlights[rank] = image_id, EncodedImage.encode(spotlight)
 
     def finish(self) -> Exemplar:
         shown, count = [self.spotlights[rank] for rank in sorted(self.spotlights)], len(self.thumbs)

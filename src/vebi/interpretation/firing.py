@@ -107,26 +107,46 @@ def cut(
     return np.asarray(pixels, np.float64), mask
 
 
+def light_of(activation: Float[np.ndarray, "h w"], field: ReceptiveField, size: int) -> Float[np.ndarray, "size size"]:
+    """The activations of a feature, enlarged between the pixels that its positions look at.
+
+    Args:
+        activation: The activations for one image.
+        field: The receptive field of the layer.
+        size: Height and width of the network's input.
+
+    Returns:
+        The light at every pixel, in [0, 1]: 1 where the feature fires most, and everywhere for one without positions.
+    """
+    strength = np.abs(activation)
+    highest = strength.max()
+    if strength.size == 1 or highest == 0:
+        return np.ones((size, size))
+    axes = [
+        (np.arange(size) + 0.5 - start - extent / 2) / jump
+        for start, extent, jump in zip(field.start, field.size, field.jump, strict=True)
+    ]
+    places = np.meshgrid(*axes, indexing="ij")
+    light: Float[np.ndarray, "size size"] = ndimage.map_coordinates(strength / highest, places, order=1, mode="nearest")
+    return light.clip(0, 1)
+
+
 def light_up(
-    image: UInt8[np.ndarray, "size size 3"],
-    activation: Float[np.ndarray, "h w"],
-    field: ReceptiveField,
-    softness: float = 1.0,
+    image: UInt8[np.ndarray, "size size 3"], light: Float[np.ndarray, "size size"], softness: float = 1.0
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """An image, dark and grey but where a feature fired: the activations, enlarged, are the light.
+    """An image, dark and grey but where there is light.
 
     Args:
         image: The pixels.
-        activation: The activations of the feature.
-        field: The receptive field of its layer.
+        light: See ``light_of``.
         softness: Above 1 the light falls off more slowly.
 
     Returns:
-        The image, lit everywhere for a feature without positions.
+        The image.
     """
-    light = _enlarge(np.abs(activation), field, image.shape[0])[..., None] ** (GAMMA / softness)
+    strength = light[..., None] ** (GAMMA / softness)
     grey = DIM * image.mean(axis=2, keepdims=True) + 20
-    lit: np.ndarray = light * image + (1 - light) * grey
+    lit: np.ndarray = strength * image + (1 - strength) * grey
     return lit.clip(0, 255).round().astype(np.uint8)
 
 
@@ -144,17 +164,3 @@ def show(lit: UInt8[np.ndarray, "size size 3"], window: Window, side: int) -> UI
     shown = window.doubled().moved_inside(lit.shape[0])
     part = lit[shown.top : shown.top + shown.side, shown.left : shown.left + shown.side]
     return np.asarray(Image.fromarray(part).resize((side, side), Image.Resampling.LANCZOS))
-
-
-def _enlarge(strength: Float[np.ndarray, "h w"], field: ReceptiveField, size: int) -> Float[np.ndarray, "size size"]:
-    """The light at every pixel, in [0, 1]: 1 where the feature fires most."""
-    highest = strength.max()
-    if strength.size == 1 or highest == 0:
-        return np.ones((size, size))
-    axes = [
-        (np.arange(size) + 0.5 - start - extent / 2) / jump
-        for start, extent, jump in zip(field.start, field.size, field.jump, strict=True)
-    ]
-    places = np.meshgrid(*axes, indexing="ij")
-    light: Float[np.ndarray, "size size"] = ndimage.map_coordinates(strength / highest, places, order=1, mode="nearest")
-    return light.clip(0, 1)

@@ -8,14 +8,12 @@ from typing import TypedDict
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import sparse
 
-from vebi.interpretation.partition import FOLDS, PartitionedTable, is_truncated
+from vebi.interpretation.held_out import cross_validate
+from vebi.interpretation.partition import PartitionedTable, is_truncated
 from vebi.lasso.bound import Bound
-from vebi.lasso.cross_validation import finite_folds, mean_and_se, one_standard_error_index, r2
-from vebi.lasso.moments import merge
-from vebi.lasso.path import Knot, interpolate_path, lasso_path
-from vebi.lasso.scaling import Problem, make_problem
+from vebi.lasso.cross_validation import finite_folds, mean_and_se, one_standard_error_index
+from vebi.lasso.path import Knot, interpolate_path
 from vebi.progress import Progress
 
 #: Values of mu that are tried: ten per decade, over three decades at most.
@@ -140,24 +138,11 @@ def compute_mu_path(table: PartitionedTable, bound: Bound | None = None, progres
     """
     mus, candidates = mu_grid(table.truncated_paths, None if bound is None else bound.mu)
     extra = None if bound is None or bound.mu in mus.tolist() else bound  # behind the values of the grid
-    count = len(mus) + (extra is not None)
-    scores = np.full((FOLDS, count, table.classes), np.nan)
-    lines: list[list[_Lines]] = [[] for _ in range(FOLDS)]
-    done = 0
-    for block, parts in table.blocks() if table.parts >= FOLDS else ():
-        for fold in range(FOLDS):
-            held_out = merge(parts[fold::FOLDS])
-            fitted = merge([part for k, part in enumerate(parts) if k % FOLDS != fold])
-            problem = make_problem(fitted, table.form, floor=table.problem.floor, overwrite=True)
-            for i, j in enumerate(block.classes):
-                w = _weights_along_mu(problem, i, mus, extra, block.screened.get((fold, j)), table.signed)
-                slopes, constants = problem.scaling.line(w, i)
-                scores[fold, :, j] = r2(slopes, constants, held_out, i)
-                lines[fold].append((_expand_columns(slopes, block.columns, table.features), constants))
-            done += len(block.classes)
-            if progress:
-                progress(done, FOLDS * table.classes)
-    fidelity = _fidelity(table, lines, count)
+
+    def bounds_of(gram: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return mus if extra is None else np.append(mus, extra.of_class(gram, b, signed=table.signed))
+
+    scores, fidelity = cross_validate(table, bounds_of, len(mus) + (extra is not None), progress)
     path = MuPath(
         mus=mus,
         candidates=candidates,
@@ -172,31 +157,6 @@ def compute_mu_path(table: PartitionedTable, bound: Bound | None = None, progres
         return path
     chosen = path.nearest(path.one_se_mu if bound is None or bound.mu is None else bound.mu)
     return replace(path, fit_r2=scores[:, chosen], fit_fidelity=fidelity[:, chosen])
-
-
-#: The scores of a class as functions of the columns of the table: slopes, m x p, and constants, m.
-_Lines = tuple[sparse.csr_array, Float[np.ndarray, " m"]]
-
-
-def _weights_along_mu(
-    problem: Problem,
-    i: int,
-    mus: np.ndarray,
-    extra: Bound | None,
-    columns: Int[np.ndarray, " k"] | None,
-    signed: bool,
-) -> Float[np.ndarray, "m p"]:
-    """The solutions of a class at ``mus`` and at a bound of its own, over some columns or all."""
-    gram, b = problem.gram, problem.b[:, i]
-    if columns is not None:
-        gram, b = gram[np.ix_(columns, columns)], b[columns]
-    bounds = mus if extra is None else np.append(mus, extra.of_class(gram, b, signed=signed))
-    solutions = interpolate_path(lasso_path(gram, b, bounds.max(), signed=signed), bounds, len(b))
-    if columns is None:
-        return solutions
-    w = np.zeros((len(bounds), len(problem.gram)))
-    w[:, columns] = solutions
-    return w
 
 
 def mu_grid(
@@ -238,33 +198,6 @@ def mu_grid(
 
 def _rounded_mu(k: int) -> float:
     return float(f"{10 ** (k / PER_DECADE):.2g}")
-
-
-def _expand_columns(w: np.ndarray, columns: np.ndarray, features: int) -> sparse.csr_array:
-    """Weights over some columns as weights over all, rows x features."""
-    rows, indices = np.nonzero(w)
-    return sparse.csr_array((w[rows, indices], (rows, columns[indices])), shape=(len(w), features))
-
-
-def _fidelity(table: PartitionedTable, lines: Sequence[Sequence[_Lines]], count: int) -> Float[np.ndarray, "folds m"]:
-    """The share of the held-out images whose predicted class is the one with the largest score."""
-    if table.parts < FOLDS:
-        return np.full((FOLDS, count), np.nan)
-    same, total, start = np.zeros((FOLDS, count)), np.zeros((FOLDS, 1)), 0
-    slopes = [sparse.vstack([s for s, _ in fold]) for fold in lines]  # class by class, and mu by mu within it
-    constants = [np.concatenate([k for _, k in fold])[:, None] for fold in lines]
-    absent = ((table.problem.energy == 0) & (table.problem.scaling.constants == 0))[:, None, None]  # says nothing
-    for shard in table.table:
-        stop = start + len(shard["predictions"])
-        fold_of_row = table.part_of_row[start:stop] % FOLDS
-        for fold in range(FOLDS):
-            rows = fold_of_row == fold
-            scores = slopes[fold] @ shard["descriptors"][rows].T + constants[fold]
-            largest = np.where(absent, -np.inf, scores.reshape(table.classes, count, -1)).argmax(axis=0)
-            same[fold] += (largest == shard["predictions"][rows]).sum(axis=1)
-            total[fold] += rows.sum()
-        start = stop
-    return same / total
 
 
 class _Rows(TypedDict):

@@ -5,10 +5,15 @@
 """
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
 
+from vebi.activations.descriptors import Descriptor
+from vebi.activations.layers import Feature
+from vebi.activations.shards import shard_name, upgrade_shard
+from vebi.activations.table import DescriptorTable
 from vebi.errors import RunError
 from vebi.files import PARTIAL, prepare_output_folder, write_json
 from vebi.interpretation.earlier_format import EARLIER_FORMATS, upgrade_settings
@@ -121,6 +126,28 @@ def check_model(settings: FitSettings, classifier: Classifier) -> None:
             f"the run was made with the preprocessing {settings.preprocess}, the model given has "
             f"{classifier.preprocess}: give the same size, mean and std"
         )
+
+
+def open_table(run: Path, settings: FitSettings, descriptor: Descriptor) -> DescriptorTable:
+    """The table of a finished run; one of an earlier version is taken over.
+
+    Args:
+        run: The run folder.
+        settings: Its settings.
+        descriptor: What is made of the shares of energy that the table holds.
+
+    Returns:
+        The table.
+
+    Raises:
+        RunError: A shard is damaged or missing.
+    """
+    folder, shards = run / "table", math.ceil(settings.data.n_images / settings.shard_size)
+    sizes = [channels for _, channels in settings.layers]
+    for k in range(shards):
+        upgrade_shard(folder / shard_name(k), sizes, settings.descriptor.energy)
+    features = tuple(Feature(layer, c) for layer, channels in settings.layers for c in range(channels))
+    return DescriptorTable(folder, features, shards, descriptor)
 
 
 def _first_difference(recorded: Any, requested: Any, path: tuple[str, ...] = ()) -> tuple[str, str, str] | None:

@@ -196,7 +196,7 @@ def _diagnose(
         notes.append(f"mu = {path.best:g} is the largest that was tried, and the best")
     return Diagnostics(
         accuracy=accuracy(labels, predictions),
-        fidelity=fidelity(table, selection.columns, selection.weights, selection.scaling),
+        fidelity=fidelity(table, problem, np.array(selection.columns, np.int64), selection.weights),
         gaps=gaps,
         violations=tuple(certificate.violation for certificate in certificates),
         complete=tuple(solution.complete for solution in solutions),

@@ -12,7 +12,7 @@ Reference:
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from vebi.errors import UsageError
 from vebi.lasso.moments import BLOCK_COLUMNS, Moments
@@ -99,6 +99,12 @@ class Problem:
     rows: int
     scaling: Scaling
     floor: float = 0.0
+
+    @property
+    def absent(self) -> Bool[np.ndarray, " c"]:
+        """Whether a class has no rows, so that its score says nothing."""
+        absent: Bool[np.ndarray, " c"] = (self.energy == 0) & (self.scaling.constants == 0)
+        return absent
 
 
 def make_problem(moments: Moments, form: str, *, floor: float | None = None, overwrite: bool = False) -> Problem:

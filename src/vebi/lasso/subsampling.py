@@ -98,9 +98,7 @@ def correlations(problem: Problem, columns: Sequence[int]) -> Float[np.ndarray, 
     rows, mean = max(problem.rows, 1), problem.means
     square = np.diagonal(problem.gram) / rows
     variance = square - mean**2
-    with np.errstate(invalid="ignore"):
-        offset = np.where(np.isfinite(problem.scaling.scale), problem.scaling.center / problem.scaling.scale, 0)
-    varying = variance > CONSTANT * (square + offset**2)
+    varying = variance > CONSTANT * (square + (problem.scaling.center / problem.scaling.scale) ** 2)
     std = np.sqrt(np.where(varying, variance, 1))
     k = list(columns)
     covariance = problem.gram[k] / rows - mean[k, None] * mean

@@ -1,21 +1,24 @@
 """A table of descriptors against its definition; it can be stopped at any moment."""
 
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from support import same_shards
+from support import same_shards, scale_of, settings_of
 
 from vebi.activations.descriptors import Descriptor, describe, descriptors
 from vebi.activations.layers import choose_layers
 from vebi.activations.shards import read_shard, shard_name
-from vebi.activations.table import DescriptorTable, open_table, tabulate
+from vebi.activations.table import DescriptorTable, tabulate
 from vebi.data.collections import DatasetImages
 from vebi.data.sources import open_images
 from vebi.errors import ImageError, RunError
 from vebi.files import write_arrays
+from vebi.interpretation.run_folder import open_table
+from vebi.interpretation.settings import DataSource
 
 
 def tabulated(toy, squares, folder, **options):
@@ -33,7 +36,7 @@ def test_rows_labels_and_order(toy, squares, tmp_path):
     assert (table.column("predictions") == table.column("labels")).all()
     inputs = torch.stack([toy.preprocess.prepare(images.load(i)[0]) for i in (0, 30, 71)])
     shares, _ = describe(toy, choose_layers(toy), inputs)
-    rows = descriptors(shares.numpy(), [8, 12], Descriptor())
+    rows = descriptors(shares, [8, 12], Descriptor())
     np.testing.assert_allclose(table.columns(range(20))[[0, 30, 71]], rows, atol=1e-6)
     assert (table.columns([3, 11]) == table.columns(range(20))[:, [3, 11]]).all()
 
@@ -53,12 +56,6 @@ def test_every_forward_pass_is_a_full_batch(toy, squares, tmp_path, monkeypatch)
     monkeypatch.setattr(type(toy.model), "forward", lambda net, x: sizes.append(len(x)) or forward(net, x))
     tabulate(toy, images, layers, tmp_path, batch_size=16, shard_size=20)
     assert sizes == [16] * 7
-
-
-def scale_of(x):
-    """Standard deviations, and half of their median under the root; infinity for what does not vary."""
-    std = x.std(axis=0)
-    return np.where(std > 0, np.hypot(std, 0.5 * np.median(std[std > 0])), np.inf)
 
 
 @pytest.mark.parametrize("scaling", ["plain", "centred", "standardised", "log", "clr"])
@@ -87,19 +84,21 @@ def test_the_problem_is_that_of_its_rows(toy, squares, tmp_path, scaling):
 @pytest.mark.parametrize("energy", ["squared", "l2"])
 @pytest.mark.parametrize("finished", [False, True])
 def test_shards_of_the_version_before_are_taken_over(toy, squares, tmp_path, energy, finished):
-    asked = Descriptor(energy, True, "plain")
-    table = tabulated(toy, squares, tmp_path, shard_size=40, descriptor=asked)
-    shares = [read_shard(tmp_path / shard_name(k))[0] for k in range(2)]
+    folder, asked = tmp_path / "table", Descriptor(energy, True, "plain")
+    table = tabulated(toy, squares, folder, shard_size=40, descriptor=asked)
+    shares = [read_shard(folder / shard_name(k))[0] for k in range(2)]
     for k, shard in enumerate(table):  # descriptors were stored, in single precision
         rows = dict(shard) | {"descriptors": shard["descriptors"].astype(np.float32)}
-        write_arrays(tmp_path / shard_name(k), rows, {"skipped": "[]"})
+        write_arrays(folder / shard_name(k), rows, {"skipped": "[]"})
     if finished:
-        again = open_table(tmp_path, (("relu1", 8), ("relu", 12)), energy, asked)
+        settings = settings_of(toy, (("relu1", 8), ("relu", 12)), descriptor=asked, shard_size=40)
+        settings = replace(settings, data=DataSource(72, "", None))
+        again = open_table(tmp_path, settings, asked)
     else:
-        again = tabulated(toy, squares, tmp_path, shard_size=40, descriptor=asked)
+        again = tabulated(toy, squares, folder, shard_size=40, descriptor=asked)
     np.testing.assert_allclose(again.columns(range(20)), table.columns(range(20)), rtol=1e-4, atol=1e-7)
     for k in range(2):
-        rows = read_shard(tmp_path / shard_name(k))[0]
+        rows = read_shard(folder / shard_name(k))[0]
         assert set(rows) == {"shares", "predictions", "labels", "indices"}
         np.testing.assert_allclose(rows["shares"], shares[k]["shares"], rtol=1e-5, atol=1e-9)
 

@@ -4,7 +4,6 @@ from vebi.activations.descriptors import Descriptor
 from vebi.benchmark.built_in_methods import built_in_methods
 from vebi.benchmark.scoring import score
 from vebi.benchmark.sensitivity import VARIED_THRESHOLDS, mean_over_folds, sensitivity_rows
-from vebi.data.sources import open_images
 from vebi.interpretation.fit import interpret
 from vebi.methods.features import FeatureEvidence
 from vebi.reports.benchmark_report.rows import SensitivityRow
@@ -14,9 +13,7 @@ from vebi.reports.benchmark_report.rows import SensitivityRow
 def measured(interpreted, squares, truth, tmp_path_factory):
     run = tmp_path_factory.mktemp("sensitivity") / "run"
     interpretation = interpret(interpreted.classifier, squares, mu=1.0, descriptor=Descriptor.paper(), out=run)
-    rows = sensitivity_rows(
-        interpretation, open_images(squares, interpretation.class_names), truth, run, run.with_name("cache.json")
-    )
+    rows = sensitivity_rows(interpretation, truth, run, run.with_name("cache.json"))
     return interpretation, run, {(row.choice, row.setting): row.auc_iou for row in rows}
 
 
@@ -79,14 +76,13 @@ def test_rows_are_kept_and_read_again(measured, squares, truth, monkeypatch):
     interpretation, run, rows = measured
     cache = run.with_name("cache.json")
     monkeypatch.setattr("vebi.benchmark.sensitivity._score", None)  # nothing may be scored
-    images = open_images(squares, interpretation.class_names)
-    reread = sensitivity_rows(interpretation, images, truth, run, cache)
+    reread = sensitivity_rows(interpretation, truth, run, cache)
     assert {(row.choice, row.setting): row.auc_iou for row in reread} == rows
     with pytest.raises(TypeError):  # other images are
-        sensitivity_rows(interpretation, images, truth.subset(range(6)), run, cache)
+        sensitivity_rows(interpretation, truth.subset(range(6)), run, cache)
     cache.write_text("{")
     with pytest.raises(TypeError):
-        sensitivity_rows(interpretation, images, truth, run, cache)
+        sensitivity_rows(interpretation, truth, run, cache)
 
 
 def test_means_over_folds():

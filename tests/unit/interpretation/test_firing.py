@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vebi.backprop.receptive_field import ReceptiveField
-from vebi.interpretation.firing import Window, cut, firing_window, light_up, show
+from vebi.interpretation.firing import Window, cut, firing_window, light_of, light_up, show
 
 #: 8 x 8 positions, 8 pixels apart, that see 12 pixels each: position p looks at pixel 8 p + 4.
 FIELD = ReceptiveField((-2.0, -2.0), (8.0, 8.0), (12, 12))
@@ -69,7 +69,7 @@ def test_a_cut_fades_towards_the_outside():
 @pytest.mark.parametrize("place", [(1, 1), (3, 6), (7, 0)])
 def test_the_light_stands_where_the_position_looks(place):
     image = np.full((64, 64, 3), (200, 100, 0), np.uint8)
-    lit = light_up(image, spot(*place), FIELD).astype(int)
+    lit = light_up(image, light_of(spot(*place), FIELD, 64)).astype(int)
     colored = lit[..., 0] - lit[..., 2]
     y, x = (8 * p + 4 for p in place)
     assert abs(np.argwhere(colored == colored.max()).mean(axis=0) + 0.5 - (y, x)).max() <= 4.5
@@ -87,12 +87,12 @@ def test_a_small_window_is_shown_twice_as_large_and_inside():
 def test_what_has_no_positions_or_never_fires_is_lit_everywhere():
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
     for activation in (np.ones((1, 1)), np.zeros((8, 8))):
-        assert (light_up(image, activation, FIELD) == image).all()
+        assert (light_up(image, light_of(activation, FIELD, 16)) == image).all()
 
 
 def test_a_soft_light_falls_off_more_slowly():
     image = np.full((64, 64, 3), (200, 100, 0), np.uint8)
-    hard, soft = (light_up(image, spot(3, 3), FIELD, softness).astype(int) for softness in (1.0, 3.0))
+    hard, soft = (light_up(image, light_of(spot(3, 3), FIELD, 64), softness).astype(int) for softness in (1.0, 3.0))
     colored = [(lit[..., 0] - lit[..., 2]) for lit in (hard, soft)]
     assert (colored[1] >= colored[0]).all()
     assert colored[1].sum() > 1.2 * colored[0].sum()

@@ -16,6 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from support import scale_of
 from torch import nn
 
 from vebi import lasso
@@ -42,12 +43,6 @@ def weights(found):
     whole = np.zeros((len(found.class_names), sum(channels for _, channels in found.layers)))
     whole[:, list(found.columns)] = found.weights
     return whole
-
-
-def scale_of(x):
-    """Standard deviations, and half of their median under the root; infinity for what does not vary."""
-    std = x.std(axis=0)
-    return np.where(std > 0, np.hypot(std, 0.5 * np.median(std[std > 0])), np.inf)
 
 
 def assert_same(one, other):
@@ -206,7 +201,7 @@ def test_fidelity_is_that_of_the_features_alone(toy, squares, reference):
     layers = choose_layers(toy)
     (batch,) = batches(images, range(len(images)), toy.preprocess.prepare, len(images))
     shares, scores = describe(toy, layers, batch.inputs)
-    x = descriptors(shares.numpy(), [8, 12], Descriptor())
+    x = descriptors(shares, [8, 12], Descriptor())
     z = (x - x.mean(axis=0)) / scale_of(x)
     constants = np.bincount(scores.argmax(1).numpy()) / len(x)
     guessed = (z[:, list(reference.columns)] @ reference.weights.T + constants).argmax(axis=1)

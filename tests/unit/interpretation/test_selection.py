@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Feature
 from vebi.activations.table import DescriptorTable
-from vebi.interpretation import mu_path as mu_path_module
+from vebi.interpretation import held_out
 from vebi.interpretation import partition as module
 from vebi.interpretation.mu_path import compute_mu_path, mu_grid
 from vebi.interpretation.partition import FOLDS, PartitionedTable
@@ -321,9 +321,11 @@ def test_what_was_held_out_has_no_say_in_what_is_considered(table, monkeypatch):
     assert used == {(fold, j) for fold in range(FOLDS) for j in range(CLASSES)}
     asked = []
     monkeypatch.setattr(
-        mu_path_module,
-        "_weights_along_mu",
-        lambda problem, i, mus, _, some, signed: asked.append(some) or np.zeros((len(mus), len(problem.b))),
+        held_out,
+        "_solve",
+        lambda problem, i, bounds_of, some, signed: (
+            asked.append(some) or np.zeros((len(bounds_of(problem.gram, problem.b[:, i])), len(problem.b)))
+        ),
     )
     compute_mu_path(split)
     wanted = [block.screened[f, j] for block, _ in split.blocks() for f in range(FOLDS) for j in block.classes]
