@@ -141,7 +141,7 @@ class FlowerExperiment:
         truth = find_flower_truth(
             classifier, held_out, plan.scored, batch_size=self.batch_size, progress=self._stage("images")
         )
-        others = [standardised(interpretation, folder / "run"), *self._tune(interpretation, fit_images)]
+        others = [standardised(interpretation, folder / "run"), *self._tune(folder, interpretation, fit_images)]
         methods = [*self.methods, *others]
         scores = self._score(folder, interpretation, truth, methods)
         sensitivity = self._vary(folder, interpretation, truth)
@@ -150,11 +150,11 @@ class FlowerExperiment:
         self.steps.advance(self.variant, Steps.SCORE)
         return FoldResult(methods, scores, sensitivity, network, examples)
 
-    def _tune(self, interpretation: Interpretation, fit_images: ImageCollection) -> list[Method]:
+    def _tune(self, folder: Path, interpretation: Interpretation, fit_images: ImageCollection) -> list[Method]:
         """Every method that leaves a choice open with the best one on training images."""
         classifier = interpretation.require_classifier()
         truth = find_flower_truth(classifier, fit_images, self.plan.tuned, batch_size=self.batch_size)
-        return tune_all(interpretation, truth, self.methods, batch_size=self.batch_size)
+        return tune_all(interpretation, truth, self.methods, folder / "choices", batch_size=self.batch_size)
 
     def _score(
         self, folder: Path, interpretation: Interpretation, truth: GroundTruth, methods: Sequence[Method]

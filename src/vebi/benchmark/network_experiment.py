@@ -185,8 +185,10 @@ class NetworkExperiment:
         tuning = self._ground_truth(interpretation, fit_images, self.plan.tuned)
         few = tuning.thin(self._per_class(tuning.classifier, self.plan.few))
         groups = (self.methods, tuning), (perturbation_methods(), few)
+        folder = self.folder / "choices"
         methods, slow = (
-            [*group, *tune_all(interpretation, truth, group, batch_size=self.batch_size)] for group, truth in groups
+            [*group, *tune_all(interpretation, truth, group, folder, batch_size=self.batch_size)]
+            for group, truth in groups
         )
         return methods, slow
 
