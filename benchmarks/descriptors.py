@@ -110,7 +110,7 @@ def select(parts: PartitionedTable, count: int) -> tuple[float, float, float]:
     x = parts.table.columns(columns.tolist())
     z, predictions = problem.scaling.columns(columns).apply(x), parts.table.column("predictions")
     depth = {layer: k for k, layer in enumerate(dict.fromkeys(f.layer for f in parts.table.features))}
-    early = np.array([depth[parts.table.features[c].layer] < len(depth) / 2 for c in columns])
+    early = np.array([depth[parts.table.features[c].layer] < len(depth) // 2 for c in columns])
     steady = variation(parts.table, columns) < NEAR_CONSTANT
     contributions = z * weights[predictions]
     shown = np.argsort(-contributions, axis=1)[:, :SHOWN]

@@ -116,7 +116,9 @@ def benchmark_model(
     note = replace(_make_note(scores, interpretation, scored), truth_sha256=truth.fingerprint())
     examples = find_examples(interpretation, truth, scores.participants(participants))
     dataset = Path(images).resolve().name
-    plan = {"scored": per_class, "mosaics": mosaics, "mu": mu, "seed": seed, "cam_layer": cam_layer, "folds": 1}
+    plan: dict[str, int | float | str | None] = {"scored": per_class, "mosaics": mosaics, "seed": seed, "folds": 1}
+    plan |= {"features_per_class": interpretation.settings.features_per_class, "mu": mu, "descriptor": str(descriptor)}
+    plan["cam_layer"] = cam_layer
     result = make_result({dataset: DatasetResult(participants, [scores], examples, [], note)}, plan)
     write_result(result, {dataset: examples}, out, NAME)
     return result

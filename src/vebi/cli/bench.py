@@ -7,7 +7,17 @@ import typer
 
 from vebi.cli import console
 from vebi.cli.command import command
-from vebi.cli.options import MASKS, BatchSize, Device, FeaturesPerClass, Json, Layers, ModelOptions, Seed
+from vebi.cli.options import (
+    MASKS,
+    BatchSize,
+    DescriptorOptions,
+    Device,
+    FeaturesPerClass,
+    Json,
+    Layers,
+    ModelOptions,
+    Seed,
+)
 
 if TYPE_CHECKING:  # it needs numpy, which --help must not wait for
     from vebi.reports.benchmark_report.result import BenchmarkResult
@@ -138,6 +148,7 @@ def run(
             "pooling.",
         ),
     ] = None,
+    descriptor: DescriptorOptions,
     model: ModelOptions,
     batch_size: BatchSize = 32,
     as_json: Json = False,
@@ -161,6 +172,7 @@ def run(
             layers=layer,
             features_per_class=features_per_class,
             mu=mu,
+            descriptor=descriptor.make(),
             per_class=per_class,
             mosaics=mosaics,
             seed=seed,

@@ -7,8 +7,7 @@ import typer
 
 from vebi.cli import console
 from vebi.cli.command import command
-from vebi.cli.options import BatchSize, FeaturesPerClass, Json, Layers, ModelOptions, Spec, Strict
-from vebi.errors import UsageError
+from vebi.cli.options import BatchSize, DescriptorOptions, FeaturesPerClass, Json, Layers, ModelOptions, Spec, Strict
 
 if TYPE_CHECKING:  # they need torch, which --help must not wait for
     from vebi.activations.layers import Feature
@@ -56,30 +55,7 @@ def fit(
             help="Class of an image in the fit: predicted by the model, or true by its folder.",
         ),
     ] = "predicted",
-    energy: Annotated[
-        str,
-        typer.Option(
-            metavar="squared|l2",
-            help="Strength of a channel: squared (sum of squared activations) or l2 (their l2 norm). Either is divided "
-            "by the sum over the channels of its layer.",
-        ),
-    ] = "l2",
-    unit_norm: Annotated[
-        bool,
-        typer.Option("--unit-norm", help="Then scale the descriptor of an image, all layers together, to l2 norm 1."),
-    ] = False,
-    scaling: Annotated[
-        str,
-        typer.Option(
-            metavar="standardised|centred|log|clr|plain",
-            help="Scale of the columns in the fit: less their mean and divided by their standard deviation; less their "
-            "mean; logarithms less their mean, or less that of their layer, too; or as they are, without a constant "
-            "term.",
-        ),
-    ] = "standardised",
-    paper: Annotated[
-        bool, typer.Option("--paper", help="The descriptor of the paper: squared, unit norm, plain.")
-    ] = False,
+    descriptor: DescriptorOptions,
     no_stability: Annotated[
         bool, typer.Option("--no-stability", help="Skip stability selection (50 subsamples of half the images).")
     ] = False,
@@ -94,19 +70,15 @@ def fit(
     under a bound on the l1 norm of the weights, so that only a few are not zero. Writes a run folder; the same command
     resumes a fit that was stopped.
     """
-    from vebi.activations.descriptors import Descriptor
     from vebi.interpretation.fit import interpret
 
-    descriptor = Descriptor(energy, unit_norm, scaling)
-    if paper and descriptor not in (Descriptor(), Descriptor.paper()):
-        raise UsageError("--paper sets --energy, --unit-norm and --scaling: give it alone")
     with console.progress() as progress:
         interpretation = interpret(
             model.load(spec),
             data,
             features_per_class=features_per_class,
             mu=mu,
-            descriptor=Descriptor.paper() if paper else descriptor,
+            descriptor=descriptor.make(),
             signed=signed,
             labels=labels,
             layers=layer,
@@ -147,6 +119,8 @@ def _print(interpretation: "Interpretation") -> None:
 
 
 def _to_dict(interpretation: "Interpretation") -> dict[str, Any]:
+    from vebi.reports.run_report.selection_summary import class_mu
+
     settings, diagnostics = interpretation.settings, interpretation.diagnostics
     return {
         "mu": interpretation.mu,
@@ -158,17 +132,13 @@ def _to_dict(interpretation: "Interpretation") -> dict[str, Any]:
         "notes": diagnostics.notes,
         "classes": {
             name: {
-                "mu": mu,
+                "mu": class_mu(interpretation, j),
                 "gap": gap,
                 "violation": violation,
                 "features": [_feature(interpretation, name, *pair) for pair in interpretation.select_features(name)],
             }
-            for name, mu, gap, violation in zip(
-                interpretation.class_names,
-                interpretation.mus,
-                diagnostics.gaps,
-                diagnostics.violations,
-                strict=True,
+            for j, (name, gap, violation) in enumerate(
+                zip(interpretation.class_names, diagnostics.gaps, diagnostics.violations, strict=True)
             )
         },
     }

@@ -10,6 +10,7 @@ from vebi.cli.config import read_config
 from vebi.errors import InputError, UsageError
 
 if TYPE_CHECKING:  # a model needs torch, which --help must not wait for
+    from vebi.activations.descriptors import Descriptor
     from vebi.models.classifier import Classifier
 
 
@@ -79,6 +80,52 @@ RunModel = Annotated[
     typer.Option(metavar="FILE.py:FUNCTION", help="The model of the run; needed if it is defined in a Python file."),
 ]
 RunWeights = Annotated[Path | None, typer.Option(help="The weights of the run's model, if the file has moved.")]
+
+
+@dataclass(frozen=True)
+class DescriptorOptions:
+    """How activations become the columns of the fit, see ``Descriptor``.
+
+    Attributes:
+        energy: Strength of a channel.
+        unit_norm: Whether descriptors are scaled to norm 1.
+        scaling: Scale of the columns.
+        paper: Whether they are those of the paper; the others stay at their defaults.
+    """
+
+    energy: Annotated[
+        str,
+        typer.Option(
+            metavar="squared|l2",
+            help="Strength of a channel: squared (sum of squared activations) or l2 (their l2 norm). Either is divided "
+            "by the sum over the channels of its layer.",
+        ),
+    ] = "l2"
+    unit_norm: Annotated[
+        bool,
+        typer.Option("--unit-norm", help="Then scale the descriptor of an image, all layers together, to l2 norm 1."),
+    ] = False
+    scaling: Annotated[
+        str,
+        typer.Option(
+            metavar="standardised|centred|log|clr|plain",
+            help="Scale of the columns in the fit: less their mean and divided by their standard deviation; less their "
+            "mean; logarithms less their mean, or less that of their layer, too; or as they are, without a constant "
+            "term.",
+        ),
+    ] = "standardised"
+    paper: Annotated[bool, typer.Option("--paper", help="The descriptor of the paper: squared, unit norm, plain.")] = (
+        False
+    )
+
+    def make(self) -> "Descriptor":
+        """The descriptor of these options."""
+        from vebi.activations.descriptors import Descriptor
+
+        descriptor = Descriptor(self.energy, self.unit_norm, self.scaling)
+        if self.paper and descriptor not in (Descriptor(), Descriptor.paper()):
+            raise UsageError("--paper sets --energy, --unit-norm and --scaling: give it alone")
+        return Descriptor.paper() if self.paper else descriptor
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ def path(
     """Show the regularization path: features, R² and fidelity at each mu.
 
     The features selected at each mu, with cross-validated R² and fidelity (5 folds): fidelity is the share of the
-    held-out images for which the class with the largest weighted sum of features is the one that the model predicts.
+    held-out images for which the class with the largest score (the weighted sum of its features) is the one that the
+    model predicts.
     Per class, the features in the order of entry. Writes a figure.
     """
     from vebi.interpretation.result import load

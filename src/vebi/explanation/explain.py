@@ -1,8 +1,8 @@
 """Images -> explanations: a prediction with one heatmap for each feature that contributed to it.
 
 Source: Oramas, Wang and Tuytelaars, ICLR 2019, section 3.2, and their released code. For the predicted class c and the
-descriptor x of an image, feature i contributes x_i w_ic / ||w_c||_1. Of the positive contributions the largest few are
-taken back to the pixels, each from its own activation map with zeros in all other channels.
+descriptor x of an image as it was fitted, feature i contributes x_i w_ic / ||w_c||_1. Of the positive contributions the
+largest few are taken back to the pixels, each from its own activation map with zeros in all other channels.
 """
 
 import os
@@ -60,10 +60,11 @@ def explain(
 ) -> Explanation:
     """Explains the prediction for one image with one heatmap for each feature that contributed to it.
 
-    For class c with the weights w_c, feature i contributes x_i w_ic / ||w_c||_1, where x is the descriptor of the
-    image. The features of the largest positive contributions are backpropagated: the backward pass of each starts with
-    grad_output = the activation map of its channel, and zeros elsewhere; its heatmap is sqrt(sum over input channels of
-    max(g, 0)^2), where g is the input gradient. See ``Evidence``.
+    For class c with the weights w_c, feature i contributes x_i w_ic / ||w_c||_1, where x is the descriptor of the image
+    as it was fitted: less its mean over the images of the fit, unless that of the paper was. The features of the
+    largest positive contributions are backpropagated: the backward pass of each starts with grad_output = the
+    activation map of its channel, and zeros elsewhere; its heatmap is sqrt(sum over input channels of max(g, 0)^2),
+    where g is the input gradient. See ``Evidence``.
 
     Args:
         interpretation: What the model has learned, with the classifier attached.

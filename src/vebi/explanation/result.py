@@ -17,8 +17,8 @@ class Evidence:
 
     Attributes:
         feature: The feature.
-        contribution: x_i w_ic / ||w_c||_1 of feature i and class c, above 0: x is the descriptor of the image, w_c are
-            the weights of the class.
+        contribution: x_i w_ic / ||w_c||_1 of feature i and class c, above 0: x is the descriptor of the image as it was
+            fitted (where it is centred, how far it lies above its mean), w_c are the weights of the class.
         heatmap: sqrt(sum over input channels of max(g, 0)^2), h x w float32 at the input resolution of the network: g
             is the input gradient of a backward pass that starts with grad_output = the activation map of the feature,
             and zeros elsewhere. Raw, that is not scaled, and never below 0.

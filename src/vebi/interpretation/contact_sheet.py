@@ -1,10 +1,31 @@
-"""An exemplar as one figure: where a feature fired in single images, and the average."""
+"""An exemplar as images to look at: one that stands for the feature, and one figure of all."""
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 from vebi.interpretation.exemplars import Exemplar
+
+#: Consistency below which the average says little: spotlights tell what the feature is.
+LOOSE = 0.25
+
+
+def is_loose(exemplar: Exemplar) -> bool:
+    """Whether the average says little, because the crops are hardly alike.
+
+    Args:
+        exemplar: The exemplar of a feature.
+    """
+    return exemplar.consistency is not None and exemplar.consistency < LOOSE and bool(exemplar.spotlights)
+
+
+def stand_in(exemplar: Exemplar) -> UInt8[np.ndarray, "h w 3"]:
+    """The one image that stands for a feature: its average, or the first spotlight where the average says little.
+
+    Args:
+        exemplar: The exemplar of the feature.
+    """
+    return exemplar.spotlights[0].pixels if is_loose(exemplar) else restore_contrast(exemplar)
 
 
 def restore_contrast(exemplar: Exemplar, most: float = 2.0) -> UInt8[np.ndarray, "h w 3"]:

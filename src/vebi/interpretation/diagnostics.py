@@ -28,12 +28,12 @@ class Diagnostics:
     Attributes:
         accuracy: Share of the labelled images whose true class the network predicts, in [0, 1]; None where no image is
             labelled.
-        fidelity: Share of the images whose predicted class is the one with the largest score, in [0, 1]: x'w, where x
-            is the descriptor of the image and w the weights of a class, and a constant where the descriptor is centred.
-        gaps: Duality gap of each class, relative to the objective at w = 0, which is half its number of images: how far
-            its weights are from optimal.
+        fidelity: Share of the images whose predicted class is the one with the largest score, in [0, 1], see
+            ``Interpretation.scaling``.
+        gaps: Duality gap of each class, relative to the objective at w = 0: how far its weights are from optimal. That
+            objective is half the sum of the squared targets, less their mean where the columns are centred.
         violations: Largest violation of the optimality conditions of each class, relative to max |X'l|, where X are the
-            descriptors and l the targets of the class.
+            columns as they were fitted and l the targets of the class.
         complete: For each class whether the constraint binds, so that ||w||_1 = mu; where not, its weights are the
             least squares solution.
         images_per_class: Number of images by the class that they were fitted to.

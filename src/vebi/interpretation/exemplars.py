@@ -62,7 +62,8 @@ class Exemplar:
             away; 0 where there is none.
         consistency: How far the average is to be trusted, by how alike these crops are, at most 1: the mean cosine
             between two of them after a band-pass. 1 where all are the same up to contrast; about 0 where they have
-            nothing in common, and the average is fog. None for fewer than two.
+            nothing in common, and the average is fog. The shape of the light counts as theirs: crops of even things lit
+            in the same way are alike. None for fewer than two.
 
     Reference:
         Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3.1.

@@ -67,7 +67,8 @@ def interpret(
         labels: The class of an image: ``"predicted"`` by the network, or its ``"true"`` class.
         layers: Names or globs of the layers to use; by default every activation function (ReLU, leaky ReLU, ELU, SiLU,
             GELU, tanh and similar ones, those of fully connected layers included; not sigmoid and softmax), see
-            ``list_layers`` or `vebi layers`.
+            ``list_layers`` or `vebi layers`. ``"spatial"`` stands for those with positions, ``"late"`` for the second
+            half of them, ``"all"`` for all.
         stability: Whether to run stability selection, which fits 50 subsamples of half the images.
         batch_size: Images per forward pass.
         strict: Whether an image that cannot be decoded is an error, instead of skipped with a warning.

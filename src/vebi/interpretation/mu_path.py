@@ -34,8 +34,8 @@ class MuPath:
         candidates: For each value whether ``mu="auto"`` can choose it; another one is there because it was asked for.
         r2: folds x m x classes: R² of the targets of a class on held-out images, at most 1; NaN where the fold has no
             image of the class, or no other.
-        fidelity: folds x m: share of the held-out images whose predicted class is the one with the largest score, which
-            is x'w and a constant where the descriptor is centred.
+        fidelity: folds x m: share of the held-out images whose predicted class is the one with the largest score, see
+            ``Interpretation.scaling``.
         class_index: Class of each row. There is a row for each class and feature that the class selects at some mu, in
             the order in which they enter the path.
         columns: Column of the feature of each row in the descriptor.

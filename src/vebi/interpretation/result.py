@@ -18,6 +18,7 @@ from vebi.interpretation import run_folder
 from vebi.interpretation.contact_sheet import contact_sheet
 from vebi.interpretation.diagnostics import Diagnostics
 from vebi.interpretation.earlier_format import upgrade
+from vebi.interpretation.encoded_image import EncodedImage
 from vebi.interpretation.exemplars import Exemplar
 from vebi.interpretation.mu_path import MuPath
 from vebi.interpretation.serialization import Arrays, Content, SavedFields, decode, encode
@@ -226,7 +227,8 @@ class Interpretation:
         (folder / "features").mkdir(exist_ok=True)
         for exemplar in self.exemplars:
             name = str(exemplar.feature).replace(":", "-").replace("/", "_")
-            contact_sheet(exemplar).save(folder / "features" / f"{name}.png")
+            sheet = EncodedImage.encode(np.asarray(contact_sheet(exemplar)))
+            (folder / "features" / f"{name}.webp").write_bytes(sheet.data)
         files.write_arrays(folder / ARRAYS, arrays)
         # last of all: where this file is, all of the run is
         files.write_json(folder / run_folder.RESULT, {"format": run_folder.FORMAT} | content)

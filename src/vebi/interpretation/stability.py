@@ -52,8 +52,8 @@ class Stability:
 
     Attributes:
         n_subsamples: Number of subsamples, each of half the images.
-        selection_probability: classes x features: share of the subsamples in which a class selects the feature at the
-            same mu, 0 where it does not select it from all images.
+        selection_probability: classes x features: share of the subsamples in which a class selects the feature, with
+            the same mu or the same number of features, 0 where it does not select it from all images.
         group_probability: classes x features: the same for the feature or any of its correlated features.
         correlated_features: For each feature the (column, correlation) of those correlated with it above 0.95, the
             closest first.

@@ -1,6 +1,7 @@
 """Whether what was read from a run can be an interpretation: a file can be intact and yet not be what was written."""
 
 import numpy as np
+from PIL import Image
 
 from vebi.interpretation.checks import are_all, are_indices, are_shares, is_array, is_count, is_number, is_share
 from vebi.interpretation.diagnostics import Diagnostics
@@ -139,7 +140,12 @@ def _is_exemplar(exemplar: Exemplar) -> bool:
 def _is_image(image: EncodedImage) -> bool:
     try:
         return image.pixels.size > 0
-    except (OSError, ValueError, SyntaxError):  # what Pillow raises of bytes that are no image
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+    ):  # what Pillow raises of bytes that are no image
         return False
 
 

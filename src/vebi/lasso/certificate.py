@@ -49,7 +49,7 @@ def check_mu(mu: float) -> float:
         10.0
     """
     if not (isinstance(mu, int | float | np.number) and np.isfinite(mu) and mu > 0):
-        raise UsageError(f"mu is {mu!r}, but it bounds an l1 norm and must be a number above 0: 10 is a good start")
+        raise UsageError(f"mu is {mu!r}, but it bounds an l1 norm and must be a number above 0")
     return float(mu)
 
 

@@ -2,7 +2,7 @@
 
 The problem of the paper has none and takes the columns as they are. There columns that hardly vary stand in for the
 constant term: they are large and tell nothing apart. With means taken off columns and targets there is a constant term,
-and with columns divided by their standard deviation a weight says what one standard deviation is worth.
+and with columns divided by their standard deviation (above a floor) a weight says what one deviation is worth.
 
 Reference:
     Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, eq. 1 (plain columns). Hastie,

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
 from vebi.explanation.result import Explanation
-from vebi.interpretation.contact_sheet import resize_square, restore_contrast
+from vebi.interpretation.contact_sheet import resize_square, stand_in
 from vebi.interpretation.result import Interpretation
 from vebi.reports.colors import overlay
 
@@ -38,20 +38,21 @@ def explanation_figure(explanation: Explanation, interpretation: Interpretation)
 
     Args:
         explanation: The explanation.
-        interpretation: What it was made with; the average image of a feature stands below its heatmap.
+        interpretation: What it was made with; what a feature looks like stands below its heatmap, see
+            ``stand_in``.
     """
     asked = "" if explanation.target == explanation.prediction else f"; why {explanation.target}?"
     note = f"predicted, {explanation.probability:.0%}{asked}"
     panels = [Panel(resize_square(explanation.image, SIDE), explanation.prediction, note)]
     maps = explanation.display_maps()
     for evidence, heat in zip(explanation.evidence, maps, strict=True):
-        thumb = resize_square(restore_contrast(interpretation.exemplar(evidence.feature)), THUMB)
+        thumb = resize_square(stand_in(interpretation.exemplar(evidence.feature)), THUMB)
         contribution = f"contributes {evidence.contribution:.3f}"
         panels.append(Panel(heat_panel(explanation, heat), str(evidence.feature), contribution, thumb))
     if explanation.evidence:
         panels.append(Panel(heat_panel(explanation, np.max(maps, axis=0)), "combined", "elementwise maximum"))
     else:
-        panels.append(Panel(Image.new("RGB", (SIDE, SIDE), EMPTY), "no evidence", "no feature of the class fired"))
+        panels.append(Panel(Image.new("RGB", (SIDE, SIDE), EMPTY), "no evidence", "no feature speaks for the class"))
     return _row(panels)
 
 

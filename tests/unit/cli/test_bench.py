@@ -72,6 +72,18 @@ def test_a_method_that_is_added_later_is_all_that_is_scored(with_masks):
     assert "bench/report.html" in outcome.err
 
 
+def test_the_features_of_the_fit_are_recorded(with_masks):
+    line = [option for option in RUN if option not in ("--mu", 1)]
+    vebi(*line, "--features", 2, "--paper", "--mosaics", 0, "--out", "bench")
+    plan = json.loads(Path("bench/table.json").read_text())["settings"]["plan"]
+    assert (plan["features_per_class"], plan["mu"]) == (2, None)
+    assert plan["descriptor"] == "Descriptor(energy='squared', unit_norm=True, scaling='plain')"
+    settings = json.loads(Path("bench/run/run.json").read_text())["settings"]
+    assert settings["descriptor"] == {"energy": "squared", "unit_norm": True, "scaling": "plain"}
+    assert settings["features_per_class"] == 2
+    assert "give it alone" in fails(2, *line, "--paper", "--scaling", "log", "--out", "other")
+
+
 def test_options_can_be_kept_in_a_file(with_masks):
     Path("vebi.toml").write_text(
         '[bench.run]\ndata = "images"\nmasks = "masks"\nmodel = "network.py:Net"\nweights = "w.safetensors"\n'

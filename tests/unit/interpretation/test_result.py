@@ -30,7 +30,7 @@ def found(toy_module, squares):
 def test_round_trip(assert_equal, found, tmp_path):
     found.save(tmp_path / "run")
     assert_equal(load(tmp_path / "run"), found)
-    assert len(list((tmp_path / "run" / "features").glob("*.png"))) == len(found.features)
+    assert len(list((tmp_path / "run" / "features").glob("*.webp"))) == len(found.features)
     assert not list((tmp_path / "run").rglob("*.partial"))
     loaded = load(tmp_path / "run")
     loaded.save(tmp_path / "copy")
@@ -144,7 +144,7 @@ def test_folders_that_are_no_run(found, toy, squares, tmp_path):
 
 def test_nothing_in_a_run_is_executable(found, tmp_path):
     found.save(tmp_path)
-    assert {p.suffix for p in tmp_path.rglob("*") if p.is_file()} == {".json", ".safetensors", ".png"}
+    assert {p.suffix for p in tmp_path.rglob("*") if p.is_file()} == {".json", ".safetensors", ".webp"}
     assert isinstance(load(tmp_path).descriptor, Descriptor)
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import vebi
-from vebi.reports.figure import GAP, SIDE, explanation_figure, heat_panel
+from vebi.interpretation.contact_sheet import resize_square
+from vebi.reports.figure import GAP, SIDE, THUMB, explanation_figure, heat_panel
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,18 @@ def test_the_first_panel_is_the_image_as_the_network_saw_it(explained):
     interpretation, explanation = explained
     panel = np.asarray(explanation_figure(explanation, interpretation))[GAP : GAP + SIDE, GAP : GAP + SIDE]
     assert np.array_equal(panel[:: SIDE // 32, :: SIDE // 32], explanation.image)
+
+
+@pytest.mark.parametrize(("consistency", "average"), [(0.1, False), (0.7, True), (None, True)])
+def test_what_stands_for_a_feature_is_its_average_unless_that_says_little(explained, consistency, average):
+    interpretation, explanation = explained
+    exemplars = tuple(dataclasses.replace(e, consistency=consistency) for e in interpretation.exemplars)
+    figure = explanation_figure(explanation, dataclasses.replace(interpretation, exemplars=exemplars))
+    left, top = GAP + SIDE + GAP, 2 * GAP + SIDE
+    thumb = np.asarray(figure)[top : top + THUMB, left : left + THUMB]
+    exemplar = interpretation.exemplar(explanation.evidence[0].feature)
+    spotlight = np.asarray(resize_square(exemplar.spotlights[0].pixels, THUMB))
+    assert np.array_equal(thumb, spotlight) != average
 
 
 def test_an_explanation_without_evidence_says_so_in_an_empty_panel(explained):

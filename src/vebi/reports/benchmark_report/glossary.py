@@ -120,7 +120,9 @@ PLAN = {
     "mosaics": "mosaics of four images per fold, at most",
     "varied": "images per class and fold in the sensitivity table, at most",
     "tuned": "training images per class and fold on which the best choices are made, at most",
+    "features_per_class": "features per class, at most",
     "mu": "mu of the fit",
+    "descriptor": "descriptor of the fit",
     "seed": "seed",
     "cam_layer": "layer of Grad-CAM and the methods derived from it",
 }

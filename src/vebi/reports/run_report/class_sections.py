@@ -13,7 +13,7 @@ from vebi.reports.run_report.feature_cards import FeatureView, FeatureViews
 from vebi.reports.run_report.selection_index import SelectionIndex
 from vebi.reports.run_report.weight_shares import line_numbers
 
-LIGHT = 0.03  # features with less than this share of the weight of a class are named only
+LIGHT = 0.03  # where there can be many, features with less than this share of the weight are named only
 OTHER_CLASSES = 4  # named on a card at most
 LAYERS = 3  # that evidence comes from, named at most
 
@@ -68,6 +68,7 @@ class ClassSection:
         labelled: Number of assessed images of the class.
         cards: The selected features, the largest weight first.
         light: Names of selected features that have too little of the weight for a card.
+        mu: Its bound on the l1 norm of the weights.
         r2: Held-out R², None where there is none.
         layers: (name, number from 1, share) of the layers that most of the evidence in images of the class comes from.
         early: Share of it from the first half of the layers, None where it was not recorded.
@@ -82,6 +83,7 @@ class ClassSection:
     labelled: int
     cards: list[FeatureCard]
     light: list[str]
+    mu: float
     r2: float | None
     layers: list[tuple[str, int, float]]
     early: float | None
@@ -101,7 +103,8 @@ def class_section(index: SelectionIndex, views: FeatureViews, assessment: Assess
     interpretation, j = index.interpretation, index.class_index[name]
     selected = index.selected(j)
     total = sum(abs(weight) for _, weight in selected)
-    heavy = [(i, weight) for i, weight in selected if abs(weight) / total >= LIGHT]
+    least = LIGHT * total if interpretation.settings.features_per_class is None else 0
+    heavy = [(i, weight) for i, weight in selected if abs(weight) >= least]
     numbers = line_numbers(index, name, len(heavy))
     return ClassSection(
         name=name,
@@ -110,7 +113,8 @@ def class_section(index: SelectionIndex, views: FeatureViews, assessment: Assess
         correct=assessment.correct[name],
         labelled=assessment.labelled[name],
         cards=[_card(index, views, j, i, weight, total) for i, weight in heavy],
-        light=[str(interpretation.features[i]) for i, weight in selected if abs(weight) / total < LIGHT],
+        light=[str(interpretation.features[i]) for i, weight in selected if abs(weight) < least],
+        mu=interpretation.mus[j],
         r2=selection_summary.held_out_r2(interpretation, j),
         layers=_layers(interpretation, j),
         early=_early(interpretation, j),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from vebi.interpretation.contact_sheet import restore_contrast
+from vebi.interpretation.contact_sheet import LOOSE, is_loose, restore_contrast, stand_in
 from vebi.interpretation.exemplars import Exemplar
 from vebi.reports.html import InlineImage, inline
 from vebi.reports.run_report.selection_index import SelectionIndex
@@ -18,7 +18,7 @@ LOCAL = 17
 CONSISTENCY_WORDS = (
     (0.6, "nearly the same"),
     (0.4, "much alike"),
-    (LOOSE := 0.25, "somewhat alike"),
+    (LOOSE, "somewhat alike"),
     (-1.0, "hardly alike"),
 )
 
@@ -97,9 +97,7 @@ class FeatureViews:
     def _view(self, i: int) -> FeatureView:
         exemplar = self._index.interpretation.exemplars[i]
         height, width = exemplar.receptive_field
-        average, correlated = restore_contrast(exemplar), self._correlated(i)
-        counts, is_loose = list(exemplar.predicted.items()), _is_loose(exemplar)
-        lead = exemplar.spotlights[0].pixels if is_loose and exemplar.spotlights else average
+        counts, correlated = list(exemplar.predicted.items()), self._correlated(i)
         return FeatureView(
             name=str(exemplar.feature),
             depth=self._depths[exemplar.feature.layer],
@@ -108,11 +106,11 @@ class FeatureViews:
             covers_input=(height, width) == (self._side, self._side),
             kind=_kind(exemplar),
             spotlights=_spotlights(exemplar),
-            average=inline(average, MEDIUM),
-            thumb=inline(lead, SMALL),
+            average=inline(restore_contrast(exemplar), MEDIUM),
+            thumb=inline(stand_in(exemplar), SMALL),
             consistency=exemplar.consistency,
             consistency_word=_consistency_word(exemplar.consistency),
-            is_loose=is_loose,
+            is_loose=is_loose(exemplar),
             top_classes=counts[:CLASSES],
             n_other_classes=sum(count for _, count in counts[CLASSES:]),
             correlated=[(str(self._index.interpretation.feature(c)), r) for c, r in correlated[:CORRELATED]],
@@ -127,11 +125,6 @@ class FeatureViews:
 def _spotlights(exemplar: Exemplar) -> list[Spotlight]:
     shown = zip(exemplar.spotlights, exemplar.image_ids, strict=True)
     return [Spotlight(inline(image.pixels, MEDIUM), Path(image_id).name) for image, image_id in shown]
-
-
-def _is_loose(exemplar: Exemplar) -> bool:
-    """Whether the average says little, because the crops are hardly alike."""
-    return exemplar.consistency is not None and exemplar.consistency < LOOSE
 
 
 def _kind(exemplar: Exemplar) -> str:

@@ -71,7 +71,8 @@ def to_dict(interpretation: Interpretation, class_names: Sequence[str] | None = 
         of mu; ``best_mu`` and ``one_se_mu`` (None without cross-validation); ``folds``; ``r2`` and ``fidelity`` (mean
         and standard error by mu); ``features`` (mean number per class by mu); ``scores``, the same three numbers at the
         bounds of the run (None without cross-validation); ``classes``: of each its ``mu``, the ``features`` in the
-        order of entry, and by mu the ``counts`` and the ``r2``, and ``end_mu`` (None where the path goes on).
+        order of entry, and by mu the ``counts`` and the ``r2``, and ``end_mu`` (None where the path goes on). The
+        ``mu`` of a class that has none of the number of features asked for is None.
 
     Raises:
         UsageError: There is no such class.
@@ -94,7 +95,7 @@ def to_dict(interpretation: Interpretation, class_names: Sequence[str] | None = 
         "scores": asdict(_fit_scores(interpretation)) if path.validated else None,
         "classes": {
             name: {
-                "mu": interpretation.mus[j],
+                "mu": class_mu(interpretation, j),
                 "features": _path_features(index, j),
                 "counts": counts[:, j].tolist(),
                 "r2": _mean_and_error(path.r2[:, :, j])["mean"],
@@ -103,6 +104,12 @@ def to_dict(interpretation: Interpretation, class_names: Sequence[str] | None = 
             for name, j in ((name, index.class_index[name]) for name in names)
         },
     }
+
+
+def class_mu(interpretation: Interpretation, j: int) -> float | None:
+    """The bound of class ``j``; None where it was to have a number of features and has none."""
+    has_bound = interpretation.mu is not None or interpretation.weights[j].any()
+    return interpretation.mus[j] if has_bound else None
 
 
 def _path_features(index: SelectionIndex, j: int) -> list[dict[str, Any]]:

@@ -146,7 +146,7 @@ def test_without_mistakes_labels_or_masks(toy_run, squares):
     silent = replace(assessment.typical[0].explanation, evidence=())
     example = replace(assessment.typical[0], explanation=silent)
     said = words(render(interpretation, replace(assessment, typical=(example,)), title="x"))
-    assert re.search("None of [a-z ]* of blue fired here", said)
+    assert re.search("None of [a-z ]* of blue speaks for it here", said)
     assert "correct on none" in words(render(interpretation, replace(assessment, typical=()), title="x"))
 
 
@@ -331,3 +331,71 @@ def test_every_image_is_encoded_once_and_cards_name_the_other_classes(toy_module
         users.remove(name)
         expected = ", ".join(users[:4]) + (f" and {len(users) - 4} more" if len(users) > 4 else "")
         assert (others[1] if others else "") == expected
+
+
+def test_a_number_of_features_has_a_card_each_and_a_mu_for_every_class(toy_run):
+    interpretation, images = toy_run
+    weights = np.where(interpretation.weights > 0, interpretation.weights, 0)
+    weights[0, weights[0].argmax()] *= 1000  # the others have next to nothing of the weight of the first class
+    settings = replace(interpretation.settings, mu=None, features_per_class=5)
+    counted = replace(interpretation, weights=weights, mus=(0.125, 2.0, 3.0), settings=settings)
+    bounded = replace(interpretation, weights=weights)
+    assessment = assess(interpretation, open_images(images, interpretation.class_names))
+    said, before = (words(render(run, assessment, title="x")) for run in (counted, bounded))
+    n_selected = int((weights[0] != 0).sum())
+    assert n_selected > 1
+    assert "With less than 3 % of the weight each" in before
+    assert "With less than 3 % of the weight each" not in said
+    assert "with mu = 0.125" in said
+    assert "mu = 0.125" not in before
+
+
+def test_where_crops_are_hardly_alike_spotlights_lead(toy_run):
+    interpretation, images = toy_run
+    assessment = assess(interpretation, open_images(images, interpretation.class_names))
+
+    def page_of(consistency, **changed):
+        exemplars = tuple(replace(e, consistency=consistency, **changed) for e in interpretation.exemplars)
+        return render(replace(interpretation, exemplars=exemplars), assessment, title="x")
+
+    fog, clear = page_of(0.1), page_of(0.7)
+    assert 'class="card loose"' in fog
+    assert 'class="card loose"' not in clear
+    assert "hardly alike" in words(fog)
+    assert "nearly the same" in words(clear)
+    glance = r'alt="Average image of [^"]*of the weight"'
+    assert re.search(glance, clear)
+    assert not re.search(glance, fog)
+    assert 'class="card loose"' not in page_of(0.1, spotlights=(), image_ids=())  # runs of earlier versions have none
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"positions": (1, 1)}, "one number for the whole image, without positions"),
+        ({"positions": (8, 8), "receptive_field": (16, 16)}, "a colour, an edge or a texture: it sees no more"),
+        ({"positions": (8, 8), "receptive_field": (17, 17)}, ""),
+    ],
+)
+def test_features_that_see_little_are_named_as_what_they_are(toy_run, changed, said):
+    interpretation, images = toy_run
+    assessment = assess(interpretation, open_images(images, interpretation.class_names))
+    exemplars = tuple(replace(e, **changed) for e in interpretation.exemplars)
+    text = words(render(replace(interpretation, exemplars=exemplars), assessment, title="x"))
+    kinds = ("one number for the whole image, without positions", "a colour, an edge or a texture: it sees no more")
+    assert [kind in text for kind in kinds] == [kind == said for kind in kinds]
+
+
+def test_where_the_evidence_of_a_class_comes_from(toy_run):
+    interpretation, images = toy_run
+    assessment = assess(interpretation, open_images(images, interpretation.class_names))
+    assert len(interpretation.layers) == 2
+    shares = np.array([[0.25, 0.75], [0.0, 0.0], [np.nan, np.nan]])  # of blue, green, red
+    said = words(render(replace(interpretation, layer_shares=shares), assessment, title="x"))
+    (first, _), (last, _) = interpretation.layers
+    assert (
+        f"In images of blue its evidence comes from {last} (layer 2 of 2): 75 %, {first} (layer 1 of 2): 25 %." in said
+    )
+    assert "From the first half of the layers: 25 %." in said
+    assert "In images of green" not in said  # nothing contributes
+    assert "In images of red" not in said  # it was not recorded

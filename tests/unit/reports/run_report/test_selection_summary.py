@@ -68,6 +68,13 @@ def made(fitted):
     )
 
 
+def test_a_class_without_the_features_asked_for_has_no_mu(made):
+    settings = replace(made.settings, mu=None, features_per_class=2)
+    classes = selection_summary.to_dict(replace(made, settings=settings, mus=(0.3, 0.4, 1.0)))["classes"]
+    assert [classes[name]["mu"] for name in made.class_names] == [0.3, 0.4, None]
+    assert [c["mu"] for c in selection_summary.to_dict(made)["classes"].values()] == [1, 1, 1]
+
+
 def test_numbers(made):
     found = selection_summary.to_dict(made)
     assert found["mus"] == [0.5, 1, 2]
