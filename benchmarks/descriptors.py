@@ -1,12 +1,10 @@
 """Forms of the descriptor compared on the tables of runs: what so many features per class tell of held-out images.
 
-    python benchmarks/descriptors.py NAME=RUN... [--features 2 3 5] [--out benchmarks/descriptors.md]
+    python benchmarks/descriptors.py NAME=RUN[,MODEL][,IMAGES]... [--features 2 3 5] [--out benchmarks/descriptors.md]
 
-RUN is a folder that `vebi fit` wrote, whatever its options: its table holds what every form is made of. For each form
-and number of features: R2 and fidelity in five folds (scales and weights without the fold); of the three largest
-contributions to an image the share from the first half of the layers, and from features that hardly vary (standard
-deviation below 0.2 of the mean); and the mean selection probability of the first feature of a class over 50 subsamples.
-Writes a table, and its numbers beside it as JSON.
+RUN is a folder that `vebi fit` or `vebi bench` wrote, whatever its options: its table holds what every form is made of.
+MODEL is its network, where that is a Python file, as FILE.py:FUNCTION; IMAGES the folder of its images, where the run
+does not name it. What is measured stands in the table that is written; its numbers lie beside it as JSON.
 """
 
 import argparse
@@ -16,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from switch_off import SwitchBoard, open_switch_board
 
 from vebi import provenance
 from vebi.activations.descriptors import Descriptor
@@ -40,6 +39,15 @@ FORMS = {
 NEAR_CONSTANT = 0.2
 #: Contributions of an image that are looked at, as an explanation shows them.
 SHOWN = 3
+#: What stands in the table.
+MEANING = """\
+For each form and number of features per class: **R2** and **fidelity** on held-out images, in five folds (scales and
+weights are those of the other folds); the share of the three largest contributions to an image that is **early**, from
+the first half of the layers, and that is **steady**, from features that hardly vary (a standard deviation below 0.2 of
+the mean in the paper's form); how often the **first** feature of a class is selected from half of the images, over 50
+subsamples; and what it costs to switch the features of its class **off** in an image, all of them at once: how much of
+the probability of the class is lost, and, behind the slash, with as many other features of the same layers (three draws
+of them). Percent, but for R2."""
 
 
 @dataclass(frozen=True)
@@ -56,32 +64,48 @@ class Row:
     early: float
     near_constant: float
     selection_probability: float
+    switched_off: float
+    others_off: float
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", nargs="+", metavar="NAME=RUN")
+    parser.add_argument("runs", nargs="+", metavar="NAME=RUN[,MODEL][,IMAGES]")
     parser.add_argument("--features", type=int, nargs="+", default=[2, 3, 5])
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     options = parser.parse_args()
     rows = []
     for text in options.runs:
-        name, _, folder = text.partition("=")
+        name, _, source = text.partition("=")
+        folder, *more = source.split(",")
+        model, images = (next((m for m in more if (".py:" in m) == is_model), None) for is_model in (True, False))
+        board = open_switch_board(Path(folder), model, images)
         for form, descriptor in FORMS.items():
-            rows += measure(name, Path(folder), form, descriptor, options.features)
-            print(*(f"{row.network}, {row.form}, {row.features}: {row.fidelity:.3f}" for row in rows[-3:]), sep="\n")
+            rows += measure(name, Path(folder), board, form, descriptor, options.features)
+            for row in rows[-len(options.features) :]:
+                print(f"{row.network}, {row.form}, {row.features}: {row.fidelity:.3f}", flush=True)
     numbers = {"rows": [asdict(row) for row in rows], "versions": provenance.versions(), "created": provenance.now()}
     options.out.with_suffix(".json").write_text(json.dumps(numbers, indent=1) + "\n")
     options.out.write_text(render(rows))
 
 
-def measure(network: str, run: Path, form: str, descriptor: Descriptor, counts: Sequence[int]) -> list[Row]:
+def measure(
+    network: str, run: Path, board: SwitchBoard, form: str, descriptor: Descriptor, counts: Sequence[int]
+) -> list[Row]:
     settings = read_settings(run)
     table = open_table(run, settings, descriptor)
     parts = PartitionedTable(table, table.problem(len(settings.class_names)), "predictions")
     held_out = hold_out(parts, counts)
     return [
-        Row(network, len(parts.part_of_row), len(table.features), form, count, *held_out[count], *select(parts, count))
+        Row(
+            network,
+            len(parts.part_of_row),
+            len(table.features),
+            form,
+            count,
+            *held_out[count],
+            *select(parts, board, count),
+        )
         for count in counts
     ]
 
@@ -100,8 +124,8 @@ def hold_out(parts: PartitionedTable, counts: Sequence[int]) -> dict[int, tuple[
     }
 
 
-def select(parts: PartitionedTable, count: int) -> tuple[float, float, float]:
-    """What all images select: shares of early and near-constant features, selection probability of the first one."""
+def select(parts: PartitionedTable, board: SwitchBoard, count: int) -> tuple[float, ...]:
+    """What all images select: the fields of a row from ``early`` on."""
     bound, problem = Bound(features=count), parts.problem
     solutions = solve_all(problem.gram, problem.b, problem.energy, bound.mus(problem))
     weights = np.stack([solution.weights for solution in solutions])
@@ -119,7 +143,9 @@ def select(parts: PartitionedTable, count: int) -> tuple[float, float, float]:
     assert stability is not None
     chosen = weights.any(axis=1)
     first = stability.selection_probability[np.flatnonzero(chosen), weights[chosen].argmax(axis=1)]
-    return float(early[shown][positive].mean()), float(steady[shown][positive].mean()), float(first.mean())
+    features = [parts.table.features[c] for c in columns]
+    off = board.lost([[features[k] for k in np.flatnonzero(row)] for row in weights])
+    return float(early[shown][positive].mean()), float(steady[shown][positive].mean()), float(first.mean()), *off
 
 
 def variation(table: DescriptorTable, columns: np.ndarray) -> np.ndarray:
@@ -130,13 +156,12 @@ def variation(table: DescriptorTable, columns: np.ndarray) -> np.ndarray:
 
 def render(rows: Sequence[Row]) -> str:
     """The rows as Markdown, a table per network."""
-    lines = ["# Forms of the descriptor", "", f"Made by `python benchmarks/{Path(__file__).name}`; what the columns "]
-    lines[-1] += "mean is said there. Percent, but for R2."
+    lines = ["# Forms of the descriptor", "", f"Made by `python benchmarks/{Path(__file__).name}`.", "", MEANING]
     for network in dict.fromkeys(row.network for row in rows):
         own = [row for row in rows if row.network == network]
         lines += ["", f"## {network}: {own[0].images:,} images, {own[0].columns:,} columns", ""]
         counts = list(dict.fromkeys(row.features for row in own))
-        lines += ["| form | " + " | ".join(f"{k} features: R2, fidelity, early, near-constant, first" for k in counts)]
+        lines += ["| form | " + " | ".join(f"{k} features: R2, fidelity, early, steady, first, off" for k in counts)]
         lines[-1] += " |"
         lines += ["|---" * (1 + len(counts)) + "|"]
         for form in dict.fromkeys(row.form for row in own):
@@ -147,7 +172,8 @@ def render(rows: Sequence[Row]) -> str:
 
 def cell(row: Row) -> str:
     shares = (row.fidelity, row.early, row.near_constant, row.selection_probability)
-    return f"{row.r2:.2f}, " + ", ".join(f"{100 * share:.1f}" for share in shares)
+    off = f"{100 * row.switched_off:.1f} / {100 * row.others_off:.1f}"
+    return f"{row.r2:.2f}, " + ", ".join([*(f"{100 * share:.1f}" for share in shares), off])
 
 
 if __name__ == "__main__":
