@@ -2,10 +2,12 @@
 
     python benchmarks/judgement/features.py draw NAME=RUN... [--seed 0]     writes features/*.png and features/key.json
     python benchmarks/judgement/features.py score                           reads features/answers.json, too
+    python benchmarks/judgement/features.py compare OUT BEFORE=AFTER... two runs of each network side by side
 
 ``averages.png`` has 40 averages in a random order, to be given a number each, from 0, fog, to 100, "I see what it is";
-``names_*.png`` have the first feature of each class, its spotlights and its average, to be named among ten, classes
-of its network or others. The key says what they are; a judge sees the sheets and the choices alone.
+``names_*.png`` have the first feature of each class, its spotlights and its average, to be named among ten, classes of
+its network or others; of a network of more than 50 classes, 50 of them. The key says what they are; a judge sees the
+sheets and the choices alone.
 ``answers.json`` is {"clarity": [40 numbers], "names": [a choice for each]}.
 """
 
@@ -22,7 +24,7 @@ from vebi.interpretation.contact_sheet import contact_sheet, restore_contrast
 from vebi.interpretation.exemplars import Exemplar
 
 FOLDER = Path(__file__).parent / "features"
-AVERAGES, CHOICES, PER_SHEET = 40, 10, 6
+AVERAGES, CHOICES, PER_SHEET, CLASSES = 40, 10, 6, 50
 SIDE = 150
 #: What else a class of few could be.
 DISTRACTORS = ("violin", "keyboard", "sandwich", "clock", "mushroom", "bridge", "zebra", "umbrella", "guitar", "teapot")
@@ -30,12 +32,15 @@ DISTRACTORS = ("violin", "keyboard", "sandwich", "clock", "mushroom", "bridge", 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("action", choices=["draw", "score"])
+    parser.add_argument("action", choices=["draw", "score", "compare"])
     parser.add_argument("runs", nargs="*", metavar="NAME=RUN")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.action == "score":
         print(json.dumps(score(), indent=1))
+        return
+    if options.action == "compare":
+        compare(Path(options.runs[0]), [text.split("=") for text in options.runs[1:]])
         return
     rng = np.random.default_rng(options.seed)
     runs = {name: vebi.load(folder) for name, _, folder in (text.partition("=") for text in options.runs)}
@@ -68,7 +73,8 @@ def draw_names(runs: dict[str, vebi.Interpretation], rng: np.random.Generator) -
     """The feature of the largest weight of every class, in a random order, six on a sheet."""
     drawn: list[tuple[Exemplar, dict[str, object]]] = []
     for network, interpretation in runs.items():
-        for name in interpretation.class_names:
+        names = [name for name in interpretation.class_names if interpretation.select_features(name)]
+        for name in [names[k] for k in rng.permutation(len(names))[:CLASSES]] if len(names) > CLASSES else names:
             selected = interpretation.select_features(name)
             if selected:
                 others = [other for other in (*interpretation.class_names, *DISTRACTORS) if other != name]
@@ -87,6 +93,26 @@ def draw_names(runs: dict[str, vebi.Interpretation], rng: np.random.Generator) -
             write(sheet, place, str(start + k + 1))
         sheet.save(FOLDER / f"names_{start // PER_SHEET + 1}.png", optimize=True)
     return [drawn[k][1] for k in order]
+
+
+def compare(out: Path, pairs: list[list[str]]) -> None:
+    """Of each class the average of its first feature in the run before, and sheet and average of that after."""
+    rows = []
+    for before, after in ((vebi.load(one), vebi.load(other)) for one, other in pairs):
+        for name in after.class_names:
+            (old, _), *_ = before.select_features(name)
+            (new, _), *_ = after.select_features(name)
+            average = Image.fromarray(restore_contrast(before.exemplar(old))).resize((SIDE, SIDE))
+            rows.append((name, average, contact_sheet(after.exemplar(new), SIDE // 2)))
+    width = 2 * SIDE + 60 + rows[0][2].width
+    sheet = Image.new("RGB", (2 * width, -(-len(rows) // 2) * (SIDE + 30)), "white")
+    for k, (name, average, figure) in enumerate(rows):
+        left, top = k % 2 * width, k // 2 * (SIDE + 30)
+        write(sheet, (left, top), f"{name}, before")
+        write(sheet, (left + SIDE + 40, top), "after")
+        sheet.paste(average, (left, top + 24))
+        sheet.paste(figure, (left + SIDE + 40, top + 24))
+    sheet.save(out, quality=85)
 
 
 def write(sheet: Image.Image, place: tuple[int, int], text: str) -> None:
