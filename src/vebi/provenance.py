@@ -19,6 +19,8 @@ PACKAGES = (
     "mitsuba",
     "captum",
     "grad-cam",
+    "zennit",
+    "zennit-crp",
 )
 
 

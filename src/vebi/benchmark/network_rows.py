@@ -4,17 +4,20 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from vebi.benchmark.network_experiment import NetworkResult
 from vebi.benchmark.network_scores import EMPTY, SPARSENESS
 from vebi.benchmark.statistics import compare, fold_means
+from vebi.metrics.registry import METRICS
 from vebi.reports.benchmark_report.network_table import CURVES, NetworkRow
-from vebi.reports.benchmark_report.rows import GRID_POINTING, MAIN_METRIC, OURS
+from vebi.reports.benchmark_report.rows import BEST, GRID_POINTING, MAIN_METRIC, OURS
 
 #: How many layers are random from the output down, in the rows.
 DEPTHS = ("1", "2", "3", "all")
 _SANITY = "sanity.{condition}.{score}"
+#: Scores whose deviation over networks a row has.
+_DEVIATIONS = (*(metric.name for metric in METRICS[1:]), GRID_POINTING, *CURVES, SPARSENESS)
 
 
 def make_network_rows(
@@ -23,8 +26,9 @@ def make_network_rows(
     architecture: str,
     networks: Sequence[NetworkResult],
     without_network: Sequence[str],
+    order: Sequence[str] = (),
 ) -> list[NetworkRow]:
-    """A row per method, see ``NetworkRow``.
+    """A row per method, see ``NetworkRow``; that of its best choice follows that of its defaults.
 
     Args:
         variant: Variant of the flowers.
@@ -32,11 +36,15 @@ def make_network_rows(
         architecture: The network.
         networks: What was measured, one per fold and seed.
         without_network: Names of the methods that no network is asked for.
+        order: Names of methods, as the rows are to follow each other; others come last.
     """
+    place = {name: k for k, name in enumerate(order)}
+    names = [name for name in networks[0].scores if all(name in network.scores for network in networks)]
+    names.sort(key=lambda name: (place.get(name.removesuffix(BEST), len(place)), name.endswith(BEST)))
+    shared = [np.all([np.isfinite(n.scores[name][MAIN_METRIC]) for name in names], axis=0) for n in networks]
     return [
-        _make_row(variant, scene, architecture, networks, method, uses_network=method not in without_network)
-        for method in networks[0].scores
-        if all(method in network.scores for network in networks)
+        _make_row(variant, scene, architecture, networks, shared, name, uses_network=name not in without_network)
+        for name in names
     ]
 
 
@@ -45,10 +53,12 @@ def _make_row(
     scene: str,
     architecture: str,
     networks: Sequence[NetworkResult],
+    shared: Sequence[Bool[np.ndarray, " images"]],
     method: str,
     *,
     uses_network: bool,
 ) -> NetworkRow:
+    """The row of a method; ``shared`` says which images of each network every method was scored on."""
     own, default = (_scores(networks, name, MAIN_METRIC) for name in (method, OURS))
     comparison = compare(own, default)
     areas = 100 * fold_means(own)
@@ -63,6 +73,8 @@ def _make_row(
         mean=float(areas.mean()),
         std=float(areas.std(ddof=1)) if len(areas) > 1 else None,
         images=tuple(int(np.isfinite(scores).sum()) for scores in own),
+        shared_mean=100 * float(np.mean([scores[k].mean() for scores, k in zip(own, shared, strict=True)])),
+        shared_images=int(sum(k.sum() for k in shared)),
         ratio_to_default=comparison.ratio,
         ratio_interval=(comparison.low, comparison.high) if np.isfinite(comparison.high) else None,
         p=None if method == OURS else comparison.p,
@@ -70,7 +82,9 @@ def _make_row(
         deletion=_percent(networks, method, "deletion_blur"),
         insertion=_percent(networks, method, "insertion_blur"),
         curves={name: _percent(networks, method, name) for name in CURVES},
+        metrics={metric.name: _percent(networks, method, metric.name) for metric in METRICS[1:]},
         sparseness=_percent(networks, method, SPARSENESS),
+        deviations={name: _deviation(networks, method, name) for name in _DEVIATIONS},
         randomisation={depth: _sanity(networks, method, depth, "rank_correlation") for depth in DEPTHS},
         sanity=_all_sanity(networks, method),
         empty=_percent(networks, method, EMPTY),
@@ -88,6 +102,13 @@ def _percent(networks: Sequence[NetworkResult], method: str, name: str) -> float
         return None
     mean = _mean(_scores(networks, method, name))
     return 100 * mean if np.isfinite(mean) else None
+
+
+def _deviation(networks: Sequence[NetworkResult], method: str, name: str) -> float | None:
+    """The standard deviation of the networks' means, in percent; None where fewer than two were measured."""
+    scores = [network.scores[method].get(name, np.array([])) for network in networks]
+    means = [np.nanmean(values) for values in scores if np.isfinite(values).any()]
+    return 100 * float(np.std(means, ddof=1)) if len(means) > 1 else None
 
 
 def _mean(scores: Sequence[Float[np.ndarray, " _"]]) -> float:

@@ -144,5 +144,10 @@ def experiment_command(name: str, plan: Plan | NetworksPlan, methods: Sequence[o
     """
     plans = ((FULL, ""), (FULL_NETWORKS, ""), (QUICK, " --quick"), (QUICK_NETWORKS, " --quick"))
     option = next((text for planned, text in plans if planned == plan), None)
-    specs = [f" --method {Path(spec).name}" for spec in methods if isinstance(spec, str)]
+    # an absolute path says where files lie on one machine
+    specs = [
+        f" --method {Path(spec).name if Path(spec).is_absolute() else spec}"
+        for spec in methods
+        if isinstance(spec, str)
+    ]
     return f"vebi bench {name}{option}{''.join(specs)}" if option is not None and len(specs) == len(methods) else None

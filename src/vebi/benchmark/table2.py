@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from vebi import provenance
-from vebi.benchmark.built_in_methods import all_methods
+from vebi.benchmark.built_in_methods import all_methods, perturbation_methods
 from vebi.benchmark.methods import Method
 from vebi.benchmark.network_experiment import READERS, NetworkExperiment, NetworkResult
 from vebi.benchmark.network_rows import make_network_rows
@@ -98,8 +98,7 @@ def run_table2(
             results[variant, architecture].append(experiment.run())
     if progress:
         progress("everything", total, total)
-    without_network = [method.name for method in compared if not method.uses_network]
-    table = _make_table(results, hashes, plan, without_network, experiment_command(NAME, plan, methods))
+    table = _make_table(results, hashes, plan, compared, experiment_command(NAME, plan, methods))
     write_json(out / f"{NAME}.json", table.to_dict())
     with atomic_write(out / f"{NAME}.md") as partial:
         partial.write_text(render_network_markdown(table), encoding="utf-8")
@@ -136,15 +135,17 @@ def _make_table(
     results: dict[tuple[str, str], list[NetworkResult]],
     hashes: dict[str, str],
     plan: NetworksPlan,
-    without_network: Sequence[str],
+    compared: Sequence[Method],
     command: str | None,
 ) -> NetworkTable:
+    without_network = [method.name for method in compared if not method.uses_network]
+    order = [method.name for method in (*compared, *perturbation_methods())]
     rows = [
         row
         for (variant, architecture), networks in results.items()
-        for row in make_network_rows(variant, SCENE, architecture, networks, without_network)
+        for row in make_network_rows(variant, SCENE, architecture, networks, without_network, order)
     ]
-    cells = [_make_cell(v, a, networks, hashes[v], plan) for (v, a), networks in results.items()]
+    cells = [_make_cell(v, a, networks, hashes[v]) for (v, a), networks in results.items()]
     return NetworkTable(
         rows=tuple(rows),
         cells=tuple(cells),
@@ -157,9 +158,7 @@ def _make_table(
     )
 
 
-def _make_cell(
-    variant: str, architecture: str, networks: Sequence[NetworkResult], data_sha256: str, plan: NetworksPlan
-) -> Cell:
+def _make_cell(variant: str, architecture: str, networks: Sequence[NetworkResult], data_sha256: str) -> Cell:
     return Cell(
         variant=variant,
         scene=SCENE,
@@ -170,7 +169,7 @@ def _make_cell(
         seeds=tuple(network.seed for network in networks),
         accuracies=tuple(100 * network.accuracy for network in networks),
         models=tuple(network.model for network in networks),
-        checked=min(plan.checked, len(networks)),
+        checked=sum(n.permuted_accuracy is not None for n in networks),
         known_by_heart=tuple(100 * n.permuted_accuracy for n in networks if n.permuted_accuracy is not None),
     )
 

@@ -94,11 +94,45 @@ def test_the_table_is_read_as_it_was_written_and_says_how_far_an_image_alone_get
     )
     assert NetworkTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
     text = render_network_markdown(table)
+    assert "the highest area on all images is that of Grad-CAM, 40.5. Without a network" in text
     assert "saturation reaches 10.5, 26 % of that (at most half of it)" in text
-    assert "of 2 rows of other methods 2 are ahead of it and 0 behind, the interval of the ratio leaving out 1" in text
+    assert "vebi, as in the paper, has 20.5, and none of 1 maps without a network is above it" in text
+    assert "of 2 other methods, each by its better row, 2 are ahead of it and 0 behind, the interval" in text
+    assert "| RISE, on fewer images " in text
     assert "6 networks (3 folds x 2 seeds), held-out accuracy 98.0 %" in text
     assert "0.50 / 0.25 (50 % empty)" in text
 
 
-def test_a_row_on_fewer_images_is_not_ranked(rows):
+def test_a_row_on_fewer_images_is_not_ranked_but_compared_on_the_images_that_all_have(rows):
     assert [row.method for row in on_all_images(rows)] == ["vebi", "grad-cam", "saturation"]
+    by_name = {row.method: row for row in rows}
+    assert {row.shared_images for row in rows} == {6 * 5}
+    assert by_name["rise"].shared_mean == pytest.approx(by_name["rise"].mean)
+    assert by_name["grad-cam"].shared_mean == pytest.approx(
+        100 * np.mean([network(seed, False).scores["grad-cam"]["auc_iou"][:5].mean() for seed in range(6)])
+    )
+
+
+def test_other_scores_have_their_deviation_over_networks():
+    networks = [network(seed, False) for seed in range(3)]
+    for k, one in enumerate(networks):
+        one.scores["grad-cam"] |= {"average_precision": np.full(20, 0.5 + k / 10), "pointing_game": np.full(20, np.nan)}
+    by_name = {row.method: row for row in make_network_rows("v", "meadow", "a", networks, [])}
+    assert by_name["grad-cam"].metrics["average_precision"] == pytest.approx(60)
+    assert by_name["grad-cam"].deviations["average_precision"] == pytest.approx(10)
+    assert by_name["grad-cam"].metrics["pointing_game"] is None
+    assert by_name["grad-cam"].deviations["pointing_game"] is None
+    assert by_name["grad-cam"].deviations["grid_pointing"] == 0
+    assert by_name["vebi"].metrics["average_precision"] is None
+    (alone,) = (r for r in make_network_rows("v", "meadow", "a", networks[:1], []) if r.method == "grad-cam")
+    assert alone.deviations["average_precision"] is None
+
+
+def test_rows_follow_an_order_and_best_choices_their_defaults():
+    one = network(0, False)
+    for best in ("vebi-best", "grad-cam-best", "unknown"):
+        one.scores[best] = one.scores["saturation"]
+        one.titles[best] = one.described[best] = best
+    rows = make_network_rows("v", "meadow", "a", [one], [], ["vebi", "saturation", "grad-cam", "rise"])
+    names = ["vebi", "vebi-best", "saturation", "grad-cam", "grad-cam-best", "rise", "unknown"]
+    assert [row.method for row in rows] == names

@@ -70,7 +70,8 @@ def generate(
         seed: Seed of placements and backgrounds, at least 0.
         background: What is behind the flower in the plain scene: ``plain``, ``noise`` or ``gradient``.
         scene: ``plain``, the flower alone as in the paper, or ``meadow``: in a pot among grass, stones, blossoms and
-            butterflies of the same colours, so that the class cannot be told without a network. By default ``plain``,
+            butterflies of the same colours, so that image processing alone hardly finds the part that makes the
+            class. By default ``plain``,
             but ``meadow`` for shape-6c, which has no other.
         progress: Called with (images done, images).
 

@@ -1,18 +1,18 @@
 """The table of many networks as Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from vebi.reports.benchmark_report.network_standing import cues_by_other_scores, standing
 from vebi.reports.benchmark_report.network_table import Cell, NetworkRow, NetworkTable, on_all_images
-from vebi.reports.benchmark_report.network_tables import make_network_scores, make_sanity_table
+from vebi.reports.benchmark_report.network_tables import GROUPS, group_of, make_network_scores, make_sanity_table
+from vebi.reports.benchmark_report.network_terms import RATIO_TITLE, TERMS
 from vebi.reports.benchmark_report.network_wording import (
     HEADING,
-    RATIO_TITLE,
-    TERMS,
     compared,
     made,
     material,
     provenance,
-    standing,
+    scores_caption,
     table_caption,
     untouched_note,
 )
@@ -35,8 +35,12 @@ def render_network_markdown(table: NetworkTable) -> str:
         cells = [cell for cell in table.cells if (cell.variant, cell.scene) == (variant, scene)]
         networks = [f"{cell.architecture}: {material(cell)}" for cell in cells]
         standings = [f"{cell.architecture}: {standing(table, cell)}" for cell in cells]
+        others = [f"{cell.architecture}: {text}." for cell in cells if (text := cues_by_other_scores(table, cell))]
         parts += [f"## {variant}, {scene}", bullet_list(networks), _area_table(table, cells)]
         parts += [table_caption(table), bullet_list(standings)]
+        if others:
+            parts += ["By the other scores the best map without a network reaches", bullet_list(others)]
+        parts += [scores_caption(table)]
         for cell in cells:
             scores = make_network_scores(table.rows_of(cell))
             parts += [f"### Every other score: {variant}, {cell.architecture}", _wide_table(scores)]
@@ -57,17 +61,25 @@ def _area_table(table: NetworkTable, cells: Sequence[Cell]) -> str:
     for cell in cells:
         head += [cell.architecture, RATIO_TITLE, "p"]
     best = [highest({row.method: row.mean for row in on_all_images(table.rows_of(cell))}) for cell in cells]
-    lines = []
-    for uses_network, group in ((True, ""), (False, "*without a network*")):
-        names = [name for name, row in columns[0].items() if row.uses_network == uses_network]
-        lines += [[group, *[""] * (len(head) - 1)]] if group and names else []
+    lines, complete = [], {row.method for row in on_all_images(list(columns[0].values()))}
+    for group in GROUPS:
+        members = [row for row in columns[0].values() if group_of(row) == group]
+        names = sorted((row.method for row in members), key=lambda name: -_mean_area(columns, name))
+        lines += [[f"*{group}*", *[""] * (len(head) - 1)]] if names else []
         for name in names:
-            line = [escape_markdown(columns[0][name].title)]
+            fewer = "" if name in complete else ", on fewer images"
+            line = [escape_markdown(columns[0][name].title) + fewer]
             for rows, highest_names in zip(columns, best, strict=True):
                 line += _area_cells(rows.get(name), name in highest_names)
             lines.append(line)
     share = [text for cell in cells for text in (format_number(cell.mask_share), "", "")]
     return markdown_table(head, [*lines, ["*marking the whole image*", *share]])
+
+
+def _mean_area(columns: Sequence[Mapping[str, NetworkRow]], method: str) -> float:
+    """The area of a method, the mean over the architectures that it was scored on."""
+    areas = [rows[method].mean for rows in columns if method in rows]
+    return sum(areas) / len(areas)
 
 
 def _area_cells(row: NetworkRow | None, is_best: bool) -> list[str]:

@@ -26,14 +26,19 @@ class NetworkRow(MethodForm):
         mean: Mean of ``auc_iou``.
         std: Sample standard deviation of ``auc_iou``, None for one network.
         images: Scored images of each network.
-        ratio_to_default: The method's ``mean`` divided by that of vebi with its defaults, on the images that both have.
+        shared_mean: The area on those images of each network that every method was scored on.
+        shared_images: How many these are of all networks.
+        ratio_to_default: The method's ``mean`` divided by that of vebi as in the paper, on the images that both have.
         ratio_interval: 95 % interval of ``ratio_to_default``, None where the networks are too few for one.
         p: Two-sided p-value of the ratio 1, not adjusted for many tests; None for vebi itself.
         grid_pointing: Grid pointing, None where there are no mosaics.
         deletion: Area under the deletion curve into the blurred image, lower is better.
         insertion: Area under the insertion curve from the blurred image, higher is better.
         curves: Both with every baseline, by the names of CURVES.
+        metrics: Other scores against masks by name.
         sparseness: Gini index of the maps.
+        deviations: Sample standard deviation over networks of the scores above and of grid pointing, by name; None for
+            fewer than two networks.
         randomisation: Rank correlation, in [-1, 1], with the maps of a network whose last 1, 2, 3 or all layers are
             random, features kept; None where not measured.
         sanity: Every condition -> rank correlation, structural similarity, and the share of empty maps in [0, 1].
@@ -51,6 +56,8 @@ class NetworkRow(MethodForm):
     mean: float
     std: float | None
     images: tuple[int, ...]
+    shared_mean: float
+    shared_images: int
     ratio_to_default: float
     ratio_interval: tuple[float, float] | None
     p: float | None
@@ -58,7 +65,9 @@ class NetworkRow(MethodForm):
     deletion: float | None
     insertion: float | None
     curves: Mapping[str, float | None]
+    metrics: Mapping[str, float | None]
     sparseness: float | None
+    deviations: Mapping[str, float | None]
     randomisation: Mapping[str, float | None]
     sanity: Mapping[str, Mapping[str, float | None]]
     empty: float | None

@@ -2,27 +2,22 @@
 
 from collections.abc import Callable, Sequence
 
-from vebi.reports.benchmark_report.glossary import P_TITLE, WITH_BEST_CHOICE, WITHOUT_NETWORK
-from vebi.reports.benchmark_report.network_table import NetworkRow
-from vebi.reports.benchmark_report.number_formats import format_number, format_p, highest
-from vebi.reports.benchmark_report.rows import OURS
+from vebi.metrics.registry import METRICS
+from vebi.reports.benchmark_report.glossary import WITH_BEST_CHOICE, WITHOUT_NETWORK
+from vebi.reports.benchmark_report.network_table import CURVES, NetworkRow, on_all_images
+from vebi.reports.benchmark_report.number_formats import format_mean_std, format_number, highest
+from vebi.reports.benchmark_report.rows import GRID_POINTING, OURS
 from vebi.reports.benchmark_report.tables import Cell, ScoreLine, ScoreTable
 
 #: Groups of rows.
 WITH_DEFAULTS = "methods with their defaults"
 GROUPS = (WITH_DEFAULTS, WITH_BEST_CHOICE, WITHOUT_NETWORK)
-#: Title of a column -> its score.
-_SCORES: dict[str, Callable[[NetworkRow], float | None]] = {
-    "grid pointing": lambda row: row.grid_pointing,
-    "deletion, blur": lambda row: row.curves["deletion_blur"],
-    "deletion, grey": lambda row: row.curves["deletion_grey"],
-    "insertion, blur": lambda row: row.curves["insertion_blur"],
-    "insertion, grey": lambda row: row.curves["insertion_grey"],
-    "sparseness": lambda row: row.sparseness,
-    "empty": lambda row: row.empty,
-}
-_LOWER_IS_BETTER = ("deletion, blur", "deletion, grey")
-_WITHOUT_A_BEST = ("sparseness", "empty")
+#: Title of the column of areas on the images that every method has.
+SHARED = "area, shared images"
+#: Scores against masks and mosaics, of which the highest is the best -> titles.
+MASK_SCORES = {metric.name: metric.title for metric in METRICS[1:]} | {GRID_POINTING: "grid pointing"}
+#: Other scores -> titles; deletion and insertion are of few images, and nothing is marked as the best there.
+_OTHER_SCORES = {name: name.replace("_", ", ") for name in CURVES} | {"sparseness": "sparseness", "empty": "empty"}
 _CONDITIONS = (
     *("1", "2", "3", "all", "independent 1", "independent 2", "independent 3"),
     *("1 refit", "2 refit", "3 refit", "all refit", "labels"),
@@ -36,16 +31,26 @@ def group_of(row: NetworkRow) -> str:
     return WITH_BEST_CHOICE if row.best_choice else WITH_DEFAULTS
 
 
+def score_of(row: NetworkRow, name: str) -> float | None:
+    """One of the other scores of a row, in percent."""
+    single = {GRID_POINTING: row.grid_pointing, "sparseness": row.sparseness, "empty": row.empty}
+    return {**row.metrics, **row.curves, **single}[name]
+
+
 def make_network_scores(rows: Sequence[NetworkRow]) -> ScoreTable:
     """Every other score of the methods on the networks of one architecture, in percent."""
-    best = {title: set() if title in _WITHOUT_A_BEST else _best(rows, title) for title in _SCORES}
+    complete = on_all_images(rows)
+    best = {name: highest({row.method: score_of(row, name) for row in complete}) for name in MASK_SCORES}
 
     def cells(row: NetworkRow) -> tuple[Cell, ...]:
-        scores = ((format_number(score(row)), row.method in best[title]) for title, score in _SCORES.items())
-        p = "" if row.ratio_interval is None else format_p(row.p)
-        return (*scores, (str(sum(row.images)), False), (p, False))
+        texts = {
+            name: format_mean_std(score_of(row, name), row.deviations.get(name))
+            for name in (*MASK_SCORES, *_OTHER_SCORES)
+        }
+        shared = (format_number(row.shared_mean), False)
+        return (shared, *((text, row.method in best.get(name, ())) for name, text in texts.items()))
 
-    return _table(rows, (*_SCORES, "images", P_TITLE), cells)
+    return _table(rows, (SHARED, *MASK_SCORES.values(), *_OTHER_SCORES.values()), cells)
 
 
 def make_sanity_table(rows: Sequence[NetworkRow]) -> ScoreTable:
@@ -63,12 +68,6 @@ def _table(
         for group in GROUPS
     }
     return ScoreTable(tuple(titles), tuple((group, members) for group, members in lines.items() if members))
-
-
-def _best(rows: Sequence[NetworkRow], title: str) -> set[str]:
-    sign = -1 if title in _LOWER_IS_BETTER else 1
-    scores = {row.method: _SCORES[title](row) for row in rows}
-    return highest({method: None if score is None else sign * score for method, score in scores.items()})
 
 
 def _sanity_cell(row: NetworkRow, condition: str) -> str:

@@ -1,80 +1,29 @@
 """What was measured on many networks, in sentences."""
 
+from collections import Counter
 from collections.abc import Mapping
 
-from vebi.reports.benchmark_report.glossary import BEST_CHOICE
-from vebi.reports.benchmark_report.network_table import Cell, NetworkRow, NetworkTable, on_all_images
-from vebi.reports.benchmark_report.number_formats import format_count, format_number
-from vebi.reports.benchmark_report.rows import OURS
+from vebi.reports.benchmark_report.network_table import Cell, NetworkTable
+from vebi.reports.benchmark_report.number_formats import format_count
 
 HEADING = "Heatmaps on flowers in a meadow"
-RATIO_TITLE = "method / vebi"
 #: Held-out accuracy in percent below which a scene is too hard to be an experiment.
 ASKED_ACCURACY = 97.0
 #: What the options of ``vebi.benchmark.NetworksPlan`` say.
 PLAN = {
-    "images": "rendered images per data set",
+    "images": "rendered images per data set, at most (and 1,000 of a class at most)",
     "folds": "folds by frame held out in turn",
     "seeds": "trainings per fold",
     "epochs": "epochs of training",
     "fitted": "training images that features are selected on, at most",
     "scored": "scored images per network, at most",
     "few": "images per network where a method or metric asks it many times, at most",
-    "tuned": "training images per network on which choices are made, at most",
+    "tuned": "training images per network on which choices are made, at most (those of slow methods as few as above)",
     "mosaics": "mosaics of four images per network",
     "checked": "networks of each kind that are randomised",
     "mu": "bound on the weights of each class",
     "seed": "seed of the images",
 }
-#: Columns and what they mean.
-TERMS = (
-    (
-        "area under the IoU curve",
-        "a map, scaled to run from 0 to 1, is cut at 101 thresholds from 0 to 1; the overlap of what lies above with "
-        "the part that carries the class (intersection over union) is averaged over the thresholds, in percent; mean "
-        "and standard deviation over networks",
-    ),
-    (
-        RATIO_TITLE,
-        "the method’s area divided by that of vebi with its defaults, with a 95 % interval: networks are resampled "
-        "with replacement and, within each, its images, the same ones for both methods, and the interval is widened "
-        "for the small number of networks (Hesterberg 2015, expanded percentile interval). Networks of one fold have "
-        "the same training and scored images, those of one seed the same initial weights, so six are fewer than six "
-        "independent ones: where what they differ in goes by fold, intervals are too narrow. All share the rendered "
-        "flowers, so they say nothing of other flowers",
-    ),
-    (
-        "p",
-        "two-sided, of a ratio of 1, from the same draws: below 0.05 exactly where the interval excludes 1. It is not "
-        "adjusted for the number of methods; with six networks it cannot be below 0.019, so it cannot stay small for a "
-        "whole table of methods",
-    ),
-    (
-        "best choice",
-        BEST_CHOICE,
-    ),
-    (
-        "grid pointing",
-        "the share of a map’s sum in the image of the class that is asked for, of four in a mosaic; chance 25",
-    ),
-    (
-        "deletion, insertion",
-        "the area under the curve of the class probability while pixels are replaced by, or come into, the blurred or "
-        "the grey image in the order of the map, in percent: deletion low and insertion high is better",
-    ),
-    ("sparseness", "Gini index of a map, in percent: 0 where all pixels are equal, 100 where one has everything"),
-    ("empty", "the share of maps all of whose values are equal, in percent; they count as they are in the area"),
-    (
-        "random parameters",
-        "rank correlation / structural similarity, over the pixels of the flower, with the map of a network whose "
-        "last 1, 2, 3 or all layers are drawn anew (cascading), or the first, second, third from the end alone "
-        "(independent); vebi’s features and weights stay, or are fitted again to the true classes (refit). “1 refit” "
-        "is the control: nothing that vebi uses is random there, so it shows what fitting again alone does. labels: a "
-        "network trained on permuted labels, interpreted by itself. Low is better: a map that stays the same does not "
-        "depend on what is random. Pairs with an empty map have no correlation and are left out; the share of empty "
-        "maps is in brackets",
-    ),
-)
 
 
 def compared(table: NetworkTable) -> str:
@@ -112,31 +61,18 @@ def table_caption(table: NetworkTable) -> str:
         "images of the held-out fold per network; Score-CAM, occlusion and RISE, deletion and insertion on "
         f"{plan['few']}, spread over the frames: their ratios are to vebi on the same images, their areas are not to "
         "be ranked among the others. Intervals and p are about networks, resampled with their images within. Bold: "
-        "the highest on all images."
+        "the highest on all images. The area rewards maps that are even on the part; other scores rank methods "
+        "otherwise, see below."
     )
 
 
-def best_of(rows: list[NetworkRow], *, uses_network: bool) -> NetworkRow:
-    """The row with the largest area, of those on all images with or without a network."""
-    return max((row for row in on_all_images(rows) if row.uses_network == uses_network), key=lambda row: row.mean)
-
-
-def standing(table: NetworkTable, cell: Cell) -> str:
-    """How far an image alone gets, and where vebi stands."""
-    rows = table.rows_of(cell)
-    cue, best = best_of(rows, uses_network=False), best_of(rows, uses_network=True)
-    ours = next(row for row in rows if row.method == OURS)
-    rivals = [row for row in rows if row.uses_network and not row.form_of.startswith(OURS)]
-    intervals = [row.ratio_interval for row in rivals if row.ratio_interval]
-    ahead, behind = sum(low > 1 for low, _ in intervals), sum(high < 1 for _, high in intervals)
-    counts = f"of {len(rivals)} rows of other methods {ahead} are ahead of it and {behind} behind" if intervals else ""
-    share = cue.mean / best.mean
-    verdict = "at most half of it" if share <= 0.5 else "more than half of it"
+def scores_caption(table: NetworkTable) -> str:
+    """What stands in the tables of other scores."""
+    plan = table.plan
     return (
-        f"the best method is {best.title} with {format_number(best.mean)}; without a network "
-        f"{cue.title} reaches {format_number(cue.mean)}, {100 * share:.0f} % of that ({verdict}). vebi with its "
-        f"defaults has {format_number(ours.mean)}"
-        + (f"; {counts}, the interval of the ratio leaving out 1." if counts else ".")
+        f"In percent, mean ± standard deviation over networks, on the images of the main table; grid pointing on "
+        f"{plan.get('mosaics', 0)} mosaics of each network, deletion and insertion on {plan['few']} images of each, "
+        "too few to tell close ones apart. Bold: the highest on all images; nothing is marked in the last columns."
     )
 
 
@@ -147,8 +83,9 @@ def untouched_note(table: NetworkTable) -> str:
     return (
         f"Rank correlation / structural similarity of a map with that of a network whose parameters or labels are "
         f"random, on {format_count(max(checked), 'network')} of each kind and {table.plan['few']} images; lower is "
-        "better. Of vebi and upsampled activations, “1” is 1 by construction: no feature lies behind the last layer. "
-        "Score-CAM, occlusion, RISE and best choices are not checked."
+        "better. One network tells nothing of another. Of vebi and upsampled activations, “1” and “independent 1” are "
+        "1 by construction: no feature lies behind the last layer. Score-CAM, occlusion, RISE and best choices are "
+        "not checked."
         + (
             f" Networks trained on permuted labels know {min(shares):.0f} to {max(shares):.0f} % of them."
             if shares
@@ -169,6 +106,7 @@ def provenance(table: NetworkTable) -> list[tuple[str, str]]:
         items.append(
             (f"{cell.variant}, {cell.architecture}", f"images sha256 {cell.data_sha256[:12]}; networks {networks}")
         )
+    items.append(("code that made the scores", f"sha256 {table.code_sha256[:12]}"))
     items.append(("versions", ", ".join(f"{name} {version}" for name, version in table.versions.items())))
     return [*items, ("threads of a training", str(table.threads)), ("created", table.created)]
 
@@ -184,8 +122,20 @@ def _format_option(value: object) -> str:
 
 
 def made(table: NetworkTable) -> list[tuple[str, str]]:
-    """How each method was made, or what was chosen for it."""
-    described: dict[str, list[str]] = {}
+    """How each method was made, or what was chosen for it, and where that is not the same everywhere."""
+    by_place: dict[str, dict[str, Counter[str]]] = {}
     for row in table.rows:
-        described.setdefault(row.method, []).extend(row.described)
-    return [(method, "; ".join(dict.fromkeys(texts))) for method, texts in described.items()]
+        places = by_place.setdefault(row.method, {})
+        places[f"{row.variant}, {row.architecture}"] = Counter(row.described)
+    return [(method, _choices(places)) for method, places in by_place.items()]
+
+
+def _choices(places: Mapping[str, Counter[str]]) -> str:
+    """``layer a`` where it is the same everywhere, else for every place ``layer a (2), layer b (1)``."""
+    distinct = {text for counts in places.values() for text in counts}
+    if len(distinct) == 1:
+        return distinct.pop()
+    return "; ".join(
+        f"{place}: " + ", ".join(f"{text} ({count})" for text, count in counts.most_common())
+        for place, counts in places.items()
+    )

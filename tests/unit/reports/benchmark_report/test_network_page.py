@@ -12,9 +12,10 @@ from vebi.reports.benchmark_report.network_board import SHOWN, make_network_boar
 from vebi.reports.benchmark_report.network_markdown import render_network_markdown
 from vebi.reports.benchmark_report.network_page import render_network_page, write_network_page
 from vebi.reports.benchmark_report.network_table import CURVES, Cell, NetworkRow, NetworkTable
-from vebi.reports.benchmark_report.network_wording import TERMS
+from vebi.reports.benchmark_report.network_terms import TERMS
 from vebi.reports.benchmark_report.rows import BEST
 
+METRICS = ("best_iou", "average_precision", "pointing_game", "relevance_mass", "relevance_rank")
 SANITY = {"1": {"rank_correlation": 0.5, "structural_similarity": 0.25, "empty": 0.5}, "labels": {}}
 #: Title, mean area, whether it explains a network.
 METHODS = {
@@ -42,6 +43,8 @@ def row(variant, architecture, method):
         mean=mean,
         std=2.5,
         images=(12, 12),
+        shared_mean=mean + 1,
+        shared_images=12,
         ratio_to_default=mean / 20,
         ratio_interval=None if ours else (mean / 20 - 0.1, mean / 20 + 0.1),
         p=None if ours else 0.0004,
@@ -49,7 +52,9 @@ def row(variant, architecture, method):
         deletion=mean,
         insertion=mean + 1,
         curves=dict.fromkeys(CURVES, mean),
+        metrics=dict.fromkeys(METRICS, mean + 2),
         sparseness=50.0,
+        deviations={"grid_pointing": None if method == "method-3" else 1.5, "deletion_grey": 0.5},
         randomisation={"1": 0.5},
         sanity=SANITY if uses_network else {},
         empty=7.5,
@@ -184,12 +189,12 @@ def test_every_method_is_on_every_board_and_in_every_table(page):
 def test_other_scores_and_checks_have_their_numbers(page):
     tables = [e for e in parsed(page).iter("table") if e.get("class") == "figures"]
     lines = {words(r.find("th")): [words(c) for c in r.iter("td")] for r in tables[0].iter("tr")}
-    assert lines["Grad-CAM"] == ["64.0", "40.0", "40.0", "40.0", "40.0", "50.0", "7.5", "24", "< 0.001"]
-    assert lines["method 3"][0] == ""
-    assert lines["vebi"][-1] == ""
+    curves = ["40.0", "40.0 ± 0.5", "40.0", "40.0"]
+    assert lines["Grad-CAM"] == ["41.0", *["42.0"] * 5, "64.0 ± 1.5", *curves, "50.0", "7.5"]
+    assert lines["method 3"][6] == ""
     bold = {words(r.find("th")): [words(b) for c in r.iter("td") for b in c.iter("b")] for r in tables[0].iter("tr")}
-    assert bold["Grad-CAM, best choice"] == ["64.4", "44.0", "44.0"]  # grid pointing and insertion: the highest
-    assert bold["edges"] == ["5.0", "5.0"]  # deletion: the lowest
+    assert bold["Grad-CAM, best choice"] == [*["46.0"] * 5, "64.4 ± 1.5"]  # scores against masks and grid pointing
+    assert bold["edges"] == []  # deletion and insertion are of too few images
     groups = [words(r) for r in tables[0].iter("tr") if r.get("class") == "group"]
     assert groups == ["methods with their defaults", "methods with their best choice", "without a network"]
     checks = {words(r.find("th")): [words(c) for c in r.iter("td")] for r in tables[4].iter("tr")}
@@ -203,10 +208,15 @@ def test_nothing_is_shown_without_its_meaning_and_its_making(page):
         assert re.sub(r"\s+", " ", text) in content
     for text in (
         "2 networks (2 folds x 1 seed), held-out accuracy 98.0 % (lowest 97.0 %; all of at least 97 %)",
-        "without a network saturation reaches 15.0, 34 % of that (at most half of it)",
-        "rows of other methods ",
+        "the highest area on all images is that of Grad-CAM (best choice), 44.0. Without a network saturation reaches "
+        "15.0, 34 % of that (at most half of it)",
+        "and none of 2 maps without a network is above it",
+        "other methods, each by its better row, ",
+        "By the other scores the best map without a network reaches",
+        "of the best method’s best IoU 37 % (saturation; Grad-CAM (best choice) 46.0)",
         "fold 1 seed 0 ffffffffffff (99.0 %)",
-        "grad-cam(layer=a); grad-cam(layer=b)",
+        "single-6c, flowernet: grad-cam(layer=a) (1), grad-cam(layer=b) (1)",
+        "sha256 cccccccccccc",
         "single-6c: flowernet 28, flower-vgg 16",
         "python 3.11.7",
         "vebi bench table2",
@@ -231,7 +241,7 @@ def test_hostile_names_stay_text():
 
 def test_page_and_markdown_have_the_same_tables(page):
     text = render_network_markdown(table())
-    assert re.search(r"\| Grad-CAM +\| +64\.0 \| +40\.0 .*\| +24 \| +< 0\.001 \|", text)
+    assert re.search(r"\| Grad-CAM +\| +41\.0 \| +42\.0 .*\| +64\.0 ± 1\.5 \|", text)
     assert re.search(r"\| Grad-CAM +\| +40\.0 ± 2\.5 \| +2\.00 \(1\.90 to 2\.10\) \| +< 0\.001 \|", text)
     assert re.search(r"\| Grad-CAM +\| 0\.50 / 0\.25 \(50 % empty\) \| +– / – \|", text)
     assert "*methods with their best choice*" in text
