@@ -12,14 +12,16 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
 
 from vebi.activations.layers import Feature
 from vebi.activations.recorder import ActivationRecorder, Keep
 from vebi.backprop import heatmaps
-from vebi.backprop.rules import check_rule, rule_backward
+from vebi.backprop.readings import check_reading, contribution, mean_over_layers
+from vebi.backprop.rules import check_rule, rule_gradients
 from vebi.data.loader import batches
 from vebi.data.sources import open_unlabelled
-from vebi.errors import UsageError
+from vebi.errors import ModelError, UsageError
 from vebi.models.classifier import Classifier, eval_mode
 from vebi.progress import Progress
 
@@ -183,6 +185,8 @@ def backprop_features(
     *,
     rule: str,
     stride_fix: str | None,
+    pool_fix: bool = False,
+    reading: str = "gradient",
 ) -> list[list[Float[np.ndarray, "h w"]]]:
     """Takes the features of each image of a recorded batch back to the pixels.
 
@@ -194,6 +198,8 @@ def backprop_features(
         features: For each image the features to take back; they may differ.
         rule: Backprop rule.
         stride_fix: Stride fix or None.
+        pool_fix: Whether max pooling is passed as average pooling is.
+        reading: How a backward pass becomes a map, see ``vebi.backprop.readings``.
 
     Returns:
         For each image a raw heatmap of each of its features, h x w, float32.
@@ -202,6 +208,12 @@ def backprop_features(
         UsageError: A rule or stride fix that does not exist.
         ModelError: No gradient leads from a feature to the inputs.
     """
+    check_reading(reading)
+    layers = [
+        name for name, a in recorder.records.items() if reading == "layers" and a.ndim == 4 and a[0, 0].numel() > 1
+    ]
+    ends = [get_gradient_edge(inputs), *(recorder.gradient_edges[name] for name in layers)]
+    values = [inputs.detach(), *(recorder.records[name] for name in layers)]
     maps: dict[tuple[int, int], np.ndarray] = {}
     for backward_pass in _backward_passes(features, {name: k for k, name in enumerate(recorder.records)}):
         seeds: dict[str, Tensor] = {}
@@ -212,10 +224,22 @@ def backprop_features(
                 seeds[layer] = torch.zeros_like(activation)
             seeds[layer][n, channel] = activation[n, channel]
         starts = [recorder.gradient_edges[layer] for layer in seeds]
-        gradient = rule_backward(starts, list(seeds.values()), inputs, rule=rule, stride_fix=stride_fix)
-        norms = heatmaps.positive_norm(gradient).cpu().numpy()
-        maps |= {(n, i): norms[n] for n, i in backward_pass}
+        gradients = rule_gradients(
+            starts, list(seeds.values()), ends, rule=rule, stride_fix=stride_fix, pool_fix=pool_fix
+        )
+        read = _read(values, gradients, reading).cpu().numpy()
+        maps |= {(n, i): read[n] for n, i in backward_pass}
     return [[maps[n, i] for i in range(len(row))] for n, row in enumerate(features)]
+
+
+def _read(values: Sequence[Tensor], gradients: Sequence[Tensor | None], reading: str) -> Float[Tensor, "n h w"]:
+    """The map of a backward pass; the first of values and gradients are those of the inputs."""
+    if gradients[0] is None:
+        raise ModelError("no gradient leads from the chosen layers to the image: choose layers that depend on it")
+    if reading == "gradient":
+        return heatmaps.positive_norm(gradients[0])
+    contributions = [contribution(a, g) for a, g in zip(values, gradients, strict=True) if g is not None]
+    return contributions[0] if reading == "contribution" else mean_over_layers(contributions, values[0].shape[2:])
 
 
 def _backward_passes(features: Sequence[Sequence[Feature]], depth: Mapping[str, int]) -> list[list[tuple[int, int]]]:

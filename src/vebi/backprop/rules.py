@@ -21,13 +21,14 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.graph import GradientEdge, Node
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
 from vebi.backprop.dispatch import BackwardMode, Operator
 from vebi.backprop.stride_fix import (
     STRIDE_FIXES,
     average_pool_backward,
     convolution_backward,
+    max_pool_backward,
     slice_backward,
 )
 from vebi.errors import ModelError, UsageError
@@ -63,6 +64,7 @@ def rule_backward(
     *,
     rule: str = "guided",
     stride_fix: str | None = "centred",
+    pool_fix: bool = False,
 ) -> Float[Tensor, "n c h w"]:
     """Backpropagates seeds to the inputs under a rule; the graph is kept.
 
@@ -72,6 +74,7 @@ def rule_backward(
         inputs: The leaf of the graph that the gradient is taken with respect to.
         rule: ``"gradient"``, ``"deconvnet"`` or ``"guided"``.
         stride_fix: ``"centred"``, ``"nearest"`` or None.
+        pool_fix: Whether max pooling is passed as average pooling is.
 
     Returns:
         The gradient of the inputs, n x c x h x w, summed over the starts.
@@ -81,13 +84,44 @@ def rule_backward(
         ModelError: No gradient leads from the starts to the inputs, or it leads through backward formulas of
             TorchScript's own.
     """
-    check_rule(rule, stride_fix)
-    _check_graph(starts)
-    with BackwardMode(_RuleReplacement(rule, stride_fix)):
-        (gradient,) = torch.autograd.grad(starts, inputs, seeds, retain_graph=True, allow_unused=True)
+    (gradient,) = rule_gradients(
+        starts, seeds, [get_gradient_edge(inputs)], rule=rule, stride_fix=stride_fix, pool_fix=pool_fix
+    )
     if gradient is None:
         raise ModelError("no gradient leads from the chosen layers to the image: choose layers that depend on it")
     return gradient
+
+
+def rule_gradients(
+    starts: Sequence[GradientEdge],
+    seeds: Sequence[Float[Tensor, "n ..."]],
+    ends: Sequence[GradientEdge],
+    *,
+    rule: str,
+    stride_fix: str | None,
+    pool_fix: bool,
+) -> list[Tensor | None]:
+    """Backpropagates seeds under a rule to several places at once; the graph is kept.
+
+    Args:
+        starts: Edges of the graph at which the backward pass starts.
+        seeds: For each start the gradient that goes in there, as large as the activation.
+        ends: Edges of the graph that gradients are taken with respect to.
+        rule: See ``rule_backward``; so are the two fixes.
+        stride_fix: Stride fix or None.
+        pool_fix: Whether max pooling is passed as average pooling is.
+
+    Returns:
+        The gradient at each end, None where none leads there.
+
+    Raises:
+        UsageError: A rule or stride fix that does not exist.
+        ModelError: A gradient leads through backward formulas of TorchScript's own.
+    """
+    check_rule(rule, stride_fix)
+    _check_graph(starts)
+    with BackwardMode(_RuleReplacement(rule, stride_fix, pool_fix)):
+        return list(torch.autograd.grad(starts, ends, seeds, retain_graph=True, allow_unused=True))
 
 
 def check_rule(rule: str, stride_fix: str | None) -> None:
@@ -142,6 +176,7 @@ class _RuleReplacement:
 
     rule: str
     stride_fix: str | None
+    pool_fix: bool
 
     def __call__(self, operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:
         packet = operator.overloadpacket
@@ -151,6 +186,10 @@ class _RuleReplacement:
             fixed = _STRIDED_BACKWARD[packet](self.stride_fix, *args)
             if fixed is not None:
                 return fixed
+        if packet is aten.max_pool2d_with_indices_backward and self.pool_fix:
+            pooled = max_pool_backward(self.stride_fix, *args)
+            if pooled is not None:
+                return pooled
         return operator(*args, **kwargs)
 
     def _activation_backward(self, operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:

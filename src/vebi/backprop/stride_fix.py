@@ -11,6 +11,9 @@ pooling and slices with a step s:
   any layer).
 - None: the transposed convolution with stride s, as everywhere else.
 
+The **pool fix** sends gradients back through max pooling as if it had been average pooling, over the whole window and
+not to the one position of the largest value, which leaves dots in a map; with the stride fix where there is one.
+
 Here s is the stride, p the padding, d the dilation, k the kernel size and H the size of the input. The functions named
 after operators take the stride fix and the arguments of the ATen operator.
 """
@@ -109,6 +112,41 @@ def average_pool_backward(
     weight = ones.new_ones(channels, 1, *kernel)
     share = gradient * (mean / count)  # of a gradient that each value in the window gets
     return stride_fixed_backward(stride_fix, share, inputs.shape[2:], weight, stride, padding, [1, 1], channels)
+
+
+def max_pool_backward(
+    stride_fix: str | None,
+    gradient: Tensor,
+    inputs: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil_mode: bool,
+    indices: Tensor,
+) -> Tensor | None:
+    """``aten.max_pool2d_with_indices_backward`` as that of average pooling over the same windows.
+
+    Args:
+        stride_fix: ``"centred"``, ``"nearest"`` or None.
+        gradient: With respect to the output, n x c x hs x ws.
+        inputs: What was pooled.
+        kernel: One number, or one for each axis; so are stride, padding and dilation.
+        stride: As large as the kernel where none is given.
+        padding: Of the input.
+        dilation: Of the window.
+        ceil_mode: Whether the last window may reach over the edge.
+        indices: Where the largest values are, which does not count here.
+
+    Returns:
+        The gradient of the input; None for a window with gaps, which stays as it is.
+    """
+    if max(dilation) > 1:
+        return None
+    arguments = (gradient, inputs, pair(kernel), pair(stride or kernel), pair(padding), ceil_mode, False, None)
+    fixed = None if stride_fix is None else average_pool_backward(stride_fix, *arguments)
+    plain: Tensor = aten.avg_pool2d_backward(*arguments) if fixed is None else fixed
+    return plain
 
 
 def slice_backward(

@@ -10,7 +10,7 @@ from vebi.activations.layers import Feature
 from vebi.activations.recorder import ActivationRecorder
 from vebi.backprop import heatmaps
 from vebi.backprop.feature_maps import batch_feature_maps
-from vebi.backprop.rules import rule_backward
+from vebi.backprop.rules import rule_backward, rule_gradients
 from vebi.errors import ImageError, UsageError
 
 FEATURES = [Feature("relu1", 2), Feature("relu", 3), Feature("relu1", 5), Feature("relu", 0), Feature("conv2", 1)]
@@ -44,11 +44,11 @@ def test_equal_to_single_images_and_features(toy, squares, rule, fix, batch_size
 def test_one_pass_per_feature_for_all_images_the_deepest_first(toy, monkeypatch):
     passes = []
 
-    def watched(starts, seeds, inputs, **options):
+    def watched(starts, seeds, ends, **options):
         passes.append([tuple(seed.shape) for seed in seeds])
-        return rule_backward(starts, seeds, inputs, **options)
+        return rule_gradients(starts, seeds, ends, **options)
 
-    monkeypatch.setattr("vebi.backprop.feature_maps.rule_backward", watched)
+    monkeypatch.setattr("vebi.backprop.feature_maps.rule_gradients", watched)
     batch_feature_maps(toy, torch.randn(4, 3, 32, 32), FEATURES)
     assert passes == 3 * [[(4, 12, 8, 8)]] + 2 * [[(4, 8, 16, 16)]]
 

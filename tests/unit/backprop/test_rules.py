@@ -1,5 +1,7 @@
 """Every rule and stride fix against a slow, literal transcription of its equation."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,13 +11,14 @@ from torch import nn
 from torch.autograd.graph import get_gradient_edge
 
 from vebi.activations.recorder import ACTIVATIONS
-from vebi.backprop.rules import ACTIVATION_BACKWARD, RULES, rule_backward
+from vebi.backprop.rules import ACTIVATION_BACKWARD, RULES, rule_backward, rule_gradients
 from vebi.errors import ModelError, UsageError
 
 
-def back(function, x, seed, rule="gradient", stride_fix=None):
+def back(function, x, seed, rule="gradient", stride_fix=None, pool_fix=False):
     x = x.clone().requires_grad_()
-    return rule_backward([get_gradient_edge(function(x.clone()))], [seed], x, rule=rule, stride_fix=stride_fix)
+    start = get_gradient_edge(function(x.clone()))
+    return rule_backward([start], [seed], x, rule=rule, stride_fix=stride_fix, pool_fix=pool_fix)
 
 
 def rand(*shape, seed=0):
@@ -154,7 +157,7 @@ def test_a_start_in_the_middle_of_the_graph_and_several_starts_add_up():
 @pytest.mark.parametrize(("option", "value"), [("rule", "lrp"), ("stride_fix", "blur")])
 def test_unknown_options(option, value):
     with pytest.raises(UsageError, match=value):
-        rule_backward([], [], torch.zeros(1, 1, 2, 2), **{option: value})
+        rule_backward([], [], torch.zeros(1, 1, 2, 2, requires_grad=True), **{option: value})
 
 
 def test_an_input_that_nothing_depends_on():
@@ -271,6 +274,64 @@ def test_average_pooling_whose_stride_is_its_kernel():
     x, g = rand(1, 2, 9, 9), rand(1, 2, 4, 4, seed=1)
     expected = literal_centred(g / 4, (9, 9), torch.ones(2, 1, 2, 2).double(), (2, 2), (0, 0), (1, 1), 2)
     torch.testing.assert_close(back(lambda x: F.avg_pool2d(x, 2), x, g, stride_fix="centred"), expected)
+
+
+@pytest.mark.parametrize("fix", [*LITERAL, None])
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.tuples(st.integers(5, 12), st.integers(5, 12)),
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    stride=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    pad=st.booleans(),
+    ceil=st.booleans(),
+)
+def test_pool_fix_of_max_pooling(fix, size, kernel, stride, pad, ceil):
+    """Every value inside a window and inside the image gets the same share of its gradient."""
+    padding = tuple(k // 2 for k in kernel) if pad else (0, 0)
+
+    def pool(x):
+        return F.max_pool2d(x, kernel, stride, padding, ceil_mode=ceil)
+
+    x = rand(1, 2, *size)
+    g = rand(*pool(x).shape, seed=1)
+    share = g / divisors(size, kernel, stride, padding, g.shape[2:], False, None)
+    if fix is not None and max(stride) > 1:
+        ones = torch.ones(2, 1, *kernel, dtype=torch.float64)
+        expected = LITERAL[fix](share, size, ones, stride, padding, (1, 1), 2)
+    else:
+        expected = torch.zeros_like(x)
+        for i, j in itertools.product(range(g.shape[2]), range(g.shape[3])):
+            top, left = i * stride[0] - padding[0], j * stride[1] - padding[1]
+            rows = slice(max(0, top), max(0, top + kernel[0]))
+            columns = slice(max(0, left), max(0, left + kernel[1]))
+            expected[:, :, rows, columns] += share[:, :, i, j, None, None]
+    torch.testing.assert_close(back(pool, x, g, stride_fix=fix, pool_fix=True), expected)
+
+
+def test_without_the_pool_fix_the_largest_value_gets_all():
+    x, g = rand(1, 2, 9, 9), rand(1, 2, 4, 4, seed=1)
+    y = x.clone().requires_grad_()
+    (plain,) = torch.autograd.grad(F.max_pool2d(y, 2), y, g)
+    assert torch.equal(back(lambda x: F.max_pool2d(x, 2), x, g, stride_fix="centred"), plain)
+    with_gaps = back(lambda x: F.max_pool2d(x, 2, 1, 0, 2), x, rand(1, 2, 7, 7), pool_fix=True)
+    assert (with_gaps == 0).any()  # a window with gaps is left alone
+
+
+def test_gradients_at_several_places_at_once():
+    x = rand(2, 3, 8, 8).requires_grad_()
+    first = F.relu(F.conv2d(x, rand(4, 3, 3, 3)))
+    last = F.relu(F.conv2d(first, rand(5, 4, 3, 3), stride=2))
+    aside = F.relu(2 * x)
+    edges = [get_gradient_edge(y) for y in (x, first, aside)]
+    seed = rand(*last.shape, seed=1)
+    options = {"rule": "guided", "stride_fix": "centred", "pool_fix": True}
+    at_x, at_first, at_aside = rule_gradients([get_gradient_edge(last)], [seed], edges, **options)
+    assert torch.equal(at_x, rule_backward([get_gradient_edge(last)], [seed], x, **options))
+    y = first.detach().requires_grad_()
+    alone = get_gradient_edge(F.relu(F.conv2d(y, rand(5, 4, 3, 3), stride=2)))
+    expected = rule_backward([alone], [seed], y, **options)
+    torch.testing.assert_close(at_first, expected)
+    assert at_aside is None
 
 
 @pytest.mark.parametrize("fix", LITERAL)
