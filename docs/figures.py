@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from vebi import explain, load, load_classifier
+from vebi import Recipe, explain, load, load_classifier
 from vebi.datasets.flowers import generate
 from vebi.interpretation.contact_sheet import contact_sheet, resize_square
 from vebi.reports.figure import explanation_figure, heat_panel
@@ -25,7 +25,7 @@ def main(demo: Path) -> None:
     image = next((demo / "flowers" / "images").rglob(IMAGE))
     draw_flowers().save(OUT / "flowers.png", optimize=True)
 
-    fixed, plain = (explain(interpretation, image, stride_fix=fix) for fix in ("centred", None))
+    fixed, plain = (explain(interpretation, image, recipe=Recipe.paper(stride_fix=fix)) for fix in ("centred", None))
     explanation_figure(fixed, interpretation).save(OUT / "explanation.png")
     panels = [resize_square(fixed.image, SIDE)]
     panels += [heat_panel(x, x.display_maps()[-1], SIDE) for x in (fixed, plain)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from vebi import explain, load, load_classifier
+from vebi import Recipe, explain, load, load_classifier
 from vebi.interpretation.contact_sheet import resize_square
 from vebi.metrics.grid_artifact import grid_energy
 from vebi.reports.colors import colourize
@@ -23,7 +23,7 @@ def main(demo: Path) -> None:
     image = next((demo / "flowers" / "images").rglob(IMAGE))
     panels = []
     for fix, title in ((None, "without the stride fix"), ("centred", "with the stride fix")):
-        explanation = explain(interpretation, image, stride_fix=fix)
+        explanation = explain(interpretation, image, recipe=Recipe.paper(stride_fix=fix))
         # the feature nearest to the pixels: right after the strided convolution
         k = min(range(len(explanation.evidence)), key=lambda i: explanation.evidence[i].feature.layer)
         feature, heat = explanation.evidence[k].feature, explanation.evidence[k].heatmap

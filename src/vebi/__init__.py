@@ -29,6 +29,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         ],
         "explanation.assessment": ["Assessment", "Example", "assess"],
         "explanation.explain": ["explain", "explain_each"],
+        "explanation.recipe": ["Recipe"],
         "explanation.result": ["Evidence", "Explanation"],
         "interpretation.diagnostics": ["Diagnostics"],
         "interpretation.exemplars": ["Exemplar"],

@@ -13,6 +13,7 @@ from torch import nn
 
 from vebi.activations.layers import Feature, choose_layers
 from vebi.explanation.explain import ExplainOptions, explain_batch
+from vebi.explanation.recipe import Recipe
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
 
@@ -176,7 +177,8 @@ def test_maps_equal_those_of_a_network_with_parts_replaced(study, rule, fix):
     for target, feature in enumerate(found.features):
         images = inputs[target % 3 :: 3]  # two of the six
         expected = reference_map(reference, images, LAYERS[name][feature.layer], feature.channel)
-        explanations = explain_batch(found, images, "xy", [target] * 2, ExplainOptions(rule=rule, stride_fix=fix))
+        options = ExplainOptions(recipe=Recipe.paper(rule=rule, stride_fix=fix))
+        explanations = explain_batch(found, images, "xy", [target] * 2, options)
         seen = 0
         for e, literal in zip(explanations, expected, strict=True):
             if e.evidence:  # a channel without an activation has no map

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vebi import demo, explain_each, load, load_classifier
+from vebi import Recipe, demo, explain_each, load, load_classifier
 from vebi.datasets.flowers import load_dataset
 from vebi.metrics.iou import auc_iou
 
@@ -44,7 +44,12 @@ def test_the_scores_are_those_of_the_methods_named(made):
         with Image.open(folder / "flowers" / "masks" / path.parent.name / path.name) as labels:
             masks.append(np.array(labels) == petals)
     for method, fix in (("vebi", "centred"), ("vebi-without-stride-fix", None)):
-        maps = np.stack([e.combined_map() for e in explain_each(interpretation, held_out, stride_fix=fix, strict=True)])
+        maps = np.stack(
+            [
+                e.combined_map()
+                for e in explain_each(interpretation, held_out, recipe=Recipe.paper(stride_fix=fix), strict=True)
+            ]
+        )
         score = auc_iou(torch.from_numpy(maps), torch.from_numpy(np.stack(masks))).mean().item()
         assert summary["auc_iou"][method] == pytest.approx(100 * score, abs=1e-3)
 

@@ -16,6 +16,7 @@ from support import interpretation_of
 
 from vebi.activations.layers import Feature, choose_layers
 from vebi.explanation.explain import ExplainOptions, explain_batch, explain_each
+from vebi.explanation.recipe import Recipe
 from vebi.models.classifier import Classifier
 from vebi.models.load import load_classifier
 from vebi.models.preprocess import Preprocess
@@ -180,7 +181,9 @@ def test_explanations_equal_the_method_written_out(study, fix):
     net = deepcopy(interpretation.classifier.model).double()
     double = replace(interpretation, classifier=replace(interpretation.classifier, model=net))
     depths = set()
-    for n, e in enumerate(explain_batch(double, inputs, "abcdefghij", range(10), ExplainOptions(stride_fix=fix))):
+    for n, e in enumerate(
+        explain_batch(double, inputs, "abcdefghij", range(10), ExplainOptions(recipe=Recipe.paper(stride_fix=fix)))
+    ):
         records, _ = literal_forward(state, inputs[n : n + 1])
         expected = literal_contributions(records, interpretation.weights[n])
         assert [v.feature for v in e.evidence] == [feature for feature, _ in expected]

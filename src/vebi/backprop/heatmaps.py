@@ -108,18 +108,30 @@ def clip_for_display(maps: Float[np.ndarray, "*n h w"], share: float = 0.01) -> 
     return rescale(np.where(high > low, np.minimum(maps, high), maps).astype(maps.dtype))
 
 
+#: How the maps of several features become one.
+REDUCTIONS = ("max", "mean", "mass")
+
+
+def check_reduction(reduction: str) -> None:
+    """Raises UsageError for a reduction that does not exist."""
+    if reduction not in REDUCTIONS:
+        raise UsageError(f"the reduction is {reduction!r}: choose {', '.join(REDUCTIONS[:-1])} or {REDUCTIONS[-1]}")
+
+
 def combine(
     maps: Float[np.ndarray, "k h w"], contributions: Float[np.ndarray, " k"], reduction: str = "max"
 ) -> Float[np.ndarray, "h w"]:
-    """Combines the maps that explain an image, each min-max scaled first.
+    """Combines the maps that explain an image.
 
     Args:
         maps: k x h x w, at least one.
         contributions: Of the features, above 0.
-        reduction: ``"max"``, elementwise maximum, or ``"mean"``, mean weighted by the contributions.
+        reduction: ``"max"``, elementwise maximum of the maps, each min-max scaled; ``"mean"``, the mean of these,
+            weighted by the contributions; ``"mass"``, the mean of the maps divided by their sums, likewise, so that
+            what a feature contributes is what its map has in all, and scaled to 1.
 
     Returns:
-        One map in [0, 1], h x w.
+        One map in [0, 1], h x w; a map of zeros adds nothing.
 
     Raises:
         UsageError: Another reduction.
@@ -127,11 +139,15 @@ def combine(
     Reference:
         The released code of Oramas, Wang and Tuytelaars, ICLR 2019, for the maximum.
     """
+    check_reduction(reduction)
+    if reduction == "mass":
+        sums = maps.sum(axis=(1, 2), dtype=np.float64)
+        shares = np.divide(contributions, sums, out=np.zeros(len(maps)), where=sums > 0)
+        total = np.tensordot(shares, maps, axes=1)
+        return (total / (total.max() or 1)).astype(maps.dtype)
     scaled = rescale(maps)
     if reduction == "max":
         highest: np.ndarray = scaled.max(axis=0)
         return highest
-    if reduction == "mean":
-        mean: np.ndarray = np.average(scaled, axis=0, weights=contributions)
-        return mean.astype(maps.dtype)
-    raise UsageError(f"the reduction is {reduction!r}: choose max or mean")
+    mean: np.ndarray = np.average(scaled, axis=0, weights=contributions)
+    return mean.astype(maps.dtype)

@@ -69,9 +69,9 @@ def mean_over_layers(contributions: Sequence[Float[Tensor, "n _ _"]], size: Sequ
     total, counted = None, None
     for maps in contributions:
         large = F.interpolate(even_out(maps)[:, None], tuple(size), mode="bilinear", align_corners=False)[:, 0]
-        some = (maps.flatten(1).amax(dim=1) > 0).to(large.dtype)
+        present = (maps.flatten(1).amax(dim=1) > 0).to(large.dtype)
         total = large if total is None else total + large
-        counted = some if counted is None else counted + some
+        counted = present if counted is None else counted + present
     assert total is not None, "at least one layer is given"
     assert counted is not None, "at least one layer is given"
     return total / counted.clamp(min=1)[:, None, None]

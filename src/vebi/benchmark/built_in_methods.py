@@ -11,6 +11,7 @@ from vebi.benchmark.methods import Choices, Make, Method, user_method
 from vebi.benchmark.refit import refit_with_descriptor
 from vebi.errors import UsageError
 from vebi.explanation.explain import ExplainOptions
+from vebi.explanation.recipe import Recipe
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
 from vebi.methods.cam import Cam, GradCam, GradCamPlusPlus, LayerCam
@@ -208,7 +209,7 @@ def _fixed(kind: type[ModifiedBackprop]) -> Callable[[Classifier], Explainer]:
 
 
 def _without_stride_fix(interpretation: Interpretation) -> Explainer:
-    return FeatureEvidence(interpretation, ExplainOptions(stride_fix=None))
+    return FeatureEvidence(interpretation, ExplainOptions(recipe=Recipe.paper(stride_fix=None)))
 
 
 def _layers(bind: Callable[[Classifier, str], Explainer]) -> Choices:
@@ -224,7 +225,8 @@ def _layers(bind: Callable[[Classifier, str], Explainer]) -> Choices:
 
 def _feature_choices(interpretation: Interpretation, stride_fix: str | None = "centred") -> dict[str, Explainer]:
     def make(count: int, reduction: str) -> Explainer:
-        return FeatureEvidence(interpretation, ExplainOptions(max_features=count, stride_fix=stride_fix), reduction)
+        recipe = replace(Recipe.paper(stride_fix=stride_fix), combination=reduction)
+        return FeatureEvidence(interpretation, ExplainOptions(max_features=count, recipe=recipe))
 
     return {
         f"{count} features, {reduction}": make(count, reduction) for count in _FEATURES for reduction in _REDUCTIONS

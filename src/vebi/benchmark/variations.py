@@ -8,6 +8,7 @@ from pathlib import Path
 from vebi.activations.layers import choose_layers
 from vebi.benchmark.refit import refit_on_table
 from vebi.explanation.explain import ExplainOptions
+from vebi.explanation.recipe import Recipe
 from vebi.interpretation.result import Interpretation
 from vebi.interpretation.run_folder import open_table
 from vebi.methods.base import Explainer
@@ -116,13 +117,13 @@ def feature_methods(interpretation: Interpretation, count: int = ExplainOptions(
 
 def _averaged(i: Interpretation) -> Explainers:
     return {
-        OURS: FeatureEvidence(i, reduction="mean"),
+        OURS: FeatureEvidence(i, ExplainOptions(recipe=replace(Recipe.paper(), combination="mean"))),
         "upsampled-activations": UpsampledActivations(i, reduction="mean"),
     }
 
 
 def _with_stride_fix(i: Interpretation, stride_fix: str | None) -> Explainers:
-    return {OURS: FeatureEvidence(i, ExplainOptions(stride_fix=stride_fix))}
+    return {OURS: FeatureEvidence(i, ExplainOptions(recipe=Recipe.paper(stride_fix=stride_fix)))}
 
 
 def _guided(i: Interpretation) -> Explainers:

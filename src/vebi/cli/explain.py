@@ -1,16 +1,99 @@
 """The command that explains predictions."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vebi.cli import console
 from vebi.cli.command import command
-from vebi.cli.options import BatchSize, Device, Json, Rule, Run, RunModel, RunWeights, Strict
+from vebi.cli.options import BatchSize, Device, Json, Run, RunModel, RunWeights, Strict
 from vebi.errors import UsageError
 
+if TYPE_CHECKING:  # it needs torch, which --help must not wait for
+    from vebi.explanation.recipe import Recipe
+
 STRIDE_FIXES = {"centred": "centred", "nearest": "nearest", "none": None}
+
+
+@dataclass(frozen=True)
+class RecipeOptions:
+    """How heatmaps are made, see ``Recipe``: a recipe by name, and what is to be different.
+
+    Attributes:
+        recipe: Its name.
+        rule: Another backprop rule.
+        stride_fix: Another stride fix.
+        pool_fix: Whether max pooling is passed as average pooling is.
+        reading: What of the backward pass is the heatmap.
+        contrast: Whether heatmaps are kept to where the class is.
+    """
+
+    recipe: Annotated[
+        str,
+        typer.Option(
+            metavar="paper|layers",
+            help="Recipe of the heatmaps. paper: the input gradient of each feature. layers: what the feature is made "
+            "of at every layer, where the network sees the class rather than the others.",
+        ),
+    ] = "paper"
+    rule: Annotated[
+        str | None,
+        typer.Option(
+            metavar="guided|deconvnet|gradient",
+            help="Instead of the recipe's (guided), the backprop rule: what an activation function y(x) passes on of "
+            "the gradient g of its output. guided: y'(x) g where x > 0 and g > 0; deconvnet: g where g > 0; gradient: "
+            "y'(x) g.",
+        ),
+    ] = None
+    stride_fix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="centred|nearest|none",
+            help="Instead of the recipe's (centred), the backward pass of strided operations. centred: each gradient "
+            "is repeated over its stride, nothing is shifted; nearest: it is enlarged by nearest neighbour, as in the "
+            "authors' code; none: the ordinary pass, with checkerboard artefacts.",
+        ),
+    ] = None
+    pool_fix: Annotated[
+        bool | None,
+        typer.Option(
+            "--pool-fix/--no-pool-fix",
+            help="Whether max pooling is passed as average pooling is, which leaves no dots; by default the recipe's.",
+            show_default=False,
+        ),
+    ] = None
+    reading: Annotated[
+        str | None,
+        typer.Option(
+            metavar="gradient|contribution|layers",
+            help="Instead of the recipe's, what of the backward pass is the heatmap: the norm of the positive input "
+            "gradient; input times gradient; or that at every layer, and the mean of these.",
+        ),
+    ] = None
+    contrast: Annotated[
+        bool | None,
+        typer.Option(
+            "--contrast/--no-contrast",
+            help="Whether heatmaps are kept to where a class activation map of the class against all others is; by "
+            "default the recipe's.",
+            show_default=False,
+        ),
+    ] = None
+
+    def make(self) -> "Recipe":
+        """The recipe of these options."""
+        from vebi.explanation.recipe import Recipe
+
+        recipes = {"paper": Recipe.paper(), "layers": Recipe()}
+        if self.recipe not in recipes:
+            raise UsageError(f"--recipe is {self.recipe!r}: choose one of {', '.join(recipes)}")
+        if self.stride_fix is not None and self.stride_fix not in STRIDE_FIXES:
+            raise UsageError(f"--stride-fix is {self.stride_fix!r}: choose one of {', '.join(STRIDE_FIXES)}")
+        fix: dict[str, Any] = {} if self.stride_fix is None else {"stride_fix": STRIDE_FIXES[self.stride_fix]}
+        given = {name: getattr(self, name) for name in ("rule", "pool_fix", "reading", "contrast")}
+        return replace(recipes[self.recipe], **fix, **{k: v for k, v in given.items() if v is not None})
 
 
 @command()
@@ -26,16 +109,8 @@ def explain(
     target: Annotated[
         str | None, typer.Option("--class", metavar="NAME", help="Explain this class instead of the predicted one.")
     ] = None,
-    rule: Rule = "guided",
-    stride_fix: Annotated[
-        str,
-        typer.Option(
-            metavar="centred|nearest|none",
-            help="Backward pass of strided operations. centred: each gradient is repeated over its stride, nothing is "
-            "shifted; nearest: it is enlarged by nearest neighbour, as in the authors' code; none: the ordinary pass, "
-            "with checkerboard artefacts.",
-        ),
-    ] = "centred",
+    *,
+    recipe: RecipeOptions,
     batch_size: BatchSize = 32,
     device: Device = "auto",
     strict: Strict = False,
@@ -50,8 +125,6 @@ def explain(
     from vebi.interpretation.run_folder import find_classifier
     from vebi.reports.gallery import write_gallery
 
-    if stride_fix not in STRIDE_FIXES:
-        raise UsageError(f"--stride-fix is {stride_fix!r}: choose one of {', '.join(STRIDE_FIXES)}")
     interpretation = load(run, find_classifier(run, model, weights, device))
     with console.progress() as progress:
         rows = write_gallery(
@@ -60,8 +133,7 @@ def explain(
             out,
             target=target,
             max_features=max_features,
-            rule=rule,
-            stride_fix=STRIDE_FIXES[stride_fix],
+            recipe=recipe.make(),
             batch_size=batch_size,
             strict=strict,
             progress=lambda done, total: progress("explanations", done, total),

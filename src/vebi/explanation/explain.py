@@ -7,20 +7,24 @@ largest few are taken back to the pixels, each from its own activation map with 
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from vebi.activations.layers import Feature
+from vebi.activations.recorder import ActivationRecorder
 from vebi.backprop.feature_maps import backprop_features, forward_graph
 from vebi.backprop.graph_audit import audit_graph
-from vebi.backprop.rules import check_rule
 from vebi.data.collections import ImageCollection
 from vebi.data.loader import batches, check_batch_size, report_skipped
 from vebi.data.sources import is_image, open_unlabelled
 from vebi.errors import ImageError, UsageError
+from vebi.explanation.contrast import contrast_gates
 from vebi.explanation.contributions import descriptor_layers, top_contributions
+from vebi.explanation.recipe import Recipe
 from vebi.explanation.result import Evidence, Explanation
 from vebi.interpretation.result import Interpretation
 from vebi.progress import Progress
@@ -32,21 +36,18 @@ class ExplainOptions:
 
     Attributes:
         max_features: Heatmaps per image, at most; 1 or more.
-        rule: Backprop rule: ``"guided"``, ``"deconvnet"`` or ``"gradient"``, see ``explain``.
-        stride_fix: ``"centred"``, ``"nearest"`` or None, see ``explain``.
+        recipe: How heatmaps are made.
 
     Raises:
-        UsageError: An option has a value that does not exist.
+        UsageError: No heatmap is asked for.
     """
 
     max_features: int = 3
-    rule: str = "guided"
-    stride_fix: str | None = "centred"
+    recipe: Recipe = field(default_factory=Recipe.paper)
 
     def __post_init__(self) -> None:
         if self.max_features < 1:
             raise UsageError(f"max_features is {self.max_features}, but at least one heatmap is needed")
-        check_rule(self.rule, self.stride_fix)
 
 
 def explain(
@@ -55,8 +56,7 @@ def explain(
     *,
     target: str | None = None,
     max_features: int = 3,
-    rule: str = "guided",
-    stride_fix: str | None = "centred",
+    recipe: Recipe = Recipe.paper(),
 ) -> Explanation:
     """Explains the prediction for one image with one heatmap for each feature that contributed to it.
 
@@ -72,18 +72,7 @@ def explain(
             preprocessed, see ``open_images``.
         target: The class to explain, by name; by default the predicted one.
         max_features: Heatmaps at most, those of the largest contributions; 1 or more.
-        rule: Backprop rule: what an activation function y(x) passes on of the gradient g of its output.
-
-            - ``"guided"``: y'(x) g where x > 0 and g > 0, else 0.
-            - ``"deconvnet"``: g where g > 0, else 0.
-            - ``"gradient"``: y'(x) g, the ordinary derivative.
-        stride_fix: Against the checkerboard artefacts of strided operations (convolutions, average pooling, slices).
-
-            - ``"centred"``: each gradient is repeated over the s x s positions of its stride, the pass continues with
-              stride 1, and the result is cropped so that nothing is shifted.
-            - ``"nearest"``: the gradient is enlarged by nearest neighbour to the size that stride 1 would have given,
-              and the pass continues with stride 1, as in the authors' code.
-            - None: the ordinary backward pass, with the artefacts.
+        recipe: How heatmaps are made, see ``Recipe``.
 
     Returns:
         The prediction and its evidence.
@@ -104,7 +93,7 @@ def explain(
         >>> explanation.evidence[0].heatmap.shape
         (32, 32)
     """
-    options, target_index = ExplainOptions(max_features, rule, stride_fix), _target_index(interpretation, target)
+    options, target_index = ExplainOptions(max_features, recipe), _target_index(interpretation, target)
     if not is_image(image):
         kind = f"{image} is a folder" if isinstance(image, str | os.PathLike) else f"image is a {type(image).__name__}"
         raise UsageError(
@@ -123,8 +112,7 @@ def explain_each(
     *,
     target: str | None = None,
     max_features: int = 3,
-    rule: str = "guided",
-    stride_fix: str | None = "centred",
+    recipe: Recipe = Recipe.paper(),
     batch_size: int = 32,
     strict: bool = False,
     progress: Progress | None = None,
@@ -142,9 +130,7 @@ def explain_each(
             ``explain`` takes them, or a sized, indexable data set of (image, label), whose labels are not used.
         target: The class to explain in all of them, by name; by default the predicted one of each image.
         max_features: Heatmaps per image at most, those of the largest contributions; 1 or more.
-        rule: Backprop rule: ``"guided"``, ``"deconvnet"`` or ``"gradient"``, see ``explain``.
-        stride_fix: Against the checkerboard artefacts of strided operations: ``"centred"``, ``"nearest"`` or None, see
-            ``explain``.
+        recipe: How heatmaps are made, see ``Recipe``.
         batch_size: Images per forward pass, 1 or more.
         strict: Whether an image that cannot be decoded is an error, instead of skipped with a warning at the end.
         progress: Called with (images done, images) after each batch.
@@ -162,7 +148,7 @@ def explain_each(
         >>> [explanation.prediction for explanation in explanations][:2]
         ['blue', 'blue']
     """
-    options, target_index = ExplainOptions(max_features, rule, stride_fix), _target_index(interpretation, target)
+    options, target_index = ExplainOptions(max_features, recipe), _target_index(interpretation, target)
     check_batch_size(batch_size)
     collection = open_unlabelled(images, interpretation.class_names)
     return _stream(interpretation, collection, target_index, options, batch_size, strict, progress)
@@ -233,11 +219,10 @@ def explain_batch(
         predicted = logits.argmax(dim=1).tolist()
         probabilities = logits.softmax(dim=1).amax(dim=1).tolist()
         target_indices = predicted if targets is None else list(targets)
-        top = top_contributions(interpretation, recorder, target_indices, options.max_features)
+        top, maps = evidence_maps(interpretation, inputs, recorder, logits, target_indices, options)
         features = [[feature for feature, _ in contributions] for contributions in top]
-        maps = backprop_features(recorder, inputs, features, rule=options.rule, stride_fix=options.stride_fix)
         starts = [recorder.gradient_edges[layer] for layer in dict.fromkeys(f.layer for row in features for f in row)]
-        findings = audit_graph(starts, inputs, recorder.node_modules, options.rule)
+        findings = audit_graph(starts, inputs, recorder.node_modules, options.recipe.rule)
     names = interpretation.class_names
     return [
         Explanation(
@@ -247,7 +232,47 @@ def explain_batch(
             target=names[target_indices[n]],
             evidence=tuple(Evidence(f, c, heatmap) for (f, c), heatmap in zip(top[n], maps[n], strict=True)),
             audit=findings,
+            combination=options.recipe.combination,
             image=classifier.preprocess.to_rgb_uint8(inputs[n].detach()),
         )
         for n in range(len(inputs))
     ]
+
+
+def evidence_maps(
+    interpretation: Interpretation,
+    inputs: Float[Tensor, "n c h w"],
+    recorder: ActivationRecorder[Tensor],
+    logits: Float[Tensor, "n classes"],
+    targets: Sequence[int],
+    options: ExplainOptions,
+) -> tuple[list[list[tuple[Feature, float]]], list[list[Float[np.ndarray, "h w"]]]]:
+    """The features that contribute to each image of a recorded batch, and their heatmaps.
+
+    Args:
+        interpretation: What the model has learned.
+        inputs: The leaf of the graph.
+        recorder: Of the forward pass, with the layers of the descriptor.
+        logits: The class scores, with their graph.
+        targets: The class to explain of each image.
+        options: How to explain.
+
+    Returns:
+        For each image (feature, contribution), the largest first, and as many heatmaps.
+    """
+    recipe = options.recipe
+    top = top_contributions(interpretation, recorder, targets, options.max_features)
+    features = [[feature for feature, _ in contributions] for contributions in top]
+    maps = backprop_features(
+        recorder,
+        inputs,
+        features,
+        rule=recipe.rule,
+        stride_fix=recipe.stride_fix,
+        pool_fix=recipe.pool_fix,
+        reading=recipe.reading,
+    )
+    if recipe.contrast:
+        gates = contrast_gates(recorder, logits, targets, inputs.shape[2:]).cpu().numpy()
+        maps = [[gate * heatmap for heatmap in row] for gate, row in zip(gates, maps, strict=True)]
+    return top, maps

@@ -9,6 +9,7 @@ from vebi.data.collections import ImageCollection, Subset
 from vebi.datasets.masks import Mask, crop_mask
 from vebi.errors import InputError
 from vebi.explanation.explain import explain_each
+from vebi.explanation.recipe import Recipe
 from vebi.interpretation.result import Interpretation
 from vebi.metrics.iou import auc_iou
 from vebi.models.preprocess import Preprocess
@@ -49,7 +50,7 @@ def mask_scores(
         explanations = explain_each(
             interpretation,
             subset,
-            stride_fix=stride_fix,
+            recipe=Recipe.paper(stride_fix=stride_fix),
             batch_size=batch_size,
             strict=True,  # all of them could be decoded before
             progress=stage(progress, f"score {name}"[:14]),

@@ -48,6 +48,7 @@ class Explanation:
         evidence: The features that contributed to the target, the largest contribution first; empty where none did.
         audit: Each non-linearity between the features that were explained in its batch and the image, and whether the
             backprop rule covers it.
+        combination: How its recipe makes one map of the heatmaps, see ``combined_map``.
         image: The image as the network saw it, h x w x 3 uint8.
 
     Example:
@@ -66,6 +67,7 @@ class Explanation:
     target: str
     evidence: tuple[Evidence, ...]
     audit: tuple[Finding, ...] = field(repr=False)
+    combination: str = field(repr=False)
     image: UInt8[np.ndarray, "h w 3"] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,11 +86,13 @@ class Explanation:
             "uncovered": [str(finding) for finding in self.audit if not finding.covered],
         }
 
-    def combined_map(self, reduction: str = "max") -> Float[np.ndarray, "h w"]:
-        """One map of all evidence: the heatmaps, each min-max scaled, combined.
+    def combined_map(self, reduction: str | None = None) -> Float[np.ndarray, "h w"]:
+        """One map of all evidence.
 
         Args:
-            reduction: ``"max"``, the elementwise maximum, or ``"mean"``, the mean weighted by the contributions.
+            reduction: ``"max"``, the elementwise maximum of the heatmaps, each min-max scaled; ``"mean"``, the mean of
+                these, weighted by the contributions; ``"mass"``, the mean of the heatmaps divided by their sums,
+                likewise. By default that of the recipe.
 
         Returns:
             h x w float32 in [0, 1]; zeros where there is no evidence.
@@ -102,7 +106,7 @@ class Explanation:
         if not self.evidence:
             return np.zeros(self.image.shape[:2], np.float32)
         maps = np.stack([e.heatmap for e in self.evidence])
-        return heatmaps.combine(maps, np.array([e.contribution for e in self.evidence]), reduction)
+        return heatmaps.combine(maps, np.array([e.contribution for e in self.evidence]), reduction or self.combination)
 
     def display_maps(self) -> list[Float[np.ndarray, "h w"]]:
         """The heatmaps of the evidence, each scaled to [0, 1] for display.

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from vebi.activations.layers import Feature
 from vebi.backprop import heatmaps
-from vebi.backprop.feature_maps import backprop_features, forward_graph
+from vebi.backprop.feature_maps import forward_graph
 from vebi.explanation.contributions import descriptor_layers, top_contributions
-from vebi.explanation.explain import ExplainOptions
+from vebi.explanation.explain import ExplainOptions, evidence_maps
 from vebi.interpretation.result import Interpretation
 from vebi.methods.cam import check_interpolation, upsample
 
@@ -27,7 +27,6 @@ class FeatureEvidence:
     Attributes:
         interpretation: What the model has learned, with the classifier attached.
         options: How images are explained.
-        reduction: ``"max"``, elementwise maximum, or ``"mean"``, mean weighted by the contributions.
 
     Reference:
         Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3.2.
@@ -40,17 +39,13 @@ class FeatureEvidence:
 
     interpretation: Interpretation = field(repr=False)
     options: ExplainOptions = field(default_factory=ExplainOptions)
-    reduction: str = "max"
 
     def __call__(self, images: Float[Tensor, "n c h w"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
         """The maps of the images for their targets, see ``Explainer``; in [0, 1]."""
-        rule, stride_fix = self.options.rule, self.options.stride_fix
         classifier = self.interpretation.require_classifier()
-        with forward_graph(classifier, images, descriptor_layers(self.interpretation)) as (inputs, recorder, _):
-            top = top_contributions(self.interpretation, recorder, targets.tolist(), self.options.max_features)
-            features = [[feature for feature, _ in contributions] for contributions in top]
-            maps = backprop_features(recorder, inputs, features, rule=rule, stride_fix=stride_fix)
-        return _combine(maps, top, inputs, self.reduction)
+        with forward_graph(classifier, images, descriptor_layers(self.interpretation)) as (inputs, recorder, logits):
+            top, maps = evidence_maps(self.interpretation, inputs, recorder, logits, targets.tolist(), self.options)
+        return _combine(maps, top, inputs, self.options.recipe.combination)
 
 
 @dataclass(frozen=True)

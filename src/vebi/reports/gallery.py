@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from vebi import provenance
 from vebi.data.folders import expand_paths
 from vebi.errors import RunError
 from vebi.explanation.explain import explain_each
+from vebi.explanation.recipe import Recipe
 from vebi.explanation.result import Explanation
 from vebi.files import prepare_output_folder, write_json
 from vebi.interpretation.result import Interpretation
@@ -27,8 +29,7 @@ def write_gallery(
     *,
     target: str | None = None,
     max_features: int = 3,
-    rule: str = "guided",
-    stride_fix: str | None = "centred",
+    recipe: Recipe = Recipe.paper(),
     batch_size: int = 32,
     strict: bool = False,
     progress: Progress | None = None,
@@ -43,8 +44,7 @@ def write_gallery(
         out: The folder; it gets NAME.png, NAME.npz (see ``arrays``) and explanations.json.
         target: The class to explain, by name; by default the predicted one of each image.
         max_features: Heatmaps per image, at most.
-        rule: See ``explain``.
-        stride_fix: See ``explain``.
+        recipe: See ``explain``.
         batch_size: Images per forward pass.
         strict: Whether an image that cannot be decoded is an error, instead of skipped with a warning.
         progress: Called with (images done, images).
@@ -64,15 +64,10 @@ def write_gallery(
         '00.png'
     """
     out, paths = Path(out), expand_paths(images)
-    options: dict[str, Any] = {
-        "target": target,
-        "max_features": max_features,
-        "rule": rule,
-        "stride_fix": stride_fix,
-        "batch_size": batch_size,
-    }
+    options: dict[str, Any] = {"target": target, "max_features": max_features, "batch_size": batch_size}
     # the options are checked here, before an earlier gallery is cleared; nothing is computed before the first image
-    stream = explain_each(interpretation, paths, strict=strict, progress=progress, **options)
+    stream = explain_each(interpretation, paths, recipe=recipe, strict=strict, progress=progress, **options)
+    options["recipe"] = asdict(recipe)
     _clear(out, paths)
     rows: list[dict[str, Any]] = []
     names: set[str] = set()

@@ -206,7 +206,7 @@ def test_explanations_carry_their_audit(squares, toy_module):
     interpretation = vebi.interpret(classifier, squares, mu=1)
     explanation = vebi.explain(interpretation, squares / "red" / "00.png")
     assert [str(f) for f in explanation.audit if not f.covered] == ["clamp in the network itself"]
-    plain = vebi.explain(interpretation, squares / "red" / "00.png", rule="gradient")
+    plain = vebi.explain(interpretation, squares / "red" / "00.png", recipe=vebi.Recipe.paper(rule="gradient"))
     assert plain.audit
     assert all(f.covered for f in plain.audit)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_support import FIT, json_of, vebi
+from cli_support import FIT, fails, json_of, vebi
 from PIL import Image
 
 pytestmark = pytest.mark.usefixtures("workspace")
@@ -54,10 +54,40 @@ def test_rules_and_stride_fixes_give_different_maps():
     for rule, fix in [("guided", "centred"), ("deconvnet", "centred"), ("gradient", "centred"), ("guided", "nearest")]:
         (row,) = json_of(*EXPLAIN, "--rule", rule, "--stride-fix", fix)
         maps[rule, fix] = np.load(Path("out", row["arrays"]))["heatmaps"].tobytes()
-        assert json.loads(Path("out/explanations.json").read_text())["provenance"]["options"]["rule"] == rule
+        assert json.loads(Path("out/explanations.json").read_text())["provenance"]["options"]["recipe"]["rule"] == rule
     assert len(set(maps.values())) == 4
     (row,) = json_of(*EXPLAIN)
     assert np.load(Path("out", row["arrays"]))["heatmaps"].tobytes() == maps["guided", "centred"]
+
+
+@pytest.mark.usefixtures("workspace_run")
+def test_recipes_by_name_and_what_is_different():
+    maps = {}
+    for options in (
+        (),
+        ("--recipe", "layers"),
+        ("--reading", "contribution"),
+        ("--recipe", "layers", "--no-contrast"),
+        ("--recipe", "layers", "--reading", "gradient", "--no-contrast"),
+    ):
+        (row,) = json_of(*EXPLAIN, *options)
+        with np.load(Path("out", row["arrays"])) as arrays:
+            maps[options] = arrays["combined"].tobytes()
+    assert len(set(maps.values())) == len(maps)
+    recipe = json.loads(Path("out/explanations.json").read_text())["provenance"]["options"]["recipe"]
+    assert recipe == {
+        "rule": "guided",
+        "stride_fix": "centred",
+        "pool_fix": True,
+        "reading": "gradient",
+        "contrast": False,
+        "combination": "mass",
+    }
+    json_of(*EXPLAIN, "--recipe", "layers", "--stride-fix", "none", "--no-pool-fix")
+    recipe = json.loads(Path("out/explanations.json").read_text())["provenance"]["options"]["recipe"]
+    assert (recipe["stride_fix"], recipe["pool_fix"], recipe["reading"]) == (None, False, "layers")
+    for option, words in (("--recipe", "paper, layers"), ("--reading", "gradient"), ("--stride-fix", "centred")):
+        assert words in fails(2, *EXPLAIN, option, "other")
 
 
 @pytest.mark.usefixtures("workspace_run")

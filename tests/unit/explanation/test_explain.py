@@ -17,6 +17,7 @@ from vebi.backprop.heatmaps import clip_for_display
 from vebi.data.sources import open_images
 from vebi.errors import ImageError, InputError, UsageError, VebiWarning
 from vebi.explanation.explain import explain, explain_batch, explain_each
+from vebi.explanation.recipe import Recipe
 from vebi.explanation.result import Explanation
 from vebi.interpretation.fit import interpret
 from vebi.lasso import Scaling
@@ -94,7 +95,7 @@ def literal_heatmap(found, x, feature, fix):
 def test_the_method_written_out(found, squares, fix):
     layers = set()
     for name in ("red/00.png", "green/03.png", "blue/11.png", "red/20.png"):
-        e = explain(found, squares / name, stride_fix=fix)
+        e = explain(found, squares / name, recipe=Recipe.paper(stride_fix=fix))
         (x,) = prepared(found, squares, name)
         c = found.class_names.index(e.prediction)
         expected = literal_contributions(found, x, c)
@@ -253,8 +254,6 @@ def test_number_of_features(found, squares):
     [
         ({"max_features": 0}, "max_features is 0"),
         ({"target": "violet"}, "'violet'"),
-        ({"rule": "lrp"}, "'lrp'"),
-        ({"stride_fix": "blur"}, "'blur'"),
     ],
 )
 def test_impossible_options(found, squares, options, words):

@@ -10,6 +10,7 @@ from unit.methods.nets import gradients_by_hand, same
 
 from vebi.errors import UsageError
 from vebi.explanation.explain import ExplainOptions
+from vebi.explanation.recipe import Recipe
 from vebi.methods.base import check_counts, score_gradient
 from vebi.methods.cam import GradCam, GradCamPlusPlus, LayerCam
 from vebi.methods.features import FeatureEvidence, UpsampledActivations
@@ -44,7 +45,7 @@ PLAIN = {
 #: From an interpretation.
 FITTED = {
     "vebi": FeatureEvidence,
-    "vebi, mean": partial(FeatureEvidence, options=ExplainOptions(5, stride_fix=None), reduction="mean"),
+    "vebi, mean": partial(FeatureEvidence, options=ExplainOptions(5, Recipe(stride_fix=None, combination="mean"))),
     "upsampled activations": UpsampledActivations,
 }
 every = pytest.mark.parametrize("name", [*PLAIN, *FITTED])

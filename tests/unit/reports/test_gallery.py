@@ -106,7 +106,7 @@ def test_folders_and_images_are_checked_before_anything_is_computed(interpretati
         write_gallery(interpretation, [tmp_path / "no.png"], tmp_path / "out")
 
 
-@pytest.mark.parametrize("options", [{"max_features": 0}, {"target": "rot"}, {"stride_fix": "x"}, {"batch_size": 0}])
+@pytest.mark.parametrize("options", [{"max_features": 0}, {"target": "rot"}, {"batch_size": 0}])
 def test_options_that_cannot_be(interpretation, squares, tmp_path, options):
     write_gallery(interpretation, [squares / "red" / "00.png"], tmp_path / "out")
     with pytest.raises(UsageError):
