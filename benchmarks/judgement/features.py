@@ -75,13 +75,12 @@ def draw_names(runs: dict[str, vebi.Interpretation], rng: np.random.Generator) -
     for network, interpretation in runs.items():
         names = [name for name in interpretation.class_names if interpretation.select_features(name)]
         for name in [names[k] for k in rng.permutation(len(names))[:CLASSES]] if len(names) > CLASSES else names:
-            selected = interpretation.select_features(name)
-            if selected:
-                others = [other for other in (*interpretation.class_names, *DISTRACTORS) if other != name]
-                some = rng.permutation(len(others[: max(CHOICES - 1, len(interpretation.class_names) - 1)]))
-                choices = sorted([name, *(others[k] for k in some[: CHOICES - 1])])
-                entry = {"network": network, "class": name, "feature": str(selected[0][0]), "choices": choices}
-                drawn.append((interpretation.exemplar(selected[0][0]), entry))
+            (feature, _), *_ = interpretation.select_features(name)
+            others = [other for other in (*interpretation.class_names, *DISTRACTORS) if other != name]
+            some = rng.permutation(len(others[: max(CHOICES - 1, len(interpretation.class_names) - 1)]))
+            choices = sorted([name, *(others[k] for k in some[: CHOICES - 1])])
+            entry = {"network": network, "class": name, "feature": str(feature), "choices": choices}
+            drawn.append((interpretation.exemplar(feature), entry))
     order = rng.permutation(len(drawn))
     for start in range(0, len(order), PER_SHEET):
         figures = [contact_sheet(drawn[k][0], SIDE) for k in order[start : start + PER_SHEET]]

@@ -57,6 +57,11 @@ class Layer:
     width: int
     is_activation: bool
 
+    @property
+    def is_spatial(self) -> bool:
+        """Whether it has more than one position."""
+        return self.height * self.width > 1
+
 
 def list_layers(classifier: Classifier) -> list[Layer]:
     """Every layer that can be recorded, in the order in which they end; `vebi layers` prints them.
@@ -97,7 +102,7 @@ def list_layers(classifier: Classifier) -> list[Layer]:
 #: Name -> what of the activation functions it stands for, where no layer has that name.
 PRESETS: dict[str, Callable[[Sequence[Layer]], Sequence[Layer]]] = {
     "all": lambda activations: activations,
-    "spatial": lambda activations: [layer for layer in activations if layer.height * layer.width > 1],
+    "spatial": lambda activations: [layer for layer in activations if layer.is_spatial],
     "late": lambda activations: activations[len(activations) // 2 :],
 }
 

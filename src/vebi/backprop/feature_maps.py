@@ -18,10 +18,10 @@ from vebi.activations.layers import Feature
 from vebi.activations.recorder import ActivationRecorder, Keep
 from vebi.backprop import heatmaps
 from vebi.backprop.readings import check_reading, contribution, mean_over_layers
-from vebi.backprop.rules import check_rule, rule_gradients
+from vebi.backprop.rules import check_rule, require_gradient, rule_gradients
 from vebi.data.loader import batches
 from vebi.data.sources import open_unlabelled
-from vebi.errors import ModelError, UsageError
+from vebi.errors import UsageError
 from vebi.models.classifier import Classifier, eval_mode
 from vebi.progress import Progress
 
@@ -48,18 +48,9 @@ def feature_maps(
             images, or a sized, indexable data set of (image, label), whose labels are not used. An image is any that
             ``open_images`` takes.
         features: At least one.
-        rule: Backprop rule: what an activation function y(x) passes on of the gradient g of its output.
-
-            - ``"guided"``: y'(x) g where x > 0 and g > 0, else 0.
-            - ``"deconvnet"``: g where g > 0, else 0.
-            - ``"gradient"``: y'(x) g, the ordinary derivative.
-        stride_fix: Against the checkerboard artefacts of strided operations (convolutions, average pooling, slices).
-
-            - ``"centred"``: each gradient is repeated over the s x s positions of its stride, the pass continues with
-              stride 1, and the result is cropped so that nothing is shifted.
-            - ``"nearest"``: the gradient is enlarged by nearest neighbour to the size that stride 1 would have given,
-              and the pass continues with stride 1, as in the authors' code.
-            - None: the ordinary backward pass, with the artefacts.
+        rule: Backprop rule, ``"guided"``, ``"deconvnet"`` or ``"gradient"``, see ``vebi.Recipe``.
+        stride_fix: Against the checkerboard artefacts of strided operations, ``"centred"``, ``"nearest"`` or None, see
+            ``vebi.Recipe``.
         batch_size: Images per forward pass, 1 or more. It limits the activations that are kept at once; the result
             takes 4 n k h w bytes in any case, and twice that while it is put together.
         progress: Called with (images done, images).
@@ -178,6 +169,11 @@ def leaf(classifier: Classifier, inputs: Float[Tensor, "n c h w"]) -> Float[Tens
     return inputs.detach().clone(memory_format=last).to(classifier.device).requires_grad_()
 
 
+def spatial_layers(recorder: ActivationRecorder[Tensor]) -> list[str]:
+    """The names of the recorded layers that have more than one position, in the order in which they ended."""
+    return [name for name, a in recorder.records.items() if a.ndim == 4 and a[0, 0].numel() > 1]
+
+
 def backprop_features(
     recorder: ActivationRecorder[Tensor],
     inputs: Float[Tensor, "n c h w"],
@@ -209,9 +205,7 @@ def backprop_features(
         ModelError: No gradient leads from a feature to the inputs.
     """
     check_reading(reading)
-    layers = [
-        name for name, a in recorder.records.items() if reading == "layers" and a.ndim == 4 and a[0, 0].numel() > 1
-    ]
+    layers = spatial_layers(recorder) if reading == "layers" else []
     ends = [get_gradient_edge(inputs), *(recorder.gradient_edges[name] for name in layers)]
     values = [inputs.detach(), *(recorder.records[name] for name in layers)]
     maps: dict[tuple[int, int], np.ndarray] = {}
@@ -234,10 +228,9 @@ def backprop_features(
 
 def _read(values: Sequence[Tensor], gradients: Sequence[Tensor | None], reading: str) -> Float[Tensor, "n h w"]:
     """The map of a backward pass; the first of values and gradients are those of the inputs."""
-    if gradients[0] is None:
-        raise ModelError("no gradient leads from the chosen layers to the image: choose layers that depend on it")
     if reading == "gradient":
-        return heatmaps.positive_norm(gradients[0])
+        return heatmaps.positive_norm(require_gradient(gradients[0]))
+    require_gradient(gradients[0])
     contributions = [contribution(a, g) for a, g in zip(values, gradients, strict=True) if g is not None]
     return contributions[0] if reading == "contribution" else mean_over_layers(contributions, values[0].shape[2:])
 

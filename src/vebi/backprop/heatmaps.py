@@ -4,7 +4,10 @@ Heatmaps stay raw (comparable between images) until they are shown: ``rescale`` 
 edge.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -106,6 +109,25 @@ def clip_for_display(maps: Float[np.ndarray, "*n h w"], share: float = 0.01) -> 
     low = maps.min(axis=(-2, -1), keepdims=True)
     high = np.quantile(maps, 1 - share, axis=(-2, -1), keepdims=True)
     return rescale(np.where(high > low, np.minimum(maps, high), maps).astype(maps.dtype))
+
+
+def upsample(
+    maps: Float[Tensor, "n u v"], size: Sequence[int], interpolation: str = "bilinear"
+) -> Float[Tensor, "n h w"]:
+    """Enlarges the maps of a layer.
+
+    Args:
+        maps: n x u x v.
+        size: Height and width of the result, those of the network's input.
+        interpolation: ``"nearest"``, ``"bilinear"`` or ``"bicubic"``.
+
+    Returns:
+        n x h x w.
+    """
+    if maps.shape[1:] == (1, 1):  # interpolating between equal numbers leaves rounding errors, which scaling would show
+        return maps.expand(-1, *size)
+    corners = None if interpolation == "nearest" else False
+    return F.interpolate(maps[:, None], tuple(size), mode=interpolation, align_corners=corners)[:, 0]
 
 
 #: How the maps of several features become one.

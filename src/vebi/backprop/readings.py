@@ -8,10 +8,10 @@ things; the mean over all of them covers what was seen and keeps its detail.
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from vebi.backprop.heatmaps import upsample
 from vebi.errors import UsageError
 
 #: ``gradient``: the norm of the positive part of the input gradient, as the paper has it. ``contribution``: input times
@@ -66,12 +66,9 @@ def mean_over_layers(contributions: Sequence[Float[Tensor, "n _ _"]], size: Sequ
     Returns:
         In [0, 1]; layers that say nothing of an image (of zeros) do not count for it.
     """
-    total, counted = None, None
+    total = contributions[0].new_zeros(len(contributions[0]), *size)
+    counted = contributions[0].new_zeros(len(contributions[0]), 1, 1)
     for maps in contributions:
-        large = F.interpolate(even_out(maps)[:, None], tuple(size), mode="bilinear", align_corners=False)[:, 0]
-        present = (maps.flatten(1).amax(dim=1) > 0).to(large.dtype)
-        total = large if total is None else total + large
-        counted = present if counted is None else counted + present
-    assert total is not None, "at least one layer is given"
-    assert counted is not None, "at least one layer is given"
-    return total / counted.clamp(min=1)[:, None, None]
+        total += upsample(even_out(maps), size)
+        counted += maps.any(dim=2, keepdim=True).any(dim=1, keepdim=True)
+    return total / counted.clamp(min=1)

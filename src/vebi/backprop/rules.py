@@ -87,6 +87,11 @@ def rule_backward(
     (gradient,) = rule_gradients(
         starts, seeds, [get_gradient_edge(inputs)], rule=rule, stride_fix=stride_fix, pool_fix=pool_fix
     )
+    return require_gradient(gradient)
+
+
+def require_gradient(gradient: Tensor | None) -> Tensor:
+    """A gradient at the image; raises ModelError where none leads there."""
     if gradient is None:
         raise ModelError("no gradient leads from the chosen layers to the image: choose layers that depend on it")
     return gradient

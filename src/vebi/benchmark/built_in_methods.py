@@ -217,7 +217,7 @@ def _layers(bind: Callable[[Classifier, str], Explainer]) -> Choices:
 
     def choices(interpretation: Interpretation) -> dict[str, Explainer]:
         classifier = interpretation.require_classifier()
-        layers = [layer for layer in list_layers(classifier) if layer.is_activation and layer.height * layer.width > 1]
+        layers = [layer for layer in list_layers(classifier) if layer.is_activation and layer.is_spatial]
         return {f"layer {layer.name}": bind(classifier, layer.name) for layer in layers}
 
     return choices

@@ -116,9 +116,7 @@ def benchmark_model(
     note = replace(_make_note(scores, interpretation, scored), truth_sha256=truth.fingerprint())
     examples = find_examples(interpretation, truth, scores.participants(participants))
     dataset = Path(images).resolve().name
-    plan: dict[str, int | float | str | None] = {"scored": per_class, "mosaics": mosaics, "seed": seed, "folds": 1}
-    plan |= {"features_per_class": interpretation.settings.features_per_class, "mu": mu, "descriptor": str(descriptor)}
-    plan["cam_layer"] = cam_layer
+    plan = _make_plan(interpretation, scored=per_class, mosaics=mosaics, seed=seed, cam_layer=cam_layer)
     result = make_result({dataset: DatasetResult(participants, [scores], examples, [], note)}, plan)
     write_result(result, {dataset: examples}, out, NAME)
     return result
@@ -130,6 +128,13 @@ def _check_options(per_class: int, mosaics: int, batch_size: int) -> None:
         raise UsageError(
             f"per_class is {per_class} and mosaics {mosaics}: score at least one image per class and 0 or more mosaics"
         )
+
+
+def _make_plan(interpretation: Interpretation, **options: int | str | None) -> dict[str, int | float | str | None]:
+    """Sizes and options, and which features were asked for."""
+    settings = interpretation.settings
+    fit = {"features_per_class": settings.features_per_class, "mu": settings.mu, "descriptor": str(settings.descriptor)}
+    return {**options, **fit, "folds": 1}
 
 
 def _make_note(scores: FoldScores, interpretation: Interpretation, images: ImageCollection) -> DatasetNote:

@@ -93,7 +93,7 @@ def score_methods(
     folder.mkdir(parents=True, exist_ok=True)
     full_size = takes_larger(truth.classifier)
     drawn = draw_mosaics(truth, mosaics, seed, full_size)
-    origin = f"{provenance.code_sha256()} {interpretation.fingerprint()} {truth.fingerprint()}"
+    origin = origin_of(interpretation, truth)
     scores, described = {}, {}
     for method, explainer in bind_methods(interpretation, methods).items():
         name = method.name
@@ -118,6 +118,11 @@ def score_methods(
         mask_share=float(truth.masks.float().mean()),
         described=described,
     )
+
+
+def origin_of(interpretation: Interpretation, truth: GroundTruth) -> str:
+    """What the scores of any method depend on: the code, the features and their model, and the images."""
+    return f"{provenance.code_sha256()} {interpretation.fingerprint()} {truth.fingerprint()}"
 
 
 def bind_methods(interpretation: Interpretation, methods: Sequence[Method]) -> dict[Method, Explainer]:

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vebi import provenance
 from vebi.backprop.heatmaps import rescale
 from vebi.benchmark.ground_truth import GroundTruth
 from vebi.benchmark.methods import Method
-from vebi.benchmark.runner import Scores, cached_scores
+from vebi.benchmark.runner import Scores, cached_scores, origin_of
 from vebi.benchmark.scoring import maps_of
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
@@ -41,7 +40,7 @@ def tune(
     assert method.choices is not None, "the method leaves no choice open"
     choices_of = method.choices
     explainers = choices_of(interpretation)
-    origin = f"{provenance.code_sha256()} {interpretation.fingerprint()} {truth.fingerprint()}"
+    origin = origin_of(interpretation, truth)
     made = method.key or {name: repr(explainer) for name, explainer in explainers.items()}
 
     def compute() -> Scores:

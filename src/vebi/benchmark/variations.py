@@ -90,7 +90,7 @@ def iter_variations(interpretation: Interpretation, run: Path) -> Iterator[Varia
     yield Variation(*DEFAULT, lambda: feature_methods(i) | _guided(i) | _cams(i))
     for interpolation in ("nearest", "bicubic"):
         yield Variation("interpolation", interpolation, partial(_interpolated, i, interpolation))
-    maps = [layer.name for layer in layers if layer.height * layer.width > 1]
+    maps = [layer.name for layer in layers if layer.is_spatial]
     for layer in maps[-4:-1]:
         yield Variation("layer of Grad-CAM", layer, partial(_cams, i, layer=layer))
     yield Variation("descriptor", "plain l2 norms", partial(refitting.explainers, energy="l2"))

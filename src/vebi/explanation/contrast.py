@@ -7,11 +7,12 @@ al., ICCV 2017) of the contrast between a class and all others, at the last laye
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from vebi.activations.recorder import ActivationRecorder
+from vebi.backprop.feature_maps import spatial_layers
+from vebi.backprop.heatmaps import upsample
 
 #: Shares of the largest contrast below which nothing passes, and from which on all does; what is left of the rest keeps
 #: its order.
@@ -54,13 +55,13 @@ def contrast_gates(
     Returns:
         In [0.01, 1]; 1 everywhere where no recorded layer has positions, or nothing speaks for the class.
     """
-    layers = [name for name, a in recorder.records.items() if a.ndim == 4 and a[0, 0].numel() > 1]
+    layers = spatial_layers(recorder)
     if not layers:
         return torch.ones(len(scores), *size, device=scores.device)
     edge, activation = recorder.gradient_edges[layers[-1]], recorder.records[layers[-1]]
     (gradient,) = torch.autograd.grad(scores, [edge], contrast_gradient(scores, targets), retain_graph=True)
     contrast = (gradient.mean(dim=(2, 3), keepdim=True) * activation).sum(dim=1).clamp(min=0)
-    large = F.interpolate(contrast[:, None], tuple(size), mode="bilinear", align_corners=False)[:, 0]
+    large = upsample(contrast, size)
     highest = large.flatten(1).amax(dim=1)[:, None, None]
     share = torch.where(highest > 0, large / highest.clamp(min=torch.finfo(large.dtype).tiny), 1)
     return LEFT + (1 - LEFT) * ((share - CLOSED) / (OPEN - CLOSED)).clamp(0, 1)

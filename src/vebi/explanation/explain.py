@@ -220,8 +220,7 @@ def explain_batch(
         probabilities = logits.softmax(dim=1).amax(dim=1).tolist()
         target_indices = predicted if targets is None else list(targets)
         top, maps = evidence_maps(interpretation, inputs, recorder, logits, target_indices, options)
-        features = [[feature for feature, _ in contributions] for contributions in top]
-        starts = [recorder.gradient_edges[layer] for layer in dict.fromkeys(f.layer for row in features for f in row)]
+        starts = [recorder.gradient_edges[layer] for layer in dict.fromkeys(f.layer for row in top for f, _ in row)]
         findings = audit_graph(starts, inputs, recorder.node_modules, options.recipe.rule)
     names = interpretation.class_names
     return [

@@ -79,9 +79,12 @@ class MuPath:
     @property
     def scores(self) -> Float[np.ndarray, "folds m"]:
         """R² of each fold at each value, the mean over the classes that have one."""
-        finite = np.isfinite(self.r2)
-        count = finite.sum(axis=2)
-        return np.where(count > 0, np.where(finite, self.r2, 0).sum(axis=2) / np.maximum(count, 1), np.nan)
+        return _mean_over_classes(self.r2)
+
+    @property
+    def fit_scores(self) -> Float[np.ndarray, " folds"]:
+        """The same at the bounds of the fit."""
+        return _mean_over_classes(self.fit_r2)
 
     @property
     def best(self) -> float:
@@ -122,6 +125,13 @@ class MuPath:
         for class_index, weights in zip(self.class_index, self.weights, strict=True):
             counts[:, class_index] += weights != 0
         return counts
+
+
+def _mean_over_classes(r2: Float[np.ndarray, "*_ classes"]) -> Float[np.ndarray, "*_"]:
+    """The mean over the classes that have a score; NaN where none has."""
+    finite = np.isfinite(r2)
+    count = finite.sum(axis=-1)
+    return np.where(count > 0, np.where(finite, r2, 0).sum(axis=-1) / np.maximum(count, 1), np.nan)
 
 
 def compute_mu_path(table: PartitionedTable, bound: Bound | None = None, progress: Progress | None = None) -> MuPath:

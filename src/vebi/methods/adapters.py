@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vebi.backprop import heatmaps
+from vebi.backprop.heatmaps import upsample
 from vebi.methods.base import Explainer
-from vebi.methods.cam import upsample
 
 #: Attributions of every channel -> one map per image.
 Reduction = Callable[[Float[Tensor, "n c h w"]], Float[Tensor, "n h w"]]
@@ -40,7 +40,7 @@ def captum(attribution: Any, *, reduction: Reduction = heatmaps.channel_sum, **o
         with torch.inference_mode(False), torch.enable_grad():
             inputs = images.detach().clone().requires_grad_()
             attributions = attribution.attribute(inputs, target=targets.clone(), **options)
-        return upsample(reduction(attributions.detach()), images, "bilinear")
+        return upsample(reduction(attributions.detach()), images.shape[2:])
 
     return explain
 

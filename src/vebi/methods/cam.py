@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vebi.activations.layers import Layer, choose_layers, list_layers
+from vebi.activations.layers import choose_layers, list_layers
 from vebi.backprop.feature_maps import forward_graph
+from vebi.backprop.heatmaps import upsample
 from vebi.errors import UsageError
 from vebi.methods.base import one_hot
 from vebi.models.classifier import Classifier
@@ -46,7 +46,7 @@ class Cam(ABC):
         """The maps of the images for their targets, see ``Explainer``; zero or above."""
         assert self.layer is not None  # __post_init__ has found one
         activation, gradient = activations_and_gradients(self.classifier, images, targets, self.layer, self.seed)
-        return upsample(self.weigh(activation, gradient).clamp(min=0), images, self.interpolation)
+        return upsample(self.weigh(activation, gradient).clamp(min=0), images.shape[2:], self.interpolation)
 
     def seed(self, scores: Float[Tensor, "n classes"], targets: Int[Tensor, " n"]) -> Float[Tensor, "n classes"]:
         """The derivatives of what is explained with respect to the class scores: by default it is the target's."""
@@ -170,11 +170,11 @@ def find_layer(classifier: Classifier, name: str | None = None) -> str:
     """
     if name is not None:
         chosen = choose_layers(classifier, name)
-        if len(chosen) != 1 or not _is_map(chosen[0]):
+        if len(chosen) != 1 or not chosen[0].is_spatial:
             raise UsageError(f"{name!r} names no single layer with maps of more than one position: see `vebi layers`")
         return chosen[0].name
     # images are square, so a layer that is not holds something else, such as tokens or channels on another axis
-    layers = [layer for layer in list_layers(classifier) if _is_map(layer) and layer.height == layer.width]
+    layers = [layer for layer in list_layers(classifier) if layer.is_spatial and layer.height == layer.width]
     last = next((layer for layer in reversed(layers) if layer.is_activation), None)
     if last is None:
         raise UsageError(
@@ -182,10 +182,6 @@ def find_layer(classifier: Classifier, name: str | None = None) -> str:
             "name a layer, `vebi layers` lists them"
         )
     return next(layer.name for layer in reversed(layers) if layer.height == last.height)
-
-
-def _is_map(layer: Layer) -> bool:
-    return layer.height * layer.width > 1
 
 
 def activations_and_gradients(
@@ -200,16 +196,6 @@ def activations_and_gradients(
         start = seed(scores.detach(), targets)
         (gradient,) = torch.autograd.grad(scores, [recorder.gradient_edges[layer]], start)
         return recorder.records[layer], gradient
-
-
-def upsample(
-    maps: Float[Tensor, "n u v"], images: Float[Tensor, "n c h w"], interpolation: str
-) -> Float[Tensor, "n h w"]:
-    """The maps of a layer at the resolution of the images."""
-    if maps.shape[1:] == (1, 1):  # interpolating between equal numbers leaves rounding errors, which scaling would show
-        return maps.expand(-1, *images.shape[2:])
-    corners = None if interpolation == "nearest" else False
-    return F.interpolate(maps[:, None], images.shape[2:], mode=interpolation, align_corners=corners)[:, 0]
 
 
 def check_interpolation(name: str) -> None:

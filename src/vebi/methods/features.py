@@ -14,7 +14,7 @@ from vebi.backprop.feature_maps import forward_graph
 from vebi.explanation.contributions import descriptor_layers, top_contributions
 from vebi.explanation.explain import ExplainOptions, evidence_maps
 from vebi.interpretation.result import Interpretation
-from vebi.methods.cam import check_interpolation, upsample
+from vebi.methods.cam import check_interpolation
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class UpsampledActivations:
     def _map(self, activation: Tensor, channel: int, inputs: Tensor) -> Float[np.ndarray, "h w"]:
         """One channel of an image's activations at the resolution of the inputs."""
         plane = activation[channel] if activation.ndim == 3 else activation[channel, None, None]
-        return upsample(plane[None], inputs[:1], self.interpolation)[0].cpu().numpy()
+        return heatmaps.upsample(plane[None], inputs.shape[2:], self.interpolation)[0].cpu().numpy()
 
 
 def _combine(

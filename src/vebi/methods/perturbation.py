@@ -14,9 +14,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vebi.backprop.feature_maps import forward_graph
+from vebi.backprop.heatmaps import upsample
 from vebi.errors import UsageError
 from vebi.methods.base import check_counts
-from vebi.methods.cam import check_interpolation, find_layer, upsample
+from vebi.methods.cam import check_interpolation, find_layer
 from vebi.models.classifier import Classifier, eval_mode
 
 
@@ -201,7 +202,8 @@ class ScoreCam:
         with forward_graph(self.classifier, images, [self.layer]) as (_, recorder, _):
             activations = recorder.records[self.layer]
         rows = zip(images, activations, targets.tolist(), strict=True)
-        return upsample(torch.stack([self._map(*row) for row in rows]).clamp(min=0), images, self.interpolation)
+        maps = torch.stack([self._map(*row) for row in rows]).clamp(min=0)
+        return upsample(maps, images.shape[2:], self.interpolation)
 
     def _map(
         self, image: Float[Tensor, "c h w"], activation: Float[Tensor, "k u v"], target: int
@@ -217,7 +219,7 @@ class ScoreCam:
         return total
 
     def _masks(self, channels: Float[Tensor, "k u v"], image: Float[Tensor, "c h w"]) -> Float[Tensor, "k h w"]:
-        masks = upsample(channels, image.expand(len(channels), -1, -1, -1), self.interpolation)
+        masks = upsample(channels, image.shape[1:], self.interpolation)
         low, high = (extreme(masks, dim=(1, 2), keepdim=True) for extreme in (torch.amin, torch.amax))
         # asked of the activation itself: upsampling leaves rounding errors, which scaling would show
         varies = channels.amax(dim=(1, 2), keepdim=True) > channels.amin(dim=(1, 2), keepdim=True)

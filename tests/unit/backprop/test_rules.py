@@ -241,14 +241,20 @@ def divisors(size, kernel, stride, padding, out, include_pad, override):
     return counts
 
 
+#: Windows of all shapes.
+POOLING = {
+    "size": st.tuples(st.integers(5, 12), st.integers(5, 12)),
+    "kernel": st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    "stride": st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    "pad": st.booleans(),
+    "ceil": st.booleans(),
+}
+
+
 @pytest.mark.parametrize("fix", LITERAL)
 @settings(max_examples=150, deadline=None)
 @given(
-    size=st.tuples(st.integers(5, 12), st.integers(5, 12)),
-    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
-    stride=st.tuples(st.integers(1, 4), st.integers(1, 4)),
-    pad=st.booleans(),
-    ceil=st.booleans(),
+    **POOLING,
     include_pad=st.booleans(),
     override=st.sampled_from([None, 3]),
 )
@@ -278,13 +284,7 @@ def test_average_pooling_whose_stride_is_its_kernel():
 
 @pytest.mark.parametrize("fix", [*LITERAL, None])
 @settings(max_examples=60, deadline=None)
-@given(
-    size=st.tuples(st.integers(5, 12), st.integers(5, 12)),
-    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
-    stride=st.tuples(st.integers(1, 4), st.integers(1, 4)),
-    pad=st.booleans(),
-    ceil=st.booleans(),
-)
+@given(**POOLING)
 def test_pool_fix_of_max_pooling(fix, size, kernel, stride, pad, ceil):
     """Every value inside a window and inside the image gets the same share of its gradient."""
     padding = tuple(k // 2 for k in kernel) if pad else (0, 0)

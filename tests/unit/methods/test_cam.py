@@ -9,8 +9,9 @@ from support import ToyNet, import_torchvision
 from torch import nn
 from unit.methods.nets import by_hand, classifier_of
 
+from vebi.backprop.heatmaps import upsample
 from vebi.errors import UsageError
-from vebi.methods.cam import activations_and_gradients, check_interpolation, find_layer, upsample
+from vebi.methods.cam import activations_and_gradients, check_interpolation, find_layer
 
 
 def vgg():
@@ -164,25 +165,25 @@ def test_upsampled_bilinearly():
     """Pixel i of 6 lies at (i + 1/2) / 2 - 1/2 of 3, and beyond the outermost centres there is what is there."""
     row = torch.tensor([0.0, 4, 8])
     images = torch.zeros(1, 3, 2, 6)
-    maps = upsample(row[None, None], images, "bilinear")
+    maps = upsample(row[None, None], images.shape[2:], "bilinear")
     torch.testing.assert_close(maps, torch.tensor([[[0.0, 1, 3, 5, 7, 8]] * 2]))
 
 
 def test_upsampled_otherwise():
     cam, images = torch.rand(2, 3, 4), torch.zeros(2, 3, 6, 12)
-    nearest = upsample(cam, images, "nearest")
+    nearest = upsample(cam, images.shape[2:], "nearest")
     assert torch.equal(nearest, cam.repeat_interleave(2, 1).repeat_interleave(3, 2))
-    bicubic = upsample(cam, images, "bicubic")
+    bicubic = upsample(cam, images.shape[2:], "bicubic")
     torch.testing.assert_close(bicubic, F.interpolate(cam[None], (6, 12), mode="bicubic")[0])
-    assert not torch.allclose(bicubic, upsample(cam, images, "bilinear"))
-    assert upsample(cam, torch.zeros(2, 1, 5, 7), "bilinear").shape == (2, 5, 7)
+    assert not torch.allclose(bicubic, upsample(cam, images.shape[2:], "bilinear"))
+    assert upsample(cam, (5, 7), "bilinear").shape == (2, 5, 7)
 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
 def test_one_number_stays_one_number(interpolation):
     """Min-max scaling would show the rounding errors of an interpolation between equal numbers."""
     cam = torch.rand(50, 1, 1)
-    assert torch.equal(upsample(cam, torch.zeros(50, 3, 32, 20), interpolation), cam.expand(50, 32, 20))
+    assert torch.equal(upsample(cam, (32, 20), interpolation), cam.expand(50, 32, 20))
 
 
 def test_interpolations():

@@ -174,11 +174,8 @@ def _mu_scores(interpretation: Interpretation) -> list[MuScores]:
 def _fit_scores(interpretation: Interpretation) -> MuScores:
     """The scores at the bounds of the fit, one for every class."""
     path = interpretation.mu_path
-    finite = np.isfinite(path.fit_r2)
-    r2 = np.where(finite, path.fit_r2, 0).sum(axis=1) / np.maximum(finite.sum(axis=1), 1)
-    r2[~finite.any(axis=1)] = np.nan
     (r2_mean, r2_error), (fidelity, error) = (
-        (float(value[0]) for value in mean_and_se(scores[:, None])) for scores in (r2, path.fit_fidelity)
+        (float(value[0]) for value in mean_and_se(scores[:, None])) for scores in (path.fit_scores, path.fit_fidelity)
     )
     features = float((interpretation.weights != 0).sum(axis=1).mean())
     return MuScores(interpretation.mu, r2_mean, r2_error, fidelity, error, features)
