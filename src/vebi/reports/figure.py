@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
+from vebi.backprop.heatmaps import clip_for_display
 from vebi.explanation.result import Explanation
 from vebi.interpretation.contact_sheet import resize_square, stand_in
 from vebi.interpretation.result import Interpretation
@@ -50,10 +51,18 @@ def explanation_figure(explanation: Explanation, interpretation: Interpretation)
         contribution = f"contributes {evidence.contribution:.3f}"
         panels.append(Panel(heat_panel(explanation, heat), str(evidence.feature), contribution, thumb))
     if explanation.evidence:
-        panels.append(Panel(heat_panel(explanation, np.max(maps, axis=0)), "combined", "elementwise maximum"))
+        panels.append(_combined_panel(explanation, maps))
     else:
         panels.append(Panel(Image.new("RGB", (SIDE, SIDE), EMPTY), "no evidence", "no feature speaks for the class"))
     return _row(panels)
+
+
+def _combined_panel(explanation: Explanation, maps: list[Float[np.ndarray, "h w"]]) -> Panel:
+    """All heatmaps as one, as the recipe combines them; the maximum is of the maps as they are shown."""
+    if explanation.combination == "max":
+        return Panel(heat_panel(explanation, np.max(maps, axis=0)), "combined", "elementwise maximum")
+    heat = clip_for_display(explanation.combined_map())
+    return Panel(heat_panel(explanation, heat), "combined", "mean by contribution")
 
 
 def heat_panel(explanation: Explanation, heat: Float[np.ndarray, "h w"], side: int = SIDE) -> Image.Image:

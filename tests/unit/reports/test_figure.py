@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import vebi
+from vebi.backprop.heatmaps import clip_for_display
 from vebi.interpretation.contact_sheet import resize_square
 from vebi.reports.figure import GAP, SIDE, THUMB, explanation_figure, heat_panel
 
@@ -47,6 +48,18 @@ def test_an_explanation_without_evidence_says_so_in_an_empty_panel(explained):
     bare = explanation_figure(dataclasses.replace(explanation, evidence=()), interpretation)
     assert bare.width == 2 * (SIDE + GAP) + GAP
     assert bare.getpixel((GAP + SIDE + GAP + SIDE // 2, GAP + SIDE // 2)) == (236, 236, 236)
+
+
+def test_the_last_panel_combines_as_the_recipe_does(explained, squares):
+    interpretation, explanation = explained
+    layers = vebi.explain(interpretation, squares / "red" / "00.png", recipe=vebi.Recipe())
+    for one, heat in (
+        (explanation, np.max(explanation.display_maps(), axis=0)),
+        (layers, clip_for_display(layers.combined_map("mass"))),
+    ):
+        figure = np.asarray(explanation_figure(one, interpretation))
+        left = (len(one.evidence) + 1) * (SIDE + GAP) + GAP
+        assert np.array_equal(figure[GAP : GAP + SIDE, left : left + SIDE], np.asarray(heat_panel(one, heat)))
 
 
 def test_a_panel_is_brighter_where_the_map_is_high(explained):
