@@ -198,9 +198,8 @@ def test_features_of_three_layers_at_once(study):
     found = replace(found, weights=np.tile(np.arange(1.0, 7), (6, 1)))
     reference, _ = replaced(found.classifier.model, "guided", "centred")
     layers = set()
-    for e, x in zip(
-        explain_batch(found, inputs, "uvwxyz", options=ExplainOptions(max_features=6)), inputs, strict=True
-    ):
+    options = ExplainOptions(max_features=6, recipe=Recipe.paper())
+    for e, x in zip(explain_batch(found, inputs, "uvwxyz", options=options), inputs, strict=True):
         for v in e.evidence:
             (literal,) = reference_map(reference, x[None], LAYERS[name][v.feature.layer], v.feature.channel)
             np.testing.assert_allclose(v.heatmap, literal, rtol=1e-5, atol=1e-5 * literal.max())

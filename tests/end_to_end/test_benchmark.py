@@ -18,7 +18,7 @@ TINY = Plan(images_per_class=5, folds=2, epochs=2, scored=1, mosaics=2, varied=1
 CUES = {"saturation", "silhouette", "border-distance", "edges", "sharpness", "centre", "random-blob"}
 METHODS = built_in_methods()
 NAMES = [method.name for method in METHODS]
-WITH_BEST_CHOICES = [*NAMES, "vebi-standardised", *(f"{method.name}-best" for method in METHODS if method.choices)]
+WITH_BEST_CHOICES = [*NAMES, *(f"{method.name}-best" for method in METHODS if method.choices)]
 
 
 @pytest.fixture(scope="module")

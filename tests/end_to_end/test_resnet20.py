@@ -199,7 +199,7 @@ def test_explanations_equal_the_method_written_out(study, fix):
 def test_a_file_is_explained_in_the_same_way(study):
     """Prediction, probability and maps as a user has them, from a file and in single precision."""
     interpretation, paths, inputs, state = study
-    for x, e in zip(inputs, explain_each(interpretation, paths, strict=True), strict=True):
+    for x, e in zip(inputs, explain_each(interpretation, paths, recipe=Recipe.paper(), strict=True), strict=True):
         records, scores = literal_forward(state, x[None])
         c = int(scores.argmax())
         assert e.prediction == e.target == interpretation.class_names[c]

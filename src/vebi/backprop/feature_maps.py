@@ -17,7 +17,7 @@ from torch.autograd.graph import get_gradient_edge
 from vebi.activations.layers import Feature
 from vebi.activations.recorder import ActivationRecorder, Keep
 from vebi.backprop import heatmaps
-from vebi.backprop.readings import check_reading, contribution, mean_over_layers
+from vebi.backprop.readings import blend_layers, check_reading, contribution
 from vebi.backprop.rules import check_rule, require_gradient, rule_gradients
 from vebi.data.loader import batches
 from vebi.data.sources import open_unlabelled
@@ -232,7 +232,7 @@ def _read(values: Sequence[Tensor], gradients: Sequence[Tensor | None], reading:
         return heatmaps.positive_norm(require_gradient(gradients[0]))
     require_gradient(gradients[0])
     contributions = [contribution(a, g) for a, g in zip(values, gradients, strict=True) if g is not None]
-    return contributions[0] if reading == "contribution" else mean_over_layers(contributions, values[0].shape[2:])
+    return contributions[0] if reading == "contribution" else blend_layers(contributions, values[0].shape[2:])
 
 
 def _backward_passes(features: Sequence[Sequence[Feature]], depth: Mapping[str, int]) -> list[list[tuple[int, int]]]:

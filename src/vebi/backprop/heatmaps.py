@@ -147,7 +147,7 @@ def combine(
 
     Args:
         maps: k x h x w, at least one.
-        contributions: Of the features, above 0.
+        contributions: Of the features; all count alike where none is above 0.
         reduction: ``"max"``, elementwise maximum of the maps, each min-max scaled; ``"mean"``, the mean of these,
             weighted by the contributions; ``"mass"``, the mean of the maps divided by their sums, likewise, so that
             what a feature contributes is what its map has in all, and scaled to 1.
@@ -162,6 +162,8 @@ def combine(
         The released code of Oramas, Wang and Tuytelaars, ICLR 2019, for the maximum.
     """
     check_reduction(reduction)
+    if not (contributions > 0).any():
+        contributions = np.ones(len(maps))
     if reduction == "mass":
         sums = maps.sum(axis=(1, 2), dtype=np.float64)
         shares = np.divide(contributions, sums, out=np.zeros(len(maps)), where=sums > 0)

@@ -2,12 +2,13 @@
 
 At a layer with the activations a, where the gradient of a feature is g, sum_k a_k g_k says for every position how much
 of the feature comes from there: its contribution. Early layers are fine and see edges, late ones are coarse and see
-things; the mean over all of them covers what was seen and keeps its detail.
+things. The mean over all of them covers what was seen; its geometric mean with that of the pixels keeps the detail.
 """
 
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -56,19 +57,19 @@ def even_out(contributions: Float[Tensor, "n u v"]) -> Float[Tensor, "n u v"]:
     return (contributions / high.clamp(min=torch.finfo(high.dtype).tiny)).clamp(max=1).sqrt()
 
 
-def mean_over_layers(contributions: Sequence[Float[Tensor, "n _ _"]], size: Sequence[int]) -> Float[Tensor, "n h w"]:
-    """The evened contributions of layers, enlarged to the input, and their mean.
+def blend_layers(contributions: Sequence[Float[Tensor, "n _ _"]], size: Sequence[int]) -> Float[Tensor, "n h w"]:
+    """The geometric mean of where the layers agree that a feature comes from, and of what is fine there.
 
     Args:
-        contributions: Of each layer, see ``contribution``; at least one.
+        contributions: Of the input and of layers, see ``contribution``; the first one is that of the input.
         size: Height and width of the input.
 
     Returns:
-        In [0, 1]; layers that say nothing of an image (of zeros) do not count for it.
+        In [0, 1]: the root of the mean of all evened contributions, enlarged to the input, times those of the input,
+        averaged over 3 x 3 pixels. Layers that say nothing of an image (of zeros) do not count for it.
     """
-    total = contributions[0].new_zeros(len(contributions[0]), *size)
-    counted = contributions[0].new_zeros(len(contributions[0]), 1, 1)
-    for maps in contributions:
-        total += upsample(even_out(maps), size)
-        counted += maps.any(dim=2, keepdim=True).any(dim=1, keepdim=True)
-    return total / counted.clamp(min=1)
+    evened = [upsample(even_out(maps), size) for maps in contributions]
+    counted = sum(maps.any(dim=2, keepdim=True).any(dim=1, keepdim=True) for maps in contributions)
+    coverage = sum(evened) / torch.as_tensor(counted).clamp(min=1)
+    detail = F.avg_pool2d(evened[0], 3, stride=1, padding=1, count_include_pad=False)
+    return (coverage * detail).sqrt()

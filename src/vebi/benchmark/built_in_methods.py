@@ -2,13 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
-from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import list_layers
 from vebi.benchmark.methods import Choices, Make, Method, user_method
-from vebi.benchmark.refit import refit_with_descriptor
 from vebi.errors import UsageError
 from vebi.explanation.explain import ExplainOptions
 from vebi.explanation.recipe import Recipe
@@ -24,7 +20,7 @@ from vebi.methods.modified_backprop import Deconvnet, GuidedBackprop, ModifiedBa
 from vebi.methods.perturbation import Occlusion, Rise, ScoreCam
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
-from vebi.reports.benchmark_report.rows import OURS
+from vebi.reports.benchmark_report.rows import OURS, PAPER
 
 #: How many features are combined where that is a choice, and how.
 _FEATURES, _REDUCTIONS = (1, 2, 3, 5), ("max", "mean")
@@ -69,7 +65,7 @@ def all_methods(methods: Sequence[str | Method] = (), cam_layer: str | None = No
 
     Example:
         >>> [method.name for method in vebi.benchmark.all_methods() if method.in_paper][:3]
-        ['vebi', 'upsampled-activations', 'guided-backprop']
+        ['vebi-paper', 'upsampled-activations', 'guided-backprop']
     """
     known = built_in_methods(cam_layer) + tuple(user_method(x) if isinstance(x, str) else x for x in methods)
     names = [method.name for method in known]
@@ -79,34 +75,65 @@ def all_methods(methods: Sequence[str | Method] = (), cam_layer: str | None = No
     return known
 
 
-def standardised(interpretation: Interpretation, run: Path) -> Method:
-    """Vebi with the features of the default descriptor, beside a fit with that of the paper.
-
-    Args:
-        interpretation: The fit.
-        run: Its run folder.
-    """
-    other = refit_with_descriptor(interpretation, run, Descriptor())
-    return Method(
-        f"{OURS}-standardised",
-        "vebi, standardised descriptors",
-        lambda i: FeatureEvidence(replace(other, classifier=i.require_classifier())),
+def _features() -> tuple[Method, ...]:
+    """Vebi's own method by default and as in the paper, what lies between, and upsampled activations."""
+    unfixed = Recipe.paper(stride_fix=None)
+    return (
+        _vebi(OURS, "vebi", Recipe(), needed=True),
+        _vebi(PAPER, "vebi as in the paper", Recipe.paper(), in_paper=True, paper_features=True),
+        _vebi(
+            f"{PAPER}-without-stride-fix",
+            "vebi as in the paper, without the stride fix",
+            unfixed,
+            paper_features=True,
+        ),
+        _vebi(f"{PAPER}-features", "vebi with the paper’s features", Recipe(), paper_features=True, tuned=False),
+        _vebi(f"{PAPER}-heatmaps", "vebi with the paper’s heatmaps", Recipe.paper(), tuned=False),
+        Method(
+            "upsampled-activations",
+            "upsampled activations",
+            UpsampledActivations,
+            True,
+            paper_features=True,
+            choices=_upsampling_choices,
+        ),
+        Method("upsampled-vebi", "upsampled activations of vebi’s features", UpsampledActivations),
     )
 
 
-def _features() -> tuple[Method, ...]:
-    """Vebi's own method, and upsampled activations of the same features."""
-    return (
-        Method(OURS, "vebi", FeatureEvidence, True, needed=True, choices=_feature_choices),
-        Method(
-            "vebi-without-stride-fix",
-            "vebi without the stride fix",
-            _without_stride_fix,
-            choices=partial(_feature_choices, stride_fix=None),
-        ),
-        Method(
-            "upsampled-activations", "upsampled activations", UpsampledActivations, True, choices=_upsampling_choices
-        ),
+def _vebi(
+    name: str,
+    title: str,
+    recipe: Recipe,
+    *,
+    needed: bool = False,
+    in_paper: bool = False,
+    paper_features: bool = False,
+    tuned: bool = True,
+) -> Method:
+    """Vebi with a recipe; tuned, with a row of the best number of features and combination of maps."""
+
+    def make(interpretation: Interpretation) -> Explainer:
+        return FeatureEvidence(interpretation, ExplainOptions(recipe=recipe))
+
+    def choices(interpretation: Interpretation) -> dict[str, Explainer]:
+        reductions = dict.fromkeys((recipe.combination, *_REDUCTIONS))
+        return {
+            f"{count} features, {reduction}": FeatureEvidence(
+                interpretation, ExplainOptions(max_features=count, recipe=replace(recipe, combination=reduction))
+            )
+            for count in _FEATURES
+            for reduction in reductions
+        }
+
+    return Method(
+        name,
+        title,
+        make,
+        in_paper,
+        needed=needed,
+        paper_features=paper_features,
+        choices=choices if tuned else None,
     )
 
 
@@ -208,10 +235,6 @@ def _fixed(kind: type[ModifiedBackprop]) -> Callable[[Classifier], Explainer]:
     return lambda classifier: kind(classifier, stride_fix="centred")
 
 
-def _without_stride_fix(interpretation: Interpretation) -> Explainer:
-    return FeatureEvidence(interpretation, ExplainOptions(recipe=Recipe.paper(stride_fix=None)))
-
-
 def _layers(bind: Callable[[Classifier, str], Explainer]) -> Choices:
     """A class activation map of every activation function with more than one position."""
 
@@ -221,16 +244,6 @@ def _layers(bind: Callable[[Classifier, str], Explainer]) -> Choices:
         return {f"layer {layer.name}": bind(classifier, layer.name) for layer in layers}
 
     return choices
-
-
-def _feature_choices(interpretation: Interpretation, stride_fix: str | None = "centred") -> dict[str, Explainer]:
-    def make(count: int, reduction: str) -> Explainer:
-        recipe = replace(Recipe.paper(stride_fix=stride_fix), combination=reduction)
-        return FeatureEvidence(interpretation, ExplainOptions(max_features=count, recipe=recipe))
-
-    return {
-        f"{count} features, {reduction}": make(count, reduction) for count in _FEATURES for reduction in _REDUCTIONS
-    }
 
 
 def _upsampling_choices(interpretation: Interpretation) -> dict[str, Explainer]:

@@ -8,7 +8,9 @@ from vebi.activations.descriptors import Descriptor
 from vebi.benchmark.built_in_methods import all_methods
 from vebi.benchmark.examples import find_examples
 from vebi.benchmark.ground_truth import find_ground_truth
-from vebi.benchmark.methods import Method
+from vebi.benchmark.methods import Method, with_paper_features
+from vebi.benchmark.plan import FULL
+from vebi.benchmark.refit import refit_with_descriptor
 from vebi.benchmark.runner import FoldScores, score_methods
 from vebi.benchmark.write_results import DatasetResult, make_note, make_result, write_result
 from vebi.data.collections import ImageCollection
@@ -87,7 +89,7 @@ def benchmark_model(
         ('vebi', 100.0)
     """
     _check_options(per_class, mosaics, batch_size)
-    out, participants = Path(out), all_methods(methods, cam_layer)
+    out, participants = Path(out), list(all_methods(methods, cam_layer))
     if cam_layer is not None:
         find_layer(classifier, cam_layer)  # raises before the fit
     fit_source = images if fit_images is None else fit_images
@@ -107,6 +109,8 @@ def benchmark_model(
         batch_size=batch_size,
         progress=progress,
     )
+    paper = refit_with_descriptor(interpretation, out / "run", Descriptor.paper(), FULL.mu)
+    participants = with_paper_features(participants, paper)
     model = interpretation.require_classifier()
     truth = find_ground_truth(
         model, scored, mask_of, per_class, batch_size=batch_size, progress=stage(progress, "images")

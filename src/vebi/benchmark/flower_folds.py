@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vebi.activations.descriptors import Descriptor
-from vebi.benchmark.built_in_methods import standardised
 from vebi.benchmark.examples import find_examples
 from vebi.benchmark.ground_truth import GroundTruth, find_flower_truth
 from vebi.benchmark.make_rows import PUBLISHED
-from vebi.benchmark.methods import Method
+from vebi.benchmark.methods import Method, with_paper_features
 from vebi.benchmark.plan import Plan
+from vebi.benchmark.refit import refit_with_descriptor
 from vebi.benchmark.runner import FoldScores, score_methods
 from vebi.benchmark.sensitivity import mean_over_folds, sensitivity_rows
 from vebi.benchmark.tuning import tune_all
@@ -128,7 +128,7 @@ class FlowerExperiment:
         classifier = load_classifier(checkpoint, device=self.device)
         images = open_images(flowers, classifier.class_names)
         fit_images, held_out = (Subset(images, indices) for indices in split(images, k))
-        interpretation = interpret(
+        paper = interpret(
             classifier,
             fit_images,
             mu=plan.mu,
@@ -141,20 +141,23 @@ class FlowerExperiment:
         truth = find_flower_truth(
             classifier, held_out, plan.scored, batch_size=self.batch_size, progress=self._stage("images")
         )
-        others = [standardised(interpretation, folder / "run"), *self._tune(folder, interpretation, fit_images)]
-        methods = [*self.methods, *others]
+        interpretation = refit_with_descriptor(paper, folder / "run", Descriptor())
+        defaults = with_paper_features(self.methods, paper)
+        methods = [*defaults, *self._tune(folder, interpretation, fit_images, defaults)]
         scores = self._score(folder, interpretation, truth, methods)
         sensitivity = self._vary(folder, interpretation, truth)
         network = NetworkNote(training.accuracy, interpretation.settings.model.sha256)
-        examples = None if k else find_examples(interpretation, truth, scores.participants(self.methods))
+        examples = None if k else find_examples(interpretation, truth, scores.participants(defaults))
         self.steps.advance(self.variant, Steps.SCORE)
         return FoldResult(methods, scores, sensitivity, network, examples)
 
-    def _tune(self, folder: Path, interpretation: Interpretation, fit_images: ImageCollection) -> list[Method]:
+    def _tune(
+        self, folder: Path, interpretation: Interpretation, fit_images: ImageCollection, methods: Sequence[Method]
+    ) -> list[Method]:
         """Every method that leaves a choice open with the best one on training images."""
         classifier = interpretation.require_classifier()
         truth = find_flower_truth(classifier, fit_images, self.plan.tuned, batch_size=self.batch_size)
-        return tune_all(interpretation, truth, self.methods, folder / "choices", batch_size=self.batch_size)
+        return tune_all(interpretation, truth, methods, folder / "choices", batch_size=self.batch_size)
 
     def _score(
         self, folder: Path, interpretation: Interpretation, truth: GroundTruth, methods: Sequence[Method]

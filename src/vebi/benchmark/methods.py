@@ -1,8 +1,8 @@
 """A method that a benchmark compares, and how it is made for a model that was interpreted."""
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vebi.errors import ModelError, UsageError
@@ -30,6 +30,7 @@ class Method:
         uses_network: Whether its maps depend on the network; otherwise it is there to show how far an image alone gets.
         uses_features: Whether its maps depend on more of an interpretation than its model; False saves making them
             again where only the features change.
+        paper_features: Whether these features are selected as in the paper, whatever the default is.
         choices: Makes the method with every choice that it leaves open (layer, reduction, number of features), by what
             is chosen; None where it leaves none.
         chosen: What was chosen, for a row of a method at its best.
@@ -51,8 +52,31 @@ class Method:
     needed: bool = False
     uses_network: bool = True
     uses_features: bool = True
+    paper_features: bool = False
     choices: Choices | None = field(default=None, repr=False)
     chosen: str = ""
+
+
+def with_paper_features(methods: Sequence[Method], fit: Interpretation) -> list[Method]:
+    """The methods, of which those with ``paper_features`` take them from another fit of the same model.
+
+    Args:
+        methods: The methods.
+        fit: The fit as in the paper.
+    """
+    return [_with_features(method, fit) if method.paper_features else method for method in methods]
+
+
+def _with_features(method: Method, fit: Interpretation) -> Method:
+    def of_fit(interpretation: Interpretation) -> Interpretation:
+        return replace(fit, classifier=interpretation.require_classifier())
+
+    choices = method.choices
+    return replace(
+        method,
+        make=lambda interpretation: method.make(of_fit(interpretation)),
+        choices=None if choices is None else lambda interpretation: choices(of_fit(interpretation)),
+    )
 
 
 def user_method(spec: str) -> Method:

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vebi import provenance
 from vebi.activations.descriptors import Descriptor
-from vebi.benchmark.built_in_methods import all_methods, perturbation_methods, standardised
+from vebi.benchmark.built_in_methods import all_methods, perturbation_methods
 from vebi.benchmark.ground_truth import GroundTruth, find_flower_truth
-from vebi.benchmark.methods import Method
+from vebi.benchmark.methods import Method, with_paper_features
 from vebi.benchmark.mosaics import draw_mosaics, takes_larger
 from vebi.benchmark.network_scores import ScoredImages, Scores, score_network
 from vebi.benchmark.plan import NetworksPlan
 from vebi.benchmark.random_networks import RandomNetworks
-from vebi.benchmark.runner import bind_methods, errors_of, read_stored, store
+from vebi.benchmark.refit import refit_with_descriptor
+from vebi.benchmark.runner import bind_methods, code_of_scores, errors_of, read_stored, store
 from vebi.benchmark.sanity import sanity_scores
 from vebi.benchmark.tuning import tune_all
 from vebi.data.collections import ImageCollection, Subset, evenly_spaced
@@ -32,17 +32,6 @@ from vebi.models.classifier import Classifier
 from vebi.models.load import load_classifier
 from vebi.progress import StageProgress, stage
 
-#: Code that only reads scores: another state of it does not make them again.
-READERS = (
-    "cli",
-    "reports",
-    "demo.py",
-    "benchmark/make_rows.py",
-    "benchmark/network_rows.py",
-    "benchmark/statistics.py",
-    "benchmark/table2.py",
-    "benchmark/write_results.py",
-)
 _SCORES = "scores.safetensors"
 
 
@@ -139,17 +128,17 @@ class NetworkExperiment:
         """All that the scores depend on."""
         weights = hashlib.sha256((self.folder / "network.safetensors").read_bytes()).hexdigest()
         own = [method.key for method in self.methods if method.key]
-        content = [provenance.code_sha256(READERS), weights, asdict(self.plan), self.checked, self.fold, self.seed, own]
+        content = [code_of_scores(), weights, asdict(self.plan), self.checked, self.fold, self.seed, own]
         return json.dumps(content, sort_keys=True)
 
     def _measure(self, training: Training) -> NetworkResult:
         images = open_images(self.flowers)
         seen, unseen = split(images, self.fold, "frame")
         fit_images = Subset(images, evenly_spaced(seen, self.plan.fitted))
-        interpretation = self._interpret("network", "run", fit_images)
+        paper = self._interpret("network", "run", fit_images)
+        interpretation = refit_with_descriptor(paper, self.folder / "run", Descriptor())
         truth = self._ground_truth(interpretation, Subset(images, unseen), self.plan.scored)
-        methods, slow = self._methods(interpretation, fit_images)
-        methods.append(standardised(interpretation, self.folder / "run"))
+        methods, slow = self._methods(interpretation, fit_images, with_paper_features(self.methods, paper))
         scored = self._scored_images(truth)
         explainers, scores = bind_methods(interpretation, [*methods, *slow]), {}
         for k, (method, explainer) in enumerate(explainers.items(), start=1):
@@ -162,7 +151,7 @@ class NetworkExperiment:
         permuted_accuracy = None
         if self.checked:
             permuted_accuracy = self._train(self.folder / "permuted.safetensors", permuted_labels=True).fit
-            for name, values in self._check(interpretation, fit_images, truth.subset(scored.few)).items():
+            for name, values in self._check((interpretation, paper), fit_images, truth.subset(scored.few)).items():
                 scores[name] |= values
         return NetworkResult(
             fold=self.fold,
@@ -179,12 +168,12 @@ class NetworkExperiment:
         )
 
     def _methods(
-        self, interpretation: Interpretation, fit_images: ImageCollection
+        self, interpretation: Interpretation, fit_images: ImageCollection, own: Sequence[Method]
     ) -> tuple[list[Method], list[Method]]:
         """All methods and those that ask the network many times, each with the rows of best choices behind them."""
         tuning = self._ground_truth(interpretation, fit_images, self.plan.tuned)
         few = tuning.thin(self._per_class(tuning.classifier, self.plan.few))
-        groups = (self.methods, tuning), (perturbation_methods(), few)
+        groups = (own, tuning), (perturbation_methods(), few)
         folder = self.folder / "choices"
         methods, slow = (
             [*group, *tune_all(interpretation, truth, group, folder, batch_size=self.batch_size)]
@@ -193,7 +182,7 @@ class NetworkExperiment:
         return methods, slow
 
     def _interpret(self, network: str, run: str, fit_images: ImageCollection) -> Interpretation:
-        """The interpretation of a checkpoint."""
+        """The interpretation of a checkpoint, as in the paper."""
         return interpret(
             load_classifier(self.folder / f"{network}.safetensors", device=self.device),
             fit_images,
@@ -221,12 +210,28 @@ class NetworkExperiment:
 
     def _check(
         self,
-        interpretation: Interpretation,
+        fits: tuple[Interpretation, Interpretation],
         fit_images: ImageCollection,
         truth: GroundTruth,
     ) -> dict[str, Scores]:
-        """The sanity checks of every method; a best choice is the same method."""
+        """The sanity checks of every method, with the features that it takes; a best choice is the same method."""
         permuted = self._interpret("permuted", "run-permuted", fit_images)
+        permuted_fits = refit_with_descriptor(permuted, self.folder / "run-permuted", Descriptor()), permuted
+        scores: dict[str, Scores] = {}
+        for paper_features, learned, random in zip((False, True), fits, permuted_fits, strict=True):
+            methods = [method for method in self.methods if method.paper_features == paper_features]
+            scores |= self._check_fit(learned, random, fit_images, truth, methods)
+        return scores
+
+    def _check_fit(
+        self,
+        interpretation: Interpretation,
+        permuted: Interpretation,
+        fit_images: ImageCollection,
+        truth: GroundTruth,
+        methods: Sequence[Method],
+    ) -> dict[str, Scores]:
+        """The sanity checks of methods that take the features of one fit."""
         # the true classes, for a random network may predict one class only, and nothing could be fitted to the others
         true = replace(interpretation, settings=replace(interpretation.settings, labels="true"))
         per_class = self._per_class(truth.classifier, self.plan.fitted // 4)
@@ -239,7 +244,7 @@ class NetworkExperiment:
             networks,
             truth,
             torch.from_numpy(foregrounds),
-            self.methods,
+            methods,
             self.folder / "sanity",
             progress=self.progress,
         )

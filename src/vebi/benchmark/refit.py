@@ -45,13 +45,16 @@ def refit_on_table(interpretation: Interpretation, table: DescriptorTable) -> In
     )
 
 
-def refit_with_descriptor(interpretation: Interpretation, run: Path, descriptor: Descriptor) -> Interpretation:
-    """The fit with another descriptor and the default number of features per class, from the table of its run.
+def refit_with_descriptor(
+    interpretation: Interpretation, run: Path, descriptor: Descriptor, mu: float | None = None
+) -> Interpretation:
+    """The fit with another descriptor, from the table of its run.
 
     Args:
         interpretation: A fit.
         run: Its run folder.
         descriptor: The other descriptor.
+        mu: The bound on the l1 norm of the weights of each class; None for the default number of features.
 
     Returns:
         The interpretation with that descriptor, see ``refit_on_table``.
@@ -59,9 +62,15 @@ def refit_with_descriptor(interpretation: Interpretation, run: Path, descriptor:
     Raises:
         RunError: The table is damaged.
     """
-    settings = replace(interpretation.settings, descriptor=descriptor, mu=None, features_per_class=FEATURES_PER_CLASS)
-    table = open_table(run, interpretation.settings, descriptor)
-    return refit_on_table(replace(interpretation, settings=settings), table)
+    settings = replace(
+        interpretation.settings,
+        descriptor=descriptor,
+        mu=mu,
+        features_per_class=FEATURES_PER_CLASS if mu is None else None,
+    )
+    mus = interpretation.mus if mu is None else (mu,) * len(interpretation.mus)
+    asked = replace(interpretation, settings=settings, mus=mus)
+    return refit_on_table(asked, open_table(run, interpretation.settings, descriptor))
 
 
 def refit_on_network(

@@ -28,6 +28,19 @@ from vebi.reports.benchmark_report.rows import GRID_POINTING
 
 Scores = dict[str, Float[np.ndarray, "..."]]
 
+#: Code that only reads scores: another state of it does not make them again.
+_READERS = (
+    "cli",
+    "reports",
+    "demo.py",
+    "benchmark/make_rows.py",
+    "benchmark/network_rows.py",
+    "benchmark/statistics.py",
+    "benchmark/paper_table1.py",
+    "benchmark/table2.py",
+    "benchmark/write_results.py",
+)
+
 
 @dataclass(frozen=True, eq=False)
 class FoldScores:
@@ -122,7 +135,12 @@ def score_methods(
 
 def origin_of(interpretation: Interpretation, truth: GroundTruth) -> str:
     """What the scores of any method depend on: the code, the features and their model, and the images."""
-    return f"{provenance.code_sha256()} {interpretation.fingerprint()} {truth.fingerprint()}"
+    return f"{code_of_scores()} {interpretation.fingerprint()} {truth.fingerprint()}"
+
+
+def code_of_scores() -> str:
+    """The hash of all code but that which only reads scores: another state of that does not make them again."""
+    return provenance.code_sha256(_READERS)
 
 
 def bind_methods(interpretation: Interpretation, methods: Sequence[Method]) -> dict[Method, Explainer]:

@@ -16,11 +16,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vebi import provenance
 from vebi.benchmark.ground_truth import GroundTruth
 from vebi.benchmark.methods import Method
 from vebi.benchmark.random_networks import Condition, RandomNetworks
-from vebi.benchmark.runner import Scores, bind_methods, cached_scores, errors_of
+from vebi.benchmark.runner import Scores, bind_methods, cached_scores, code_of_scores, errors_of
 from vebi.benchmark.scoring import positive_maps
 from vebi.errors import VebiError, VebiWarning
 from vebi.methods.base import Explainer
@@ -96,9 +95,7 @@ class _Comparison:
         images = (
             f"{networks.fit_images.fingerprint()} {networks.fit_per_class} {self.truth.fingerprint()} {foregrounds}"
         )
-        return (
-            f"{provenance.code_sha256()} {learned} {mus} {settings.labels} {settings.signed} {images} {networks.seed}"
-        )
+        return f"{code_of_scores()} {learned} {mus} {settings.labels} {settings.signed} {images} {networks.seed}"
 
     def score(self, method: Method, explainer: Explainer, progress: Progress | None) -> Scores:
         """The scores of one method."""

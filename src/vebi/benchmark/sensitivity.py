@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vebi import provenance
 from vebi.backprop.heatmaps import rescale
 from vebi.benchmark.ground_truth import GroundTruth
+from vebi.benchmark.runner import code_of_scores
 from vebi.benchmark.scoring import positive_maps
 from vebi.benchmark.variations import DEFAULT, Variation, iter_variations
 from vebi.files import write_json
@@ -56,7 +56,7 @@ def sensitivity_rows(
     Returns:
         A row per variation, the defaults first.
     """
-    key = f"{provenance.code_sha256()} {interpretation.fingerprint()} {truth.fingerprint()}"
+    key = f"{code_of_scores()} {interpretation.fingerprint()} {truth.fingerprint()}"
     with suppress(OSError, ValueError, TypeError, KeyError):
         stored = json.loads(cache.read_text())
         if stored["key"] == key:

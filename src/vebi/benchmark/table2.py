@@ -14,9 +14,10 @@ import torch
 from vebi import provenance
 from vebi.benchmark.built_in_methods import all_methods, perturbation_methods
 from vebi.benchmark.methods import Method
-from vebi.benchmark.network_experiment import READERS, NetworkExperiment, NetworkResult
+from vebi.benchmark.network_experiment import NetworkExperiment, NetworkResult
 from vebi.benchmark.network_rows import make_network_rows
 from vebi.benchmark.plan import FULL_NETWORKS, NetworksPlan, experiment_command
+from vebi.benchmark.runner import code_of_scores
 from vebi.data.loader import check_batch_size
 from vebi.datasets.flowers import generate
 from vebi.datasets.flowers.variants import classes
@@ -152,7 +153,7 @@ def _make_table(
         plan=asdict(plan),
         versions=provenance.versions(),
         threads=torch.get_num_threads(),
-        code_sha256=provenance.code_sha256(READERS),
+        code_sha256=code_of_scores(),
         created=provenance.now(),
         command=command,
     )

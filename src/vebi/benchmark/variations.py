@@ -1,14 +1,17 @@
-"""The choices that the paper leaves open, one made differently at a time."""
+"""The choices behind a heatmap, one made differently at a time."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import choose_layers
 from vebi.benchmark.refit import refit_on_table
 from vebi.explanation.explain import ExplainOptions
 from vebi.explanation.recipe import Recipe
+from vebi.interpretation.fit import FEATURES_PER_CLASS
 from vebi.interpretation.result import Interpretation
 from vebi.interpretation.run_folder import open_table
 from vebi.methods.base import Explainer
@@ -18,7 +21,23 @@ from vebi.methods.guided_cam import GuidedCam
 from vebi.methods.modified_backprop import GuidedBackprop
 from vebi.reports.benchmark_report.rows import OURS
 
-MUS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+DESCRIPTORS = {
+    "as in the paper": Descriptor.paper(),
+    "squared energies": Descriptor(energy="squared"),
+    "centred": Descriptor(scaling="centred"),
+    "logarithms": Descriptor(scaling="log"),
+}
+#: Recipes by what is different.
+RECIPES: dict[str, dict[str, Any]] = {
+    "as in the paper": vars(Recipe.paper()),
+    "no contrast": {"contrast": False},
+    "contributions at the pixels": {"reading": "contribution"},
+    "no pool fix": {"pool_fix": False},
+    "ordinary gradient": {"rule": "gradient"},
+    "stride fix nearest": {"stride_fix": "nearest"},
+    "no stride fix": {"stride_fix": None},
+}
+UPSAMPLED = "upsampled-vebi"
 MAX_FEATURES = (1, 2, 3, 5, 10)
 #: Choice and setting of the row of the defaults.
 DEFAULT = ("as in the table", "")
@@ -54,24 +73,27 @@ class Refitting:
     run: Path
 
     def explainers(
-        self, *, energy: str | None = None, mu: float | None = None, signed: bool = False, labels: str = "predicted"
+        self,
+        *,
+        descriptor: Descriptor = Descriptor(),
+        features_per_class: int = FEATURES_PER_CLASS,
+        signed: bool = False,
+        labels: str = "predicted",
     ) -> Explainers:
         """The methods that use features, of a fit with other options; it has no exemplars.
 
         Args:
-            energy: Energy of the descriptor, None for that of the run.
-            mu: Bound on the l1 norm of the weights of each class, None for that of the run.
+            descriptor: How activations become numbers.
+            features_per_class: Features of a class at most.
             signed: Whether negative weights are allowed.
             labels: ``"predicted"`` or ``"true"``.
         """
         i = self.interpretation
-        descriptor = i.descriptor if energy is None else replace(i.descriptor, energy=energy)
-        settings = replace(i.settings, descriptor=descriptor, signed=signed, labels=labels)
-        requested = replace(i, settings=settings)
-        if mu is not None:
-            settings = replace(settings, mu=mu, features_per_class=None)
-            requested = replace(i, settings=settings, mus=(mu,) * len(i.mus))
-        return feature_methods(refit_on_table(requested, open_table(self.run, i.settings, descriptor)))
+        settings = replace(
+            i.settings, descriptor=descriptor, signed=signed, labels=labels, features_per_class=features_per_class
+        )
+        table = open_table(self.run, i.settings, descriptor)
+        return feature_methods(refit_on_table(replace(i, settings=settings), table))
 
 
 def iter_variations(interpretation: Interpretation, run: Path) -> Iterator[Variation]:
@@ -93,37 +115,36 @@ def iter_variations(interpretation: Interpretation, run: Path) -> Iterator[Varia
     maps = [layer.name for layer in layers if layer.is_spatial]
     for layer in maps[-4:-1]:
         yield Variation("layer of Grad-CAM", layer, partial(_cams, i, layer=layer))
-    yield Variation("descriptor", "plain l2 norms", partial(refitting.explainers, energy="l2"))
+    for name, descriptor in DESCRIPTORS.items():
+        yield Variation("descriptor", name, partial(refitting.explainers, descriptor=descriptor))
     yield Variation("weights", "signed", partial(refitting.explainers, signed=True))
     yield Variation("labels", "true", partial(refitting.explainers, labels="true"))
-    for mu in MUS:
-        if mu != i.settings.mu:
-            yield Variation("mu", f"{mu:g}", partial(refitting.explainers, mu=mu))
+    for count in MAX_FEATURES:
+        if count != FEATURES_PER_CLASS:
+            yield Variation("features per class", str(count), partial(refitting.explainers, features_per_class=count))
     for count in MAX_FEATURES:
         if count != ExplainOptions().max_features:
-            yield Variation("features", str(count), partial(feature_methods, i, count))
+            yield Variation("features shown", str(count), partial(feature_methods, i, count))
+    yield Variation("combination", "elementwise maximum", partial(_with_recipe, i, combination="max"))
     yield Variation("combination", "weighted mean", lambda: _averaged(i))
-    yield Variation("stride fix", "nearest", partial(_with_stride_fix, i, "nearest"))
-    yield Variation("stride fix", "none", partial(_with_stride_fix, i, None))
+    for name, options in RECIPES.items():
+        yield Variation("heatmaps", name, partial(_with_recipe, i, **options))
 
 
 def feature_methods(interpretation: Interpretation, count: int = ExplainOptions().max_features) -> Explainers:
     """The methods that use the selected features, at most ``count`` of them per image."""
     return {
         OURS: FeatureEvidence(interpretation, ExplainOptions(max_features=count)),
-        "upsampled-activations": UpsampledActivations(interpretation, max_features=count),
+        UPSAMPLED: UpsampledActivations(interpretation, max_features=count),
     }
 
 
 def _averaged(i: Interpretation) -> Explainers:
-    return {
-        OURS: FeatureEvidence(i, ExplainOptions(recipe=replace(Recipe.paper(), combination="mean"))),
-        "upsampled-activations": UpsampledActivations(i, reduction="mean"),
-    }
+    return _with_recipe(i, combination="mean") | {UPSAMPLED: UpsampledActivations(i, reduction="mean")}
 
 
-def _with_stride_fix(i: Interpretation, stride_fix: str | None) -> Explainers:
-    return {OURS: FeatureEvidence(i, ExplainOptions(recipe=Recipe.paper(stride_fix=stride_fix)))}
+def _with_recipe(i: Interpretation, **options: Any) -> Explainers:
+    return {OURS: FeatureEvidence(i, ExplainOptions(recipe=replace(Recipe(), **options)))}
 
 
 def _guided(i: Interpretation) -> Explainers:
@@ -142,4 +163,4 @@ def _cams(i: Interpretation, layer: str | None = None, interpolation: str = "bil
 
 def _interpolated(i: Interpretation, interpolation: str) -> Explainers:
     activations = UpsampledActivations(i, interpolation=interpolation)
-    return {"upsampled-activations": activations, **_cams(i, interpolation=interpolation)}
+    return {UPSAMPLED: activations, **_cams(i, interpolation=interpolation)}

@@ -9,7 +9,7 @@ import numpy as np
 from vebi import provenance
 from vebi.benchmark.make_rows import make_curves, make_rows
 from vebi.benchmark.methods import Method
-from vebi.benchmark.runner import FoldScores
+from vebi.benchmark.runner import FoldScores, code_of_scores
 from vebi.files import atomic_write, write_json
 from vebi.metrics.iou import STEPS
 from vebi.reports.benchmark_report.examples import Examples
@@ -83,7 +83,7 @@ def make_result(
             data={name: dataset.note for name, dataset in datasets.items()},
             methods=_described(datasets),
             versions=provenance.versions(),
-            code_sha256=provenance.code_sha256(),
+            code_sha256=code_of_scores(),
             created=provenance.now(),
             inference="networks" if all(len(dataset.folds) > 1 for dataset in datasets.values()) else "images",
             command=command,

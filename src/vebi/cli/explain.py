@@ -33,11 +33,11 @@ class RecipeOptions:
     recipe: Annotated[
         str,
         typer.Option(
-            metavar="paper|layers",
-            help="Recipe of the heatmaps. paper: the input gradient of each feature. layers: what the feature is made "
-            "of at every layer, where the network sees the class rather than the others.",
+            metavar="layers|paper",
+            help="Recipe of the heatmaps. layers: what the feature is made of at every layer, where the network sees "
+            "the class rather than the others. paper: the input gradient of each feature.",
         ),
-    ] = "paper"
+    ] = "layers"
     rule: Annotated[
         str | None,
         typer.Option(
@@ -86,7 +86,7 @@ class RecipeOptions:
         """The recipe of these options."""
         from vebi.explanation.recipe import Recipe
 
-        recipes = {"paper": Recipe.paper(), "layers": Recipe()}
+        recipes = {"layers": Recipe(), "paper": Recipe.paper()}
         if self.recipe not in recipes:
             raise UsageError(f"--recipe is {self.recipe!r}: choose one of {', '.join(recipes)}")
         if self.stride_fix is not None and self.stride_fix not in STRIDE_FIXES:

@@ -58,8 +58,8 @@ class Assessment:
         mistakes: Up to 8 of the most confident mistakes, no pair of true and predicted class twice.
         confusions: Up to 6 most frequent confusions as (true class, predicted class, number of images).
         scores: Mean area under the IoU curve, in percent, of the combined map of the predicted class. Keys: ``vebi``,
-            ``vebi-without-stride-fix``, and for comparison ``whole-image``, a map that marks every pixel alike. Empty
-            where there are no masks.
+            ``vebi-paper-heatmaps`` and ``vebi-paper-heatmaps-without-stride-fix`` (of the same features), and for
+            comparison ``whole-image``, a map that marks every pixel alike. Empty where there are no masks.
         scored: Number of images with masks that ``scores`` is the mean over.
 
     Example:

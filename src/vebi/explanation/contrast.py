@@ -1,22 +1,28 @@
-"""Where in an image the network sees one class rather than the others: what a heatmap is held against.
+"""Where in an image the network sees one class rather than the others: what heatmaps are held against.
 
-Features can be shared by classes, and fire where another class is. The gate is a class activation map (Selvaraju et
-al., ICCV 2017) of the contrast between a class and all others, at the last layer that still has positions.
+Features can be shared by classes, and fire where another class is. What they are held against are class activation maps
+(Selvaraju et al., ICCV 2017) of the contrast between a class and all others: at the last layer that has positions,
+which knows the class best, and at all layers, of which the early ones know best where things end.
 """
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from vebi.activations.recorder import ActivationRecorder
 from vebi.backprop.feature_maps import spatial_layers
-from vebi.backprop.heatmaps import upsample
+from vebi.backprop.heatmaps import rescale, upsample
 
-#: Shares of the largest contrast below which nothing passes, and from which on all does; what is left of the rest keeps
-#: its order.
-CLOSED, OPEN, LEFT = 0.1, 0.5, 0.01
+#: What passes of a heatmap: nothing up to the first share of the largest contrast at the last layer, all from the
+#: second one on.
+LAST_LAYER = 0.2, 0.5
+#: The same for the mean over all layers, of the positive parts, each scaled to 1.
+ALL_LAYERS = 0.15, 0.4
+#: What is left of the rest, as a share: in the order of the contrast and, with a third of its say, of the heatmap.
+LEFT, SAY = 0.001, 1 / 3
 
 
 def contrast_gradient(scores: Float[Tensor, "n classes"], targets: Sequence[int]) -> Float[Tensor, "n classes"]:
@@ -38,13 +44,13 @@ def contrast_gradient(scores: Float[Tensor, "n classes"], targets: Sequence[int]
     return gradient
 
 
-def contrast_gates(
+def class_contrasts(
     recorder: ActivationRecorder[Tensor],
     scores: Float[Tensor, "n classes"],
     targets: Sequence[int],
     size: Sequence[int],
-) -> Float[Tensor, "n h w"]:
-    """How far each pixel lets a heatmap through.
+) -> Float[Tensor, "n layers h w"]:
+    """How much each place speaks for a class rather than for the others: the gradient's mean times the activations.
 
     Args:
         recorder: Of the forward pass, with activations and edges of the recorded layers.
@@ -53,15 +59,57 @@ def contrast_gates(
         size: Height and width of the input.
 
     Returns:
-        In [0.01, 1]; 1 everywhere where no recorded layer has positions, or nothing speaks for the class.
+        A map for every recorded layer with positions, in the order of the layers; below 0 where a place speaks against
+        the class.
+
+    Reference:
+        Selvaraju et al., "Grad-CAM", ICCV 2017, equations 1 and 2, for the contrast in place of a score and without
+        the ReLU.
     """
     layers = spatial_layers(recorder)
     if not layers:
-        return torch.ones(len(scores), *size, device=scores.device)
-    edge, activation = recorder.gradient_edges[layers[-1]], recorder.records[layers[-1]]
-    (gradient,) = torch.autograd.grad(scores, [edge], contrast_gradient(scores, targets), retain_graph=True)
-    contrast = (gradient.mean(dim=(2, 3), keepdim=True) * activation).sum(dim=1).clamp(min=0)
-    large = upsample(contrast, size)
-    highest = large.flatten(1).amax(dim=1)[:, None, None]
-    share = torch.where(highest > 0, large / highest.clamp(min=torch.finfo(large.dtype).tiny), 1)
-    return LEFT + (1 - LEFT) * ((share - CLOSED) / (OPEN - CLOSED)).clamp(0, 1)
+        return torch.zeros(len(scores), 0, *size, device=scores.device)
+    edges = [recorder.gradient_edges[layer] for layer in layers]
+    gradients = torch.autograd.grad(scores, edges, contrast_gradient(scores, targets), retain_graph=True)
+    maps = [
+        upsample((gradient.mean(dim=(2, 3), keepdim=True) * recorder.records[layer]).sum(dim=1), size)
+        for layer, gradient in zip(layers, gradients, strict=True)
+    ]
+    return torch.stack(maps, dim=1)
+
+
+def keep_to_class(
+    heatmap: Float[np.ndarray, "h w"], contrasts: Float[np.ndarray, "layers h w"]
+) -> Float[np.ndarray, "h w"]:
+    """A heatmap where a class is, and next to nothing elsewhere.
+
+    The order of what is dark matters, too: it has to follow what the network knows of the class, not the image alone.
+
+    Args:
+        heatmap: Not below 0.
+        contrasts: Of the class in the image, see ``class_contrasts``.
+
+    Returns:
+        The heatmap times two gates, which open with the contrast at the last layer and with the mean over all layers;
+        and a thousandth of the contrast at the last layer, on the scale of the heatmap, and of a third of it. The
+        heatmap itself where that contrast is the same everywhere.
+    """
+    if not len(contrasts) or contrasts[-1].min() == contrasts[-1].max():
+        return heatmap
+    shares = _scale(np.maximum(contrasts, 0))
+    gate = _open(shares[-1], *LAST_LAYER) * _open(_scale(shares.mean(axis=0)), *ALL_LAYERS)
+    kept: np.ndarray = heatmap * gate + LEFT * (heatmap.max() * rescale(contrasts[-1]) + SAY * heatmap)
+    return kept.astype(heatmap.dtype)
+
+
+def _scale(maps: Float[np.ndarray, "*n h w"]) -> Float[np.ndarray, "*n h w"]:
+    """The maps divided by their maxima; one of zeros stays so."""
+    high = maps.max(axis=(-2, -1), keepdims=True)
+    scaled: np.ndarray = maps / np.where(high > 0, high, 1)
+    return scaled
+
+
+def _open(share: Float[np.ndarray, "h w"], low: float, high: float) -> Float[np.ndarray, "h w"]:
+    """0 up to the lower share, 1 from the higher one on."""
+    gate: np.ndarray = np.clip((share - low) / (high - low), 0, 1)
+    return gate

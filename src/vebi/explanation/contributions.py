@@ -42,7 +42,8 @@ def top_contributions(
 
     Returns:
         For each image (feature, contribution), the largest contribution first; fewer than ``count`` where fewer are
-        positive.
+        positive. Where none is, the features that are most present, by w_i x_i before the mean is taken off, with
+        their contributions, which are not positive then; none with logarithms, or where all are silent.
 
     Reference:
         Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3.2.
@@ -50,20 +51,27 @@ def top_contributions(
     shares = energy_shares([channel_energy(recorder.records[name]) for name in descriptor_layers(interpretation)])
     layers = [channels for _, channels in interpretation.layers]
     x = descriptors(shares, layers, interpretation.descriptor)[:, list(interpretation.columns)]
-    rows = interpretation.scaling.apply(x)
-    return [_top_k(interpretation, row, target, count) for row, target in zip(rows, targets, strict=True)]
+    rows, present = interpretation.scaling.apply(x), x / interpretation.scaling.scale
+    return [
+        _top_k(interpretation, row, here, target, count)
+        for row, here, target in zip(rows, present, targets, strict=True)
+    ]
 
 
 def _top_k(
-    interpretation: Interpretation, descriptor: Float[np.ndarray, " features"], target: int, k: int
+    interpretation: Interpretation,
+    descriptor: Float[np.ndarray, " features"],
+    present: Float[np.ndarray, " features"],
+    target: int,
+    k: int,
 ) -> list[tuple[Feature, float]]:
-    """At most k features with positive contributions to a class, the largest first."""
+    """At most k features with positive contributions to a class; where there is none, those that are most present."""
     weights = interpretation.weights[target]
     norm = np.abs(weights).sum()
     if norm == 0:
         return []
-    contributions = descriptor * weights / norm
-    order = np.argsort(-np.where(descriptor > 0, contributions, 0), kind="stable")[:k]
     # by a negative weight what is weaker than usual contributes, too, but there is nothing of it to be shown
-    shown = [i for i in order if contributions[i] > 0 and descriptor[i] > 0]
-    return [(interpretation.features[i], float(contributions[i])) for i in shown]
+    contributing = np.where(descriptor > 0, descriptor * weights, 0)
+    ranked = contributing if contributing.max() > 0 else present * weights
+    shown = [i for i in np.argsort(-ranked, kind="stable")[:k] if ranked[i] > 0]
+    return [(interpretation.features[i], float(descriptor[i] * weights[i] / norm)) for i in shown]

@@ -22,7 +22,7 @@ from vebi.data.collections import ImageCollection
 from vebi.data.loader import batches, check_batch_size, report_skipped
 from vebi.data.sources import is_image, open_unlabelled
 from vebi.errors import ImageError, UsageError
-from vebi.explanation.contrast import contrast_gates
+from vebi.explanation.contrast import class_contrasts, keep_to_class
 from vebi.explanation.contributions import descriptor_layers, top_contributions
 from vebi.explanation.recipe import Recipe
 from vebi.explanation.result import Evidence, Explanation
@@ -43,7 +43,7 @@ class ExplainOptions:
     """
 
     max_features: int = 3
-    recipe: Recipe = field(default_factory=Recipe.paper)
+    recipe: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:
         if self.max_features < 1:
@@ -56,15 +56,15 @@ def explain(
     *,
     target: str | None = None,
     max_features: int = 3,
-    recipe: Recipe = Recipe.paper(),
+    recipe: Recipe = Recipe(),
 ) -> Explanation:
     """Explains the prediction for one image with one heatmap for each feature that contributed to it.
 
     For class c with the weights w_c, feature i contributes x_i w_ic / ||w_c||_1, where x is the descriptor of the image
     as it was fitted: less its mean over the images of the fit, unless that of the paper was. The features of the
     largest positive contributions are backpropagated: the backward pass of each starts with grad_output = the
-    activation map of its channel, and zeros elsewhere; its heatmap is sqrt(sum over input channels of max(g, 0)^2),
-    where g is the input gradient. See ``Evidence``.
+    activation map of its channel, and zeros elsewhere. The recipe says what of that pass is the heatmap. Where no
+    feature of the class is stronger than usual, those that are most present are shown, see ``Evidence``.
 
     Args:
         interpretation: What the model has learned, with the classifier attached.
@@ -112,7 +112,7 @@ def explain_each(
     *,
     target: str | None = None,
     max_features: int = 3,
-    recipe: Recipe = Recipe.paper(),
+    recipe: Recipe = Recipe(),
     batch_size: int = 32,
     strict: bool = False,
     progress: Progress | None = None,
@@ -272,6 +272,6 @@ def evidence_maps(
         reading=recipe.reading,
     )
     if recipe.contrast:
-        gates = contrast_gates(recorder, logits, targets, inputs.shape[2:]).cpu().numpy()
-        maps = [[gate * heatmap for heatmap in row] for gate, row in zip(gates, maps, strict=True)]
+        contrasts = class_contrasts(recorder, logits, targets, inputs.shape[2:]).cpu().numpy()
+        maps = [[keep_to_class(heatmap, c) for heatmap in row] for c, row in zip(contrasts, maps, strict=True)]
     return top, maps

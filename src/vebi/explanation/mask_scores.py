@@ -15,8 +15,12 @@ from vebi.metrics.iou import auc_iou
 from vebi.models.preprocess import Preprocess
 from vebi.progress import StageProgress, stage
 
-#: What is scored: name -> stride fix.
-METHODS = {"vebi": "centred", "vebi-without-stride-fix": None}
+#: What is scored: how heatmaps are made by name.
+METHODS = {
+    "vebi": Recipe(),
+    "vebi-paper-heatmaps": Recipe.paper(),
+    "vebi-paper-heatmaps-without-stride-fix": Recipe.paper(stride_fix=None),
+}
 WHOLE = "whole-image"  # for comparison: a map that marks every pixel alike
 
 
@@ -46,11 +50,11 @@ def mask_scores(
     truth = torch.from_numpy(np.stack(list(masks.values())))
     subset = Subset(images, list(masks))
     scores = {}
-    for name, stride_fix in METHODS.items():
+    for name, recipe in METHODS.items():
         explanations = explain_each(
             interpretation,
             subset,
-            recipe=Recipe.paper(stride_fix=stride_fix),
+            recipe=recipe,
             batch_size=batch_size,
             strict=True,  # all of them could be decoded before
             progress=stage(progress, f"score {name}"[:14]),

@@ -33,8 +33,10 @@ class Recipe:
             - ``"gradient"``: sqrt(sum over input channels of max(g, 0)^2), where g is the input gradient.
             - ``"contribution"``: the positive part of the sum over input channels of input times gradient.
             - ``"layers"``: the same sum at every recorded layer and at the input, the strongest 3 % of the positions of
-              each scaled to 1, its square root enlarged to the input; the mean of these.
-        contrast: Whether heatmaps are kept to where a class activation map of the class against all others is.
+              each scaled to 1, its square root enlarged to the input; the geometric mean of the mean of these and of
+              that of the input, averaged over 3 x 3 pixels.
+        contrast: Whether heatmaps are kept to where the network sees the class rather than the others, by class
+            activation maps of the contrast between their scores.
         combination: How heatmaps become one map, see ``Explanation.combined_map``.
 
     Raises:

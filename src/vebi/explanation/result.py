@@ -17,11 +17,12 @@ class Evidence:
 
     Attributes:
         feature: The feature.
-        contribution: x_i w_ic / ||w_c||_1 of feature i and class c, above 0: x is the descriptor of the image as it was
-            fitted (where it is centred, how far it lies above its mean), w_c are the weights of the class.
-        heatmap: sqrt(sum over input channels of max(g, 0)^2), h x w float32 at the input resolution of the network: g
-            is the input gradient of a backward pass that starts with grad_output = the activation map of the feature,
-            and zeros elsewhere. Raw, that is not scaled, and never below 0.
+        contribution: x_i w_ic / ||w_c||_1 of feature i and class c: x is the descriptor of the image as it was fitted
+            (where it is centred, how far it lies above its mean), w_c are the weights of the class. Above 0, unless
+            no feature of the class is stronger than usual in the image: then those that are most present are shown.
+        heatmap: What the recipe reads of a backward pass that starts with grad_output = the activation map of the
+            feature, and zeros elsewhere, see ``Recipe``; h x w float32 at the input resolution of the network. Raw,
+            that is not scaled, and never below 0.
 
     Example:
         >>> evidence = vebi.explain(interpretation, "images/red/00.png").evidence[0]
@@ -45,7 +46,8 @@ class Explanation:
         prediction: The predicted class.
         probability: Softmax probability of the prediction, in [0, 1], even where another target is explained.
         target: The class that is explained.
-        evidence: The features that contributed to the target, the largest contribution first; empty where none did.
+        evidence: The features that contributed to the target, the largest contribution first. Where none did, those
+            that are most present; empty where there are none of these either.
         audit: Each non-linearity between the features that were explained in its batch and the image, and whether the
             backprop rule covers it.
         combination: How its recipe makes one map of the heatmaps, see ``combined_map``.
@@ -116,3 +118,15 @@ class Explanation:
             pixel does not leave all others dark; not clipped where its 99th percentile is its minimum.
         """
         return [heatmaps.clip_for_display(e.heatmap) for e in self.evidence]
+
+    def combined_display_map(self) -> Float[np.ndarray, "h w"]:
+        """The heatmaps of the evidence as one, scaled to [0, 1] for display.
+
+        Returns:
+            ``combined_map``, clipped and scaled as ``display_maps``; where it is the elementwise maximum, that of
+            ``display_maps``, so that it looks like these. Zeros where there is no evidence.
+        """
+        if self.combination == "max" and self.evidence:
+            highest: np.ndarray = np.max(self.display_maps(), axis=0)
+            return highest
+        return heatmaps.clip_for_display(self.combined_map())

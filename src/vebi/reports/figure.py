@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
-from vebi.backprop.heatmaps import clip_for_display
 from vebi.explanation.result import Explanation
 from vebi.interpretation.contact_sheet import resize_square, stand_in
 from vebi.interpretation.result import Interpretation
@@ -45,24 +44,16 @@ def explanation_figure(explanation: Explanation, interpretation: Interpretation)
     asked = "" if explanation.target == explanation.prediction else f"; why {explanation.target}?"
     note = f"predicted, {explanation.probability:.0%}{asked}"
     panels = [Panel(resize_square(explanation.image, SIDE), explanation.prediction, note)]
-    maps = explanation.display_maps()
-    for evidence, heat in zip(explanation.evidence, maps, strict=True):
+    for evidence, heat in zip(explanation.evidence, explanation.display_maps(), strict=True):
         thumb = resize_square(stand_in(interpretation.exemplar(evidence.feature)), THUMB)
-        contribution = f"contributes {evidence.contribution:.3f}"
+        contribution = f"contributes {evidence.contribution:.3f}" if evidence.contribution > 0 else "weaker than usual"
         panels.append(Panel(heat_panel(explanation, heat), str(evidence.feature), contribution, thumb))
     if explanation.evidence:
-        panels.append(_combined_panel(explanation, maps))
+        how = "elementwise maximum" if explanation.combination == "max" else "mean by contribution"
+        panels.append(Panel(heat_panel(explanation, explanation.combined_display_map()), "combined", how))
     else:
         panels.append(Panel(Image.new("RGB", (SIDE, SIDE), EMPTY), "no evidence", "no feature speaks for the class"))
     return _row(panels)
-
-
-def _combined_panel(explanation: Explanation, maps: list[Float[np.ndarray, "h w"]]) -> Panel:
-    """All heatmaps as one, as the recipe combines them; the maximum is of the maps as they are shown."""
-    if explanation.combination == "max":
-        return Panel(heat_panel(explanation, np.max(maps, axis=0)), "combined", "elementwise maximum")
-    heat = clip_for_display(explanation.combined_map())
-    return Panel(heat_panel(explanation, heat), "combined", "mean by contribution")
 
 
 def heat_panel(explanation: Explanation, heat: Float[np.ndarray, "h w"], side: int = SIDE) -> Image.Image:

@@ -29,7 +29,7 @@ def write_gallery(
     *,
     target: str | None = None,
     max_features: int = 3,
-    recipe: Recipe = Recipe.paper(),
+    recipe: Recipe = Recipe(),
     batch_size: int = 32,
     strict: bool = False,
     progress: Progress | None = None,

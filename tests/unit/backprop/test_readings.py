@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from vebi.activations.layers import Feature
 from vebi.backprop.feature_maps import backprop_features, forward_graph
-from vebi.backprop.readings import READINGS, contribution, even_out, mean_over_layers
+from vebi.backprop.readings import READINGS, blend_layers, contribution, even_out
 from vebi.backprop.rules import rule_backward, rule_gradients
 from vebi.errors import UsageError
 
@@ -33,12 +33,14 @@ def test_the_strongest_positions_count_alike_and_the_rest_by_its_root():
 
 
 def test_layers_count_alike_and_those_that_say_nothing_do_not():
-    one = torch.tensor([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
-    other = torch.tensor([[[4.0]], [[9.0]]])
-    mean = mean_over_layers([one, other], (2, 2))
-    assert mean[0].tolist() == [[1.0, 0.5], [0.5, 0.5]]
-    assert mean[1].tolist() == [[1.0, 1.0], [1.0, 1.0]]
-    assert not mean_over_layers([torch.zeros(1, 2, 2)], (4, 4)).any()
+    image = torch.tensor([[[4.0, 1.0], [0.0, 0.0]], [[9.0, 9.0], [9.0, 9.0]]])
+    layer, silent = torch.tensor([[[4.0]], [[9.0]]]), torch.zeros(2, 1, 1)
+    blend = blend_layers([image, layer, silent], (2, 2))
+    detail = (1 + 0.5) / 4  # all pixels are within 3 x 3 of each other
+    coverage = torch.tensor([[1.0, 0.75], [0.5, 0.5]])
+    assert blend[0].numpy() == pytest.approx((coverage * detail).sqrt().numpy())
+    assert blend[1].eq(1).all()
+    assert not blend_layers([torch.zeros(1, 2, 2)], (4, 4)).any()
 
 
 def literal(toy, image, feature, reading):
@@ -65,7 +67,9 @@ def literal(toy, image, feature, reading):
         even = np.sqrt(np.minimum(1, r / (high or r.max()))) if r.max() > 0 else r
         large = F.interpolate(torch.from_numpy(even)[None, None], x.shape[2:], mode="bilinear", align_corners=False)
         maps += [large[0, 0].numpy()] if r.max() > 0 else []
-    return np.mean(maps, axis=0)
+    detail = np.pad(maps[0], 1, constant_values=np.nan)
+    detail = np.nanmean([detail[dy : dy + 32, dx : dx + 32] for dy in range(3) for dx in range(3)], axis=0)
+    return np.sqrt(np.mean(maps, axis=0) * detail)
 
 
 @pytest.mark.parametrize("reading", ["contribution", "layers"])

@@ -96,7 +96,7 @@ def test_the_table_is_read_as_it_was_written_and_says_how_far_an_image_alone_get
     text = render_network_markdown(table)
     assert "the highest area on all images is that of Grad-CAM, 40.5. Without a network" in text
     assert "saturation reaches 10.5, 26 % of that (at most half of it)" in text
-    assert "vebi, as in the paper, has 20.5, and none of 1 maps without a network is above it" in text
+    assert "vebi has 20.5, and none of 1 maps without a network is above it" in text
     assert "of 2 other methods, each by its better row, 2 are ahead of it and 0 behind, the interval" in text
     assert "| RISE, on fewer images " in text
     assert "6 networks (3 folds x 2 seeds), held-out accuracy 98.0 %" in text

@@ -81,7 +81,7 @@ def test_scores_of_other_code_are_made_again(interpreted, truth, tmp_path, monke
     counting = Counting()
     method = Method("counting", "counting", lambda i: counting)
     score_methods(interpreted, truth, [method], tmp_path, mosaics=0)
-    monkeypatch.setattr("vebi.provenance.code_sha256", lambda: "another state")
+    monkeypatch.setattr("vebi.provenance.code_sha256", lambda *_: "another state")
     score_methods(interpreted, truth, [method], tmp_path, mosaics=0)
     assert counting.images == 24
 

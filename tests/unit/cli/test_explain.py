@@ -65,9 +65,9 @@ def test_recipes_by_name_and_what_is_different():
     maps = {}
     for options in (
         (),
-        ("--recipe", "layers"),
-        ("--reading", "contribution"),
-        ("--recipe", "layers", "--no-contrast"),
+        ("--recipe", "paper"),
+        ("--recipe", "paper", "--reading", "contribution"),
+        ("--no-contrast",),
         ("--recipe", "layers", "--reading", "gradient", "--no-contrast"),
     ):
         (row,) = json_of(*EXPLAIN, *options)
@@ -86,7 +86,7 @@ def test_recipes_by_name_and_what_is_different():
     json_of(*EXPLAIN, "--recipe", "layers", "--stride-fix", "none", "--no-pool-fix")
     recipe = json.loads(Path("out/explanations.json").read_text())["provenance"]["options"]["recipe"]
     assert (recipe["stride_fix"], recipe["pool_fix"], recipe["reading"]) == (None, False, "layers")
-    for option, words in (("--recipe", "paper, layers"), ("--reading", "gradient"), ("--stride-fix", "centred")):
+    for option, words in (("--recipe", "layers, paper"), ("--reading", "gradient"), ("--stride-fix", "centred")):
         assert words in fails(2, *EXPLAIN, option, "other")
 
 

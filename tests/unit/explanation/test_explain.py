@@ -16,7 +16,7 @@ from vebi.backprop import heatmaps
 from vebi.backprop.heatmaps import clip_for_display
 from vebi.data.sources import open_images
 from vebi.errors import ImageError, InputError, UsageError, VebiWarning
-from vebi.explanation.explain import explain, explain_batch, explain_each
+from vebi.explanation.explain import ExplainOptions, explain, explain_batch, explain_each
 from vebi.explanation.recipe import Recipe
 from vebi.explanation.result import Explanation
 from vebi.interpretation.fit import interpret
@@ -126,6 +126,27 @@ def test_contributions_of_centred_descriptors_are_above_the_mean(toy, squares, s
         np.testing.assert_allclose([v.contribution for v in e.evidence], values[order], rtol=1e-4)
 
 
+def test_where_nothing_is_stronger_than_usual_what_is_most_present_is_shown(toy, squares, tmp_path):
+    found = interpret(toy, squares, out=tmp_path, stability=False)
+    table = tabulate(toy, open_images(squares, toy.class_names), choose_layers(toy), tmp_path / "table")
+    x = replace(table, descriptor=found.descriptor).columns(found.columns)
+    weaker = 0
+    for row, path in enumerate(sorted(squares.rglob("*.png"))[:40]):
+        for c, target in enumerate(found.class_names):
+            w, z = found.weights[c], found.scaling.apply(x)[row]
+            if (w * z > 1e-6).any() or not (w * x[row] > 1e-6).any():
+                continue
+            weaker += 1
+            e = explain(found, path, target=target, recipe=Recipe(contrast=False))
+            order = np.argsort(-w * x[row] / found.scaling.scale)[: len(e.evidence)]
+            assert [v.feature for v in e.evidence] == [found.features[i] for i in order]
+            np.testing.assert_allclose([v.contribution for v in e.evidence], (w * z / w.sum())[order], rtol=1e-4)
+            assert e.combined_map() == pytest.approx(
+                heatmaps.combine(np.stack([v.heatmap for v in e.evidence]), np.ones(len(order)), "mass"), abs=1e-6
+            )
+    assert weaker > 10
+
+
 def test_what_is_weaker_than_usual_is_no_evidence(toy, squares):
     """By a negative weight its absence contributes, but no heatmap can show what is not there."""
     found = interpret(toy, squares, signed=True, features_per_class=6, stability=False)
@@ -228,7 +249,7 @@ def test_combined_is_the_maximum_or_the_weighted_mean(found, squares):
     e = explain(found, squares / "blue" / "02.png")
     assert len(e.evidence) > 1
     display_maps = [(v.heatmap - v.heatmap.min()) / (v.heatmap.max() - v.heatmap.min()) for v in e.evidence]
-    np.testing.assert_allclose(e.combined_map(), np.max(display_maps, axis=0), atol=1e-6)
+    np.testing.assert_allclose(e.combined_map("max"), np.max(display_maps, axis=0), atol=1e-6)
     share = np.array([v.contribution for v in e.evidence])
     np.testing.assert_allclose(e.combined_map("mean"), np.tensordot(share / share.sum(), display_maps, 1), atol=1e-6)
     np.testing.assert_allclose(e.display_maps(), clip_for_display(np.stack([v.heatmap for v in e.evidence])), atol=1e-6)
@@ -313,7 +334,7 @@ def test_the_model_is_left_as_it_was(found, squares, monkeypatch):
             with monkeypatch.context() as patched:
                 patched.setattr(target, name, fail)
                 with pytest.raises(RuntimeError, match="in the middle"):
-                    explain_batch(found, inputs, ["x"])
+                    explain_batch(found, inputs, ["x"], options=ExplainOptions(recipe=Recipe.paper()))
             assert_same_state(net, before)
         assert torch.utils._python_dispatch._get_current_dispatch_mode() is None
     finally:

@@ -7,7 +7,7 @@ import vebi
 from vebi import Recipe
 from vebi.backprop.feature_maps import backprop_features, forward_graph
 from vebi.errors import UsageError
-from vebi.explanation.contrast import contrast_gates
+from vebi.explanation.contrast import class_contrasts, keep_to_class
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,10 @@ def test_heatmaps_are_read_at_every_layer_and_kept_to_the_class(interpreted_once
             recorder, x, [features], rule="guided", stride_fix="centred", pool_fix=True, reading="layers"
         )
         target = interpreted_once.class_index(explanation.target)
-        gate = contrast_gates(recorder, scores, [target], (32, 32))[0].numpy() if contrast else 1
+        where = class_contrasts(recorder, scores, [target], (32, 32))[0].numpy()
     assert features
     for evidence, heatmap in zip(explanation.evidence, maps, strict=True):
-        assert evidence.heatmap == pytest.approx(gate * heatmap, abs=1e-6)
+        assert evidence.heatmap == pytest.approx(keep_to_class(heatmap, where) if contrast else heatmap, abs=1e-6)
     shares = [e.contribution * e.heatmap / e.heatmap.sum() for e in explanation.evidence]
     combined = np.sum(shares, axis=0)
     assert explanation.combined_map() == pytest.approx(combined / combined.max(), abs=1e-6)

@@ -52,10 +52,10 @@ def test_an_explanation_without_evidence_says_so_in_an_empty_panel(explained):
 
 def test_the_last_panel_combines_as_the_recipe_does(explained, squares):
     interpretation, explanation = explained
-    layers = vebi.explain(interpretation, squares / "red" / "00.png", recipe=vebi.Recipe())
+    paper = vebi.explain(interpretation, squares / "red" / "00.png", recipe=vebi.Recipe.paper())
     for one, heat in (
-        (explanation, np.max(explanation.display_maps(), axis=0)),
-        (layers, clip_for_display(layers.combined_map("mass"))),
+        (paper, np.max(paper.display_maps(), axis=0)),
+        (explanation, clip_for_display(explanation.combined_map("mass"))),
     ):
         figure = np.asarray(explanation_figure(one, interpretation))
         left = (len(one.evidence) + 1) * (SIDE + GAP) + GAP

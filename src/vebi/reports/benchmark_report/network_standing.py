@@ -31,7 +31,7 @@ def standing(table: NetworkTable, cell: Cell) -> str:
     return (
         f"the highest area on all images is that of {_name(best)}, {format_number(best.mean)}{_level(rows, best)}"
         f"{_slow_and_better(rows, best)}. Without a network {cue.title} reaches {format_number(cue.mean)}, "
-        f"{100 * share:.0f} % of that ({verdict}). vebi, as in the paper, has {format_number(ours.mean)}, and "
+        f"{100 * share:.0f} % of that ({verdict}). vebi has {format_number(ours.mean)}, and "
         f"{above or 'none'} of {len(cues)} maps without a network {'are' if above > 1 else 'is'} above it"
         f"{_ahead_and_behind(rows)}."
     )

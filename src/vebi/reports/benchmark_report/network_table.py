@@ -28,7 +28,7 @@ class NetworkRow(MethodForm):
         images: Scored images of each network.
         shared_mean: The area on those images of each network that every method was scored on.
         shared_images: How many these are of all networks.
-        ratio_to_default: The method's ``mean`` divided by that of vebi as in the paper, on the images that both have.
+        ratio_to_default: The method's ``mean`` divided by that of vebi, on the images that both have.
         ratio_interval: 95 % interval of ``ratio_to_default``, None where the networks are too few for one.
         p: Two-sided p-value of the ratio 1, not adjusted for many tests; None for vebi itself.
         grid_pointing: Grid pointing, None where there are no mosaics.

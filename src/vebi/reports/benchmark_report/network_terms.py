@@ -22,9 +22,14 @@ TERMS = (
     ),
     (
         OURS,
-        "the recipe of the paper: descriptors of squared energies scaled to norm 1, columns as they are, mu = 5, three "
-        "features, the guided rule with the stride fix, the highest of their maps at every pixel. It is not the "
-        "default of `vebi fit` any more, which standardises descriptors",
+        "what `vebi fit` and `vebi explain` do by default: three features of each class on standardised columns, read "
+        "at every layer on the way to the pixels and kept to where the network sees the class rather than the others",
+    ),
+    (
+        "vebi as in the paper",
+        "descriptors of squared energies scaled to norm 1, columns as they are, mu = 5, three features, the guided "
+        "rule with the stride fix, the highest of their maps at every pixel; “the paper’s features” and “the paper’s "
+        "heatmaps” are one half of that with the other of vebi",
     ),
     (
         "stride fix",

@@ -38,7 +38,7 @@ def format_ratio(row: MethodRow, column: str = MAIN_METRIC) -> str:
 
 
 def format_ratio_to_default(row: NetworkRow) -> str:
-    """``0.87 (0.81 to 0.93)``, ``0.87`` without an interval, empty for vebi as in the paper."""
+    """``0.87 (0.81 to 0.93)``, ``0.87`` without an interval, empty for vebi itself."""
     if row.method == OURS:
         return ""
     ratio, low, high = (format_number(x, 2) for x in (row.ratio_to_default, *(row.ratio_interval or (None, None))))

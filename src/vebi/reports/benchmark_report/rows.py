@@ -9,6 +9,8 @@ from vebi.reports.benchmark_report.earlier_format import with_lists, with_new_ke
 
 #: The name of vebi's own method, against which every other one is compared.
 OURS = "vebi"
+#: That of vebi as the paper has it, and the beginning of the names of what lies between.
+PAPER = f"{OURS}-paper"
 #: The metric of the main table.
 MAIN_METRIC = METRICS[0].name
 GRID_POINTING = "grid_pointing"

@@ -24,13 +24,13 @@ class HeatmapPanel:
 
     Attributes:
         feature: Name of the feature.
-        share: Its contribution as a share of the sum.
+        share: Its contribution as a share of the sum; None where no feature is stronger than usual.
         image: The heatmap over the image.
         thumb: What the feature looks like.
     """
 
     feature: str
-    share: float
+    share: float | None
     image: InlineImage
     thumb: InlineImage
 
@@ -41,9 +41,9 @@ class EvidenceRow:
 
     Attributes:
         target: The class.
-        total: Sum of the contributions.
+        total: Sum of the contributions; 0 where no feature is stronger than usual.
         panels: Of each feature that contributed.
-        combined: The highest of the heatmaps at every pixel; None where there are none.
+        combined: The heatmaps as one; None where there are none.
     """
 
     target: str
@@ -103,7 +103,7 @@ def example_section(
 
 
 def _evidence(index: SelectionIndex, views: FeatureViews, explanation: Explanation) -> EvidenceRow:
-    total = sum(e.contribution for e in explanation.evidence)
+    total = sum(max(e.contribution, 0) for e in explanation.evidence)
     maps = explanation.display_maps()
     return EvidenceRow(
         target=explanation.target,
@@ -111,13 +111,13 @@ def _evidence(index: SelectionIndex, views: FeatureViews, explanation: Explanati
         panels=[
             HeatmapPanel(
                 feature=str(e.feature),
-                share=e.contribution / total,
+                share=e.contribution / total if total else None,
                 image=_heatmap(explanation, heat),
                 thumb=views[index.feature_index[e.feature]].thumb,
             )
             for e, heat in zip(explanation.evidence, maps, strict=True)
         ],
-        combined=_heatmap(explanation, np.max(maps, axis=0)) if maps else None,
+        combined=_heatmap(explanation, explanation.combined_display_map()) if maps else None,
     )
 
 
