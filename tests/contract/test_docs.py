@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vebi.cli.main import app
+from vebi.reports.benchmark_report.network_table import NetworkTable
 from vebi.reports.benchmark_report.result import BenchmarkResult
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -61,27 +63,66 @@ def test_an_example_without_its_files_says_how_to_use_it(example):
     assert "Traceback" not in done.stderr
 
 
-TABLE = DOCS.parent / "benchmarks" / "table1.json"
+BENCHMARKS = DOCS.parent / "benchmarks"
 
 
-def test_the_readme_quotes_the_table():
+def quoted(table):
+    """Title -> cells of the table of README that stands under the name of a table of the benchmarks."""
+    text = (DOCS.parent / "README.md").read_text(encoding="utf-8").split(f"**{table}** is", 1)[1]
+    lines = text[text.index("\n| | ") + 1 :].split("\n\n", 1)[0].splitlines()
+    cells = [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in lines[2:]]
+    return {title: values for title, *values in cells}
+
+
+def test_the_readme_quotes_table_1():
     """Its figures are those of the committed table, which is of the whole experiment."""
-    table = BenchmarkResult.from_dict(json.loads(TABLE.read_text(encoding="utf-8")))
+    table = BenchmarkResult.from_dict(json.loads((BENCHMARKS / "table1.json").read_text(encoding="utf-8")))
     assert table.settings.plan["images_per_class"] == 1000
     rows = {(row.dataset, row.method): row for row in table.rows}
-    assert len(rows) == len(table.rows) == 32
     assert all(len(row.auc_iou) == 5 for row in rows.values())
-    quoted = {
-        "**vebi**": "vebi",
+    methods = {
+        "vebi as in the paper": "vebi",
         "upsampled activations of the same features": "upsampled-activations",
         "Grad-CAM": "grad-cam",
         "guided backprop": "guided-backprop",
         "Guided Grad-CAM": "guided-grad-cam",
     }
-    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
-    for title, method in quoted.items():
+    readme = quoted("Table 1")
+    assert list(readme) == list(methods)
+    for title, method in methods.items():
         single, double = (rows[dataset, method] for dataset in ("single-6c", "double-12c"))
         cells = [f"{row.mean:.1f} ± {row.std:.1f}" for row in (single, double)]
-        cells.append(f"{single.grid_pointing:.0f} / {double.grid_pointing:.0f}")
-        line = next(line for line in readme.splitlines() if line.startswith(f"| {title} |"))
-        assert [cell.strip(" *") for cell in line.split("|")[2:5]] == cells
+        assert readme[title] == [*cells, f"{single.grid_pointing:.0f} / {double.grid_pointing:.0f}"]
+
+
+def test_the_readme_quotes_table_2():
+    """Means over the networks of all architectures, and the deviation of the architectures."""
+    table = NetworkTable.from_dict(json.loads((BENCHMARKS / "table2.json").read_text(encoding="utf-8")))
+    methods = {
+        "vebi": "vebi",
+        "occlusion (on fewer images)": "occlusion",
+        "Score-CAM at its best layer (on fewer images)": "score-cam-best",
+        "Finer-CAM at its best layer": "finer-cam-best",
+        "Grad-CAM at its best layer": "grad-cam-best",
+        "Grad-CAM": "grad-cam",
+        "upsampled activations at their best": "upsampled-activations-best",
+        "vebi as in the paper": "vebi-paper",
+        "LRP": "lrp",
+        "guided backprop": "guided-backprop",
+        "Guided Grad-CAM": "guided-grad-cam",
+    }
+    readme = quoted("Table 2")
+    areas, pointing = {}, {}
+    variants = list(dict.fromkeys(row.variant for row in table.rows))
+    for method in {row.method for row in table.rows}:
+        rows = [[row for row in table.rows if (row.method, row.variant) == (method, v)] for v in variants]
+        assert all(len(row.auc_iou) == 6 for of_variant in rows for row in of_variant)
+        areas[method] = [[row.mean for row in of_variant] for of_variant in rows]
+        pointing[method] = [[row.grid_pointing for row in of_variant] for of_variant in rows]
+    for title, method in methods.items():
+        cells = [f"{np.mean(area):.1f} ± {np.std(area, ddof=1):.1f}" for area in areas[method]]
+        grid = [] if None in pointing[method][0] else [f"{np.mean(of_variant):.0f}" for of_variant in pointing[method]]
+        assert readme.pop(title) == [*cells, " / ".join(grid)]
+    cues = [row.method for row in table.rows if not row.uses_network]
+    best = [max(np.mean(areas[cue][k]) for cue in cues) for k in range(len(variants))]
+    assert readme == {"the best map without a network": [*(f"{area:.1f}" for area in best), "25"]}
