@@ -11,7 +11,7 @@ from vebi.cli.main import main
 PAGE = Path(__file__).with_name("commands.md")
 COMMANDS = (
     "layers", "audit", "fit", "path", "explain", "report", "flowers", "train", "demo", "bench", "bench table1",
-    "bench table2", "bench run", "doctor",
+    "bench table2", "bench run", "bench images", "doctor",
 )  # fmt: skip
 INTRODUCTION = """# The commands
 

@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "plan": ["NetworksPlan", "Plan"],
         "statistics": ["Comparison", "compare", "fold_means"],
         "table2": ["run_table2"],
+        "without_masks": ["benchmark_images"],
         "write_results": ["BenchmarkResult"],
     },
 )

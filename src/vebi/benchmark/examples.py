@@ -17,18 +17,25 @@ from vebi.reports.benchmark_report.examples import Examples
 N_EXAMPLES = 6
 
 
-def find_examples(interpretation: Interpretation, truth: GroundTruth, methods: Sequence[Method]) -> Examples:
-    """The middle one of the scored images of up to six classes, which are spread evenly over all classes.
+def typical_rows(truth: GroundTruth) -> list[int]:
+    """The middle one of the images of up to six classes, which are spread evenly over all classes."""
+    classes = evenly_spaced(np.unique(truth.targets).tolist(), N_EXAMPLES)
+    members = [np.flatnonzero(truth.targets == c) for c in classes]
+    return [int(rows[len(rows) // 2]) for rows in members]
+
+
+def find_examples(
+    interpretation: Interpretation, truth: GroundTruth, methods: Sequence[Method], rows: Sequence[int] | None = None
+) -> Examples:
+    """Images with the heatmaps of every method.
 
     Args:
         interpretation: What the model has learned, with the classifier attached.
         truth: The scored images.
         methods: The methods that draw heatmaps.
+        rows: Positions of the images; by default ``typical_rows``.
     """
-    rows = []
-    for c in evenly_spaced(np.unique(truth.targets).tolist(), N_EXAMPLES):
-        members = np.flatnonzero(truth.targets == c)
-        rows.append(int(members[len(members) // 2]))
+    rows = typical_rows(truth) if rows is None else list(rows)
     inputs, targets = truth.inputs(rows), torch.from_numpy(truth.targets[rows]).to(truth.classifier.device)
     maps = {}
     for method, explainer in bind_methods(interpretation, methods).items():

@@ -162,6 +162,23 @@ def find_flower_truth(
     return find_ground_truth(classifier, flowers, masks, per_class, batch_size=batch_size, progress=progress)
 
 
+def find_predicted(classifier: Classifier, images: ImageCollection, count: int, *, batch_size: int = 32) -> GroundTruth:
+    """Selects images without masks; their targets are the predicted classes, and their masks are the whole images.
+
+    Images that cannot be decoded are left out with a warning.
+
+    Args:
+        classifier: The model that is asked.
+        images: All images, in files and without labels.
+        count: Images at most, spread evenly.
+        batch_size: Images per forward pass.
+
+    Raises:
+        InputError: None of the images can be decoded.
+    """
+    return find_ground_truth(classifier, images, lambda _: np.ones((1, 1), bool), count, batch_size=batch_size)
+
+
 class _Scored:
     """The images with a mask that is not empty, collected batch by batch."""
 

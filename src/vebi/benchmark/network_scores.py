@@ -76,12 +76,32 @@ def score_network(explainer: Explainer, images: ScoredImages, *, perturbs: bool,
     return scores
 
 
+def score_without_masks(explainer: Explainer, truth: GroundTruth, *, batch_size: int = 32) -> Scores:
+    """Scores one method by what needs no masks.
+
+    Args:
+        explainer: The method.
+        truth: The scored images; their masks are not looked at.
+        batch_size: Images per pass.
+
+    Returns:
+        A score per image: ``sparseness``, ``empty``, ``deletion_BASELINE`` and ``insertion_BASELINE``, in [0, 1].
+    """
+    maps = maps_of(explainer, truth, batch_size)
+    scores = _shape_scores(maps.clamp(min=0))
+    return scores | _curve_scores(truth, range(len(truth)), maps, batch_size)
+
+
 def _map_scores(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"]) -> Scores:
     """What the positive parts of maps, and masks, alone tell."""
     scaled = torch.from_numpy(rescale(maps.numpy()))
     scores = {metric.name: metric.function(maps if metric.scale_free else scaled, masks) for metric in METRICS}
-    scores |= {SPARSENESS: gini_index(maps), EMPTY: is_empty(maps)}
-    return {name: values.double().numpy() for name, values in scores.items()}
+    return {name: values.double().numpy() for name, values in scores.items()} | _shape_scores(maps)
+
+
+def _shape_scores(maps: Float[Tensor, "n h w"]) -> Scores:
+    """What the positive parts of maps alone tell."""
+    return {SPARSENESS: gini_index(maps).double().numpy(), EMPTY: is_empty(maps).double().numpy()}
 
 
 def _curve_scores(truth: GroundTruth, rows: Sequence[int], maps: Float[Tensor, "n h w"], batch_size: int) -> Scores:

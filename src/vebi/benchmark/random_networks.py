@@ -31,9 +31,11 @@ class Condition:
 
 
 _DEPTHS = {"1": 1, "2": 2, "3": 3, "all": None}
+#: Random from the output down, features kept.
+CASCADING = tuple(Condition(name, last) for name, last in _DEPTHS.items())
 #: What is random by parameters, in the order of Adebayo et al., sections 4.1 and 4.2.
 CONDITIONS = (
-    *(Condition(name, last) for name, last in _DEPTHS.items()),
+    *CASCADING,
     *(Condition(f"independent {last}", last, "independent") for last in (1, 2, 3)),
     *(Condition(f"{name} refit", last, refit=True) for name, last in _DEPTHS.items()),
 )
@@ -53,6 +55,7 @@ class RandomNetworks:
             None for no such condition.
         seed: Of the random parameters.
         batch_size: Images per forward pass.
+        asked: The conditions that are wanted, of ``CONDITIONS``.
     """
 
     interpretation: Interpretation
@@ -61,6 +64,7 @@ class RandomNetworks:
     permuted: Interpretation | None = None
     seed: int = 0
     batch_size: int = 32
+    asked: tuple[Condition, ...] = CONDITIONS
     _made: dict[Condition, Interpretation | None] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -75,8 +79,8 @@ class RandomNetworks:
 
     @cached_property
     def conditions(self) -> tuple[Condition, ...]:
-        """The conditions that the network has layers enough for, and permuted labels where there is such a network."""
-        possible = [c for c in CONDITIONS if c.last is None or c.last <= self._layers]
+        """The conditions asked for that the network has layers enough for; permuted labels where it has such a twin."""
+        possible = [c for c in self.asked if c.last is None or c.last <= self._layers]
         return (*possible, *([] if self.permuted is None else [PERMUTED_LABELS]))
 
     def simplify(self, condition: Condition, uses_features: bool) -> Condition:

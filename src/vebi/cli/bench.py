@@ -37,6 +37,14 @@ Methods = Annotated[
         "targets N) -> heatmaps N x H x W; may be repeated.",
     ),
 ]
+CamLayer = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Layer of the class activation maps (Grad-CAM and others); by default the last one before spatial "
+        "pooling.",
+    ),
+]
 OUT = "Output folder; what it holds already is used again."
 
 
@@ -140,14 +148,7 @@ def run(
     mosaics: Annotated[int, typer.Option(help="Mosaics of four images for the grid pointing game; 0 for none.")] = 50,
     seed: Seed = 0,
     method: Methods = None,
-    cam_layer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Layer of the class activation maps (Grad-CAM and others); by default the last one before spatial "
-            "pooling.",
-        ),
-    ] = None,
+    cam_layer: CamLayer = None,
     descriptor: DescriptorOptions,
     model: ModelOptions,
     batch_size: BatchSize = 32,
@@ -182,6 +183,77 @@ def run(
             progress=progress,
         )
     _print(result, out, as_json)
+
+
+@app.command()
+@command(resumable=True)
+def images(
+    *,
+    data: Annotated[Path, typer.Option(help="Images to score, a folder; they need no masks and no classes.")],
+    spec: Annotated[
+        str,
+        typer.Option(
+            "--model", metavar="SPEC", help="The model: FILE.py:FUNCTION, torchvision:NAME, timm:NAME or a checkpoint."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help=OUT)] = Path("bench"),
+    fit_on: Annotated[
+        Path | None,
+        typer.Option(help="The training images of the model; by default those that are scored, which is optimistic."),
+    ] = None,
+    features_per_class: FeaturesPerClass = None,
+    mu: Annotated[
+        float | None,
+        typer.Option(help="Instead of --features, the bound on the l1 norm of the weights per class, see `vebi fit`."),
+    ] = None,
+    layer: Layers = None,
+    scored: Annotated[int, typer.Option(help="Scored images, at most.")] = 200,
+    few: Annotated[
+        int,
+        typer.Option(help="Images for methods that ask the network hundreds of times, and for random parameters."),
+    ] = 24,
+    seed: Seed = 0,
+    method: Methods = None,
+    cam_layer: CamLayer = None,
+    descriptor: DescriptorOptions,
+    model: ModelOptions,
+    batch_size: BatchSize = 32,
+    as_json: Json = False,
+) -> None:
+    """Compare all methods on images without masks.
+
+    Fits, explains the predicted class of each image, and scores what needs no mask: deletion and insertion, sparseness,
+    and whether maps change when parameters become random. Writes images.json, images.md and sheet.webp, the maps of
+    all methods side by side.
+    """
+    from vebi.benchmark.without_masks import benchmark_images
+
+    with console.progress() as progress:
+        table = benchmark_images(
+            model.load(spec),
+            data,
+            out,
+            fit_images=fit_on,
+            layers=layer,
+            features_per_class=features_per_class,
+            mu=mu,
+            descriptor=descriptor.make(),
+            scored=scored,
+            few=few,
+            seed=seed,
+            methods=tuple(method or ()),
+            cam_layer=cam_layer,
+            batch_size=batch_size,
+            progress=progress,
+        )
+    if as_json:
+        console.print_json(table.to_dict())
+        return
+    names = ("deletion_blur", "insertion_blur")
+    rows = [[row.title, *(f"{row.curves[name].mean:.1f}" for name in names), str(row.images)] for row in table.rows]
+    console.table(["method", "deletion", "insertion", "images"], rows)
+    console.note("areas in percent, into and from the blurred image: deletion is better lower, insertion higher")
+    console.note(f"tables and sheet: {out}")
 
 
 def _print(result: "BenchmarkResult", out: Path, as_json: bool) -> None:

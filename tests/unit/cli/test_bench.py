@@ -157,3 +157,16 @@ def test_no_command_of_the_group_shows_them():
 def test_table1_of_a_stranger_folder(workspace):
     shutil.copytree("images", "table1/single-6c/flowers")
     assert "table1/single-6c/flowers is not empty" in fails(3, "bench", "table1", "--quick")
+
+
+@pytest.mark.usefixtures("workspace")
+def test_images_need_no_masks():
+    table = json.loads(
+        vebi(
+            "bench", "images", "--data", "images", "--model", *MODEL, "--scored", 4, "--few", 2, "--out", "b", "--json"
+        ).out
+    )
+    assert table == json.loads(Path("b/images.json").read_text())
+    assert {"vebi", "grad-cam", "occlusion"} < {row["method"] for row in table["rows"]}
+    assert {path.name for path in Path("b").glob("*.*")} == {"images.json", "images.md", "sheet.webp"}
+    assert "scored is 0" in fails(2, "bench", "images", "--data", "images", "--model", *MODEL, "--scored", 0)
