@@ -26,6 +26,8 @@ from vebi.models.classifier import Classifier
 ENERGIES = ("squared", "l2")
 #: The scale of the columns -> the form of the mu-Lasso.
 FORMS = {PLAIN: PLAIN, CENTRED: CENTRED, STANDARDISED: STANDARDISED, "log": CENTRED, "clr": CENTRED}
+#: Those that take logarithms.
+LOGARITHMIC = ("log", "clr")
 #: Added to a share before its logarithm is taken: what a silent channel has.
 SILENT = 1e-4
 
@@ -135,7 +137,7 @@ def descriptors(
     if descriptor.unit_norm:
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         rows /= np.where(lengths > 0, lengths, 1)
-    if descriptor.scaling in ("log", "clr"):
+    if descriptor.scaling in LOGARITHMIC:
         rows = np.log(rows + SILENT)
     if descriptor.scaling == "clr":
         rows -= np.repeat(np.add.reduceat(rows, _starts(layers), axis=1) / layers, layers, axis=1)

@@ -5,6 +5,7 @@ edge.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch.nn.functional as F
@@ -130,6 +131,27 @@ def upsample(
     return F.interpolate(maps[:, None], tuple(size), mode=interpolation, align_corners=corners)[:, 0]
 
 
+#: A map of which less is left at its highest point is shown darker.
+_LEFT = 0.1
+
+
+class Levels(NamedTuple):
+    """What a map was before some of it was taken away."""
+
+    low: float
+    high: float
+    total: float
+
+    def brightness(self, kept: Float[np.ndarray, "h w"]) -> float:
+        """How bright what is left of the map is shown, in [0, 1]: fully, unless less than a tenth of it is left."""
+        return min(1.0, float(kept.max()) / (_LEFT * self.high)) if self.high > 0 else 1.0
+
+
+def levels_of(heatmap: Float[np.ndarray, "h w"]) -> Levels:
+    """The lowest and the highest value of a map, and its sum."""
+    return Levels(float(heatmap.min()), float(heatmap.max()), float(heatmap.sum(dtype=np.float64)))
+
+
 #: How the maps of several features become one.
 REDUCTIONS = ("max", "mean", "mass")
 
@@ -141,7 +163,10 @@ def check_reduction(reduction: str) -> None:
 
 
 def combine(
-    maps: Float[np.ndarray, "k h w"], contributions: Float[np.ndarray, " k"], reduction: str = "max"
+    maps: Float[np.ndarray, "k h w"],
+    contributions: Float[np.ndarray, " k"],
+    reduction: str = "max",
+    levels: Sequence[Levels] | None = None,
 ) -> Float[np.ndarray, "h w"]:
     """Combines the maps that explain an image.
 
@@ -151,6 +176,8 @@ def combine(
         reduction: ``"max"``, elementwise maximum of the maps, each min-max scaled; ``"mean"``, the mean of these,
             weighted by the contributions; ``"mass"``, the mean of the maps divided by their sums, likewise, so that
             what a feature contributes is what its map has in all, and scaled to 1.
+        levels: What the maps were before some of them was taken away, k: they are scaled by that. By default what they
+            are.
 
     Returns:
         One map in [0, 1], h x w; a map of zeros adds nothing.
@@ -164,14 +191,22 @@ def combine(
     check_reduction(reduction)
     if not (contributions > 0).any():
         contributions = np.ones(len(maps))
+    levels = [levels_of(heatmap) for heatmap in maps] if levels is None else levels
     if reduction == "mass":
-        sums = maps.sum(axis=(1, 2), dtype=np.float64)
+        sums = np.array([level.total for level in levels])
         shares = np.divide(contributions, sums, out=np.zeros(len(maps)), where=sums > 0)
         total = np.tensordot(shares, maps, axes=1)
         return (total / (total.max() or 1)).astype(maps.dtype)
-    scaled = rescale(maps)
+    scaled = np.stack([_scale(heatmap, level) for heatmap, level in zip(maps, levels, strict=True)])
     if reduction == "max":
         highest: np.ndarray = scaled.max(axis=0)
         return highest
     mean: np.ndarray = np.average(scaled, axis=0, weights=contributions)
     return mean.astype(maps.dtype)
+
+
+def _scale(heatmap: Float[np.ndarray, "h w"], levels: Levels) -> Float[np.ndarray, "h w"]:
+    """A map scaled to [0, 1] by what it was."""
+    span = levels.high - levels.low
+    scaled: np.ndarray = ((heatmap - levels.low) / span).clip(0, 1) if span > 0 else np.zeros_like(heatmap)
+    return scaled.astype(heatmap.dtype)

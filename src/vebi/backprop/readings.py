@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vebi.backprop.heatmaps import upsample
@@ -66,10 +66,19 @@ def blend_layers(contributions: Sequence[Float[Tensor, "n _ _"]], size: Sequence
 
     Returns:
         In [0, 1]: the root of the mean of all evened contributions, enlarged to the input, times those of the input,
-        averaged over 3 x 3 pixels. Layers that say nothing of an image (of zeros) do not count for it.
+        averaged over 3 x 3 pixels. Layers that say nothing of an image (of zeros) do not count for it, the input
+        included.
     """
-    evened = [upsample(even_out(maps), size) for maps in contributions]
-    counted = sum(maps.any(dim=2, keepdim=True).any(dim=1, keepdim=True) for maps in contributions)
-    coverage = sum(evened) / torch.as_tensor(counted).clamp(min=1)
-    detail = F.avg_pool2d(evened[0], 3, stride=1, padding=1, count_include_pad=False)
-    return (coverage * detail).sqrt()
+    coverage = contributions[0].new_zeros(len(contributions[0]), *size)
+    counted = contributions[0].new_zeros(len(contributions[0]), 1, 1)
+    for maps in contributions:
+        coverage += upsample(even_out(maps), size)
+        counted += _says_something(maps)
+    coverage /= counted.clamp(min=1)
+    detail = F.avg_pool2d(upsample(even_out(contributions[0]), size), 3, stride=1, padding=1, count_include_pad=False)
+    return torch.where(_says_something(contributions[0]), (coverage * detail).sqrt(), coverage)
+
+
+def _says_something(maps: Float[Tensor, "n u v"]) -> Bool[Tensor, "n 1 1"]:
+    """Which maps are not of zeros."""
+    return maps.flatten(1).any(dim=1)[:, None, None]

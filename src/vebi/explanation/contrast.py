@@ -1,11 +1,12 @@
 """Where in an image the network sees one class rather than the others: what heatmaps are held against.
 
 Features can be shared by classes, and fire where another class is. What they are held against are class activation maps
-(Selvaraju et al., ICCV 2017) of the contrast between a class and all others: at the last layer that has positions,
-which knows the class best, and at all layers, of which the early ones know best where things end.
+(Selvaraju et al., ICCV 2017) of the contrast between a class and all others: at the last recorded layer that has
+positions, which knows the class best, and at all layers, of which the early ones know best where things end.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,15 +15,15 @@ from torch import Tensor
 
 from vebi.activations.recorder import ActivationRecorder
 from vebi.backprop.feature_maps import spatial_layers
-from vebi.backprop.heatmaps import rescale, upsample
+from vebi.backprop.heatmaps import upsample
 
 #: What passes of a heatmap: nothing up to the first share of the largest contrast at the last layer, all from the
 #: second one on.
-LAST_LAYER = 0.2, 0.5
+LAST_LAYER_GATE = 0.2, 0.5
 #: The same for the mean over all layers, of the positive parts, each scaled to 1.
-ALL_LAYERS = 0.15, 0.4
-#: What is left of the rest, as a share: in the order of the contrast and, with a third of its say, of the heatmap.
-LEFT, SAY = 0.001, 1 / 3
+ALL_LAYERS_GATE = 0.15, 0.4
+#: What is left where a gate is closed, as a share: the contrast, and with a part of its weight the heatmap.
+REST, HEATMAP_IN_REST = 0.001, 1 / 3
 
 
 def contrast_gradient(scores: Float[Tensor, "n classes"], targets: Sequence[int]) -> Float[Tensor, "n classes"]:
@@ -44,13 +45,54 @@ def contrast_gradient(scores: Float[Tensor, "n classes"], targets: Sequence[int]
     return gradient
 
 
-def class_contrasts(
+@dataclass(frozen=True, eq=False)
+class Gates:
+    """What passes of the heatmaps of a batch of images.
+
+    Attributes:
+        open: How much of a heatmap passes at each pixel, n x h x w, in [0, 1].
+        order: The contrast at the last layer, scaled to [0, 1]: the order of what is left dark.
+    """
+
+    open: Float[Tensor, "n h w"]
+    order: Float[Tensor, "n h w"]
+
+    def cpu(self) -> "Gates":
+        """The same on the CPU."""
+        return Gates(self.open.cpu(), self.order.cpu())
+
+    def apply(self, n: int, heatmap: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+        """A heatmap of one of the images where its class is, and next to nothing elsewhere.
+
+        The order of what is dark matters, too: it has to follow what the network knows of the class, not the image
+        alone.
+
+        Args:
+            n: The image.
+            heatmap: Not below 0.
+
+        Returns:
+            The heatmap where the gates are open; where they are closed a thousandth of the order, on the scale of the
+            heatmap, and of a third of the heatmap.
+        """
+        gate, order = self.open[n].numpy(), self.order[n].numpy()
+        rest = REST * (heatmap.max() * order + HEATMAP_IN_REST * heatmap)
+        kept: np.ndarray = gate * heatmap + (1 - gate) * rest
+        return kept.astype(heatmap.dtype)
+
+
+def make_gates(
     recorder: ActivationRecorder[Tensor],
     scores: Float[Tensor, "n classes"],
     targets: Sequence[int],
     size: Sequence[int],
-) -> Float[Tensor, "n layers h w"]:
-    """How much each place speaks for a class rather than for the others: the gradient's mean times the activations.
+) -> Gates:
+    """Where heatmaps are kept, by how much each place speaks for a class rather than for the others.
+
+    The contrast of a layer is the mean of the gradient over its positions, times the activations. A gate opens where
+    that of the last recorded layer is high, and another one where the mean over all layers is, of the positive parts,
+    each scaled to 1. Where nothing speaks for the class at the last layer, the gate opens where least speaks against
+    it.
 
     Args:
         recorder: Of the forward pass, with activations and edges of the recorded layers.
@@ -59,57 +101,40 @@ def class_contrasts(
         size: Height and width of the input.
 
     Returns:
-        A map for every recorded layer with positions, in the order of the layers; below 0 where a place speaks against
-        the class.
+        The gates; open everywhere for an image whose contrast is the same everywhere, or where no recorded layer has
+        positions and leads to the scores.
 
     Reference:
         Selvaraju et al., "Grad-CAM", ICCV 2017, equations 1 and 2, for the contrast in place of a score and without
         the ReLU.
     """
+    everywhere = torch.ones(len(scores), *size, device=scores.device)
     layers = spatial_layers(recorder)
-    if not layers:
-        return torch.zeros(len(scores), 0, *size, device=scores.device)
     edges = [recorder.gradient_edges[layer] for layer in layers]
-    gradients = torch.autograd.grad(scores, edges, contrast_gradient(scores, targets), retain_graph=True)
-    maps = [
-        upsample((gradient.mean(dim=(2, 3), keepdim=True) * recorder.records[layer]).sum(dim=1), size)
-        for layer, gradient in zip(layers, gradients, strict=True)
-    ]
-    return torch.stack(maps, dim=1)
+    gradients = torch.autograd.grad(
+        scores, edges, contrast_gradient(scores, targets), retain_graph=True, allow_unused=True
+    ) if layers else ()  # fmt: skip
+    places = [(layer, gradient) for layer, gradient in zip(layers, gradients, strict=True) if gradient is not None]
+    if not places:
+        return Gates(everywhere, everywhere * 0)
+    total = everywhere * 0
+    for layer, gradient in places:
+        contrast = (gradient.mean(dim=(2, 3), keepdim=True) * recorder.records[layer]).sum(dim=1)
+        total += _to_one(upsample(contrast.clamp(min=0), size))
+    low, high = (limit[:, None, None] for limit in (contrast.flatten(1).amin(dim=1), contrast.flatten(1).amax(dim=1)))
+    large, told_apart, for_it = upsample(contrast, size), high > low, high > 0
+    order = ((large - low) / (high - low).where(told_apart, 1)).where(told_apart, 0).clamp(0, 1)
+    last = _open(torch.where(for_it, _to_one(large.clamp(min=0)), order), *LAST_LAYER_GATE)
+    both = last * _open(_to_one(total), *ALL_LAYERS_GATE)
+    return Gates(torch.where(told_apart, torch.where(for_it, both, last), 1), order)
 
 
-def keep_to_class(
-    heatmap: Float[np.ndarray, "h w"], contrasts: Float[np.ndarray, "layers h w"]
-) -> Float[np.ndarray, "h w"]:
-    """A heatmap where a class is, and next to nothing elsewhere.
-
-    The order of what is dark matters, too: it has to follow what the network knows of the class, not the image alone.
-
-    Args:
-        heatmap: Not below 0.
-        contrasts: Of the class in the image, see ``class_contrasts``.
-
-    Returns:
-        The heatmap times two gates, which open with the contrast at the last layer and with the mean over all layers;
-        and a thousandth of the contrast at the last layer, on the scale of the heatmap, and of a third of it. The
-        heatmap itself where that contrast is the same everywhere.
-    """
-    if not len(contrasts) or contrasts[-1].min() == contrasts[-1].max():
-        return heatmap
-    shares = _scale(np.maximum(contrasts, 0))
-    gate = _open(shares[-1], *LAST_LAYER) * _open(_scale(shares.mean(axis=0)), *ALL_LAYERS)
-    kept: np.ndarray = heatmap * gate + LEFT * (heatmap.max() * rescale(contrasts[-1]) + SAY * heatmap)
-    return kept.astype(heatmap.dtype)
-
-
-def _scale(maps: Float[np.ndarray, "*n h w"]) -> Float[np.ndarray, "*n h w"]:
+def _to_one(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
     """The maps divided by their maxima; one of zeros stays so."""
-    high = maps.max(axis=(-2, -1), keepdims=True)
-    scaled: np.ndarray = maps / np.where(high > 0, high, 1)
-    return scaled
+    high = maps.flatten(1).amax(dim=1)[:, None, None]
+    return maps / high.where(high > 0, 1)
 
 
-def _open(share: Float[np.ndarray, "h w"], low: float, high: float) -> Float[np.ndarray, "h w"]:
+def _open(share: Float[Tensor, "n h w"], low: float, high: float) -> Float[Tensor, "n h w"]:
     """0 up to the lower share, 1 from the higher one on."""
-    gate: np.ndarray = np.clip((share - low) / (high - low), 0, 1)
-    return gate
+    return ((share - low) / (high - low)).clamp(0, 1)

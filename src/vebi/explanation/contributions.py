@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from vebi.activations.descriptors import channel_energy, descriptors, energy_shares
+from vebi.activations.descriptors import LOGARITHMIC, channel_energy, descriptors, energy_shares
 from vebi.activations.layers import Feature
 from vebi.activations.recorder import ActivationRecorder
 from vebi.interpretation.result import Interpretation
@@ -42,8 +42,9 @@ def top_contributions(
 
     Returns:
         For each image (feature, contribution), the largest contribution first; fewer than ``count`` where fewer are
-        positive. Where none is, the features that are most present, by w_i x_i before the mean is taken off, with
-        their contributions, which are not positive then; none with logarithms, or where all are silent.
+        positive. Where none is, those of positive weight that are most present, by w_i times their share in their
+        layer on the scale of the fit, with their contributions, which are not positive then; none with logarithms, or
+        where all are silent.
 
     Reference:
         Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3.2.
@@ -51,11 +52,11 @@ def top_contributions(
     shares = energy_shares([channel_energy(recorder.records[name]) for name in descriptor_layers(interpretation)])
     layers = [channels for _, channels in interpretation.layers]
     x = descriptors(shares, layers, interpretation.descriptor)[:, list(interpretation.columns)]
-    rows, present = interpretation.scaling.apply(x), x / interpretation.scaling.scale
-    return [
-        _top_k(interpretation, row, here, target, count)
-        for row, here, target in zip(rows, present, targets, strict=True)
-    ]
+    rows, present = interpretation.scaling.apply(x), np.maximum(x, 0) / interpretation.scaling.scale
+    if interpretation.descriptor.scaling in LOGARITHMIC:
+        present = np.zeros_like(present)
+    rows_of = zip(rows, present, targets, strict=True)
+    return [_top_k(interpretation, row, here, target, count) for row, here, target in rows_of]
 
 
 def _top_k(
@@ -72,6 +73,6 @@ def _top_k(
         return []
     # by a negative weight what is weaker than usual contributes, too, but there is nothing of it to be shown
     contributing = np.where(descriptor > 0, descriptor * weights, 0)
-    ranked = contributing if contributing.max() > 0 else present * weights
+    ranked = contributing if contributing.max() > 0 else present * np.maximum(weights, 0)
     shown = [i for i in np.argsort(-ranked, kind="stable")[:k] if ranked[i] > 0]
     return [(interpretation.features[i], float(descriptor[i] * weights[i] / norm)) for i in shown]

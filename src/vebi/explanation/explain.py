@@ -16,13 +16,14 @@ from torch import Tensor
 
 from vebi.activations.layers import Feature
 from vebi.activations.recorder import ActivationRecorder
+from vebi.backprop import heatmaps
 from vebi.backprop.feature_maps import backprop_features, forward_graph
 from vebi.backprop.graph_audit import audit_graph
 from vebi.data.collections import ImageCollection
 from vebi.data.loader import batches, check_batch_size, report_skipped
 from vebi.data.sources import is_image, open_unlabelled
 from vebi.errors import ImageError, UsageError
-from vebi.explanation.contrast import class_contrasts, keep_to_class
+from vebi.explanation.contrast import make_gates
 from vebi.explanation.contributions import descriptor_layers, top_contributions
 from vebi.explanation.recipe import Recipe
 from vebi.explanation.result import Evidence, Explanation
@@ -196,7 +197,8 @@ def explain_batch(
 ) -> list[Explanation]:
     """Explains one preprocessed batch.
 
-    One forward graph serves all images; there are as many backward passes as an image has features, not more.
+    One forward graph serves all images; there are as many backward passes as an image has features, and one for the
+    contrast of classes.
 
     Args:
         interpretation: What the model has learned, with the classifier attached.
@@ -219,7 +221,7 @@ def explain_batch(
         predicted = logits.argmax(dim=1).tolist()
         probabilities = logits.softmax(dim=1).amax(dim=1).tolist()
         target_indices = predicted if targets is None else list(targets)
-        top, maps = evidence_maps(interpretation, inputs, recorder, logits, target_indices, options)
+        top, maps, levels = evidence_maps(interpretation, inputs, recorder, logits, target_indices, options)
         starts = [recorder.gradient_edges[layer] for layer in dict.fromkeys(f.layer for row in top for f, _ in row)]
         findings = audit_graph(starts, inputs, recorder.node_modules, options.recipe.rule)
     names = interpretation.class_names
@@ -229,7 +231,7 @@ def explain_batch(
             prediction=names[predicted[n]],
             probability=probabilities[n],
             target=names[target_indices[n]],
-            evidence=tuple(Evidence(f, c, heatmap) for (f, c), heatmap in zip(top[n], maps[n], strict=True)),
+            evidence=tuple(Evidence(*shown[0], *shown[1:]) for shown in zip(top[n], maps[n], levels[n], strict=True)),
             audit=findings,
             combination=options.recipe.combination,
             image=classifier.preprocess.to_rgb_uint8(inputs[n].detach()),
@@ -245,7 +247,7 @@ def evidence_maps(
     logits: Float[Tensor, "n classes"],
     targets: Sequence[int],
     options: ExplainOptions,
-) -> tuple[list[list[tuple[Feature, float]]], list[list[Float[np.ndarray, "h w"]]]]:
+) -> tuple[list[list[tuple[Feature, float]]], list[list[Float[np.ndarray, "h w"]]], list[list[heatmaps.Levels]]]:
     """The features that contribute to each image of a recorded batch, and their heatmaps.
 
     Args:
@@ -257,7 +259,8 @@ def evidence_maps(
         options: How to explain.
 
     Returns:
-        For each image (feature, contribution), the largest first, and as many heatmaps.
+        For each image (feature, contribution), the largest first; as many heatmaps; and what these were before they
+        were kept to the class.
     """
     recipe = options.recipe
     top = top_contributions(interpretation, recorder, targets, options.max_features)
@@ -271,7 +274,8 @@ def evidence_maps(
         pool_fix=recipe.pool_fix,
         reading=recipe.reading,
     )
-    if recipe.contrast:
-        contrasts = class_contrasts(recorder, logits, targets, inputs.shape[2:]).cpu().numpy()
-        maps = [[keep_to_class(heatmap, c) for heatmap in row] for c, row in zip(contrasts, maps, strict=True)]
-    return top, maps
+    levels = [[heatmaps.levels_of(heatmap) for heatmap in row] for row in maps]
+    if recipe.contrast and any(maps):
+        gates = make_gates(recorder, logits, targets, inputs.shape[2:]).cpu()
+        maps = [[gates.apply(n, heatmap) for heatmap in row] for n, row in enumerate(maps)]
+    return top, maps, levels

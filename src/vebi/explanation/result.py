@@ -23,6 +23,8 @@ class Evidence:
         heatmap: What the recipe reads of a backward pass that starts with grad_output = the activation map of the
             feature, and zeros elsewhere, see ``Recipe``; h x w float32 at the input resolution of the network. Raw,
             that is not scaled, and never below 0.
+        levels: What the heatmap was before it was kept to the class: a feature that is elsewhere stays dark. None where
+            that is the heatmap as it is.
 
     Example:
         >>> evidence = vebi.explain(interpretation, "images/red/00.png").evidence[0]
@@ -35,6 +37,7 @@ class Evidence:
     feature: Feature
     contribution: float
     heatmap: Float[np.ndarray, "h w"] = field(repr=False)
+    levels: heatmaps.Levels | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,16 +111,22 @@ class Explanation:
         if not self.evidence:
             return np.zeros(self.image.shape[:2], np.float32)
         maps = np.stack([e.heatmap for e in self.evidence])
-        return heatmaps.combine(maps, np.array([e.contribution for e in self.evidence]), reduction or self.combination)
+        contributions = np.array([e.contribution for e in self.evidence])
+        return heatmaps.combine(maps, contributions, reduction or self.combination, self._levels())
 
     def display_maps(self) -> list[Float[np.ndarray, "h w"]]:
         """The heatmaps of the evidence, each scaled to [0, 1] for display.
 
         Returns:
             One map for each entry of ``evidence``, clipped at its 99th percentile and min-max scaled, so that a single
-            pixel does not leave all others dark; not clipped where its 99th percentile is its minimum.
+            pixel does not leave all others dark; not clipped where its 99th percentile is its minimum. One of which
+            less than a tenth is left where the class is stays dark.
         """
-        return [heatmaps.clip_for_display(e.heatmap) for e in self.evidence]
+        shown = zip(self.evidence, self._levels(), strict=True)
+        return [heatmaps.clip_for_display(e.heatmap) * levels.brightness(e.heatmap) for e, levels in shown]
+
+    def _levels(self) -> list[heatmaps.Levels]:
+        return [e.levels or heatmaps.levels_of(e.heatmap) for e in self.evidence]
 
     def combined_display_map(self) -> Float[np.ndarray, "h w"]:
         """The heatmaps of the evidence as one, scaled to [0, 1] for display.

@@ -22,7 +22,7 @@ class FeatureEvidence:
     """vebi's own method: the heatmaps of the features that contribute to the target, combined to one map per image.
 
     The maps of ``explain`` and ``Explanation.combined_map``, without what else an explanation holds. In [0, 1]; zeros
-    where no feature contributes.
+    where no feature is there.
 
     Attributes:
         interpretation: What the model has learned, with the classifier attached.
@@ -44,8 +44,10 @@ class FeatureEvidence:
         """The maps of the images for their targets, see ``Explainer``; in [0, 1]."""
         classifier = self.interpretation.require_classifier()
         with forward_graph(classifier, images, descriptor_layers(self.interpretation)) as (inputs, recorder, logits):
-            top, maps = evidence_maps(self.interpretation, inputs, recorder, logits, targets.tolist(), self.options)
-        return _combine(maps, top, inputs, self.options.recipe.combination)
+            top, maps, levels = evidence_maps(
+                self.interpretation, inputs, recorder, logits, targets.tolist(), self.options
+            )
+        return _combine(maps, top, inputs, self.options.recipe.combination, levels)
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class UpsampledActivations:
         interpretation: What the model has learned, with the classifier attached.
         max_features: Features per image, at most.
         interpolation: How a map is upsampled: ``"nearest"``, ``"bilinear"`` or ``"bicubic"``.
-        reduction: ``"max"``, elementwise maximum, or ``"mean"``, mean weighted by the contributions.
+        reduction: ``"max"``, elementwise maximum, ``"mean"``, mean weighted by the contributions, or ``"mass"``, see
+            ``Explanation.combined_map``.
 
     Raises:
         UsageError: Another interpolation.
@@ -104,10 +107,12 @@ def _combine(
     top: Sequence[Sequence[tuple[Feature, float]]],
     inputs: Float[Tensor, "n c h w"],
     reduction: str,
+    levels: Sequence[Sequence[heatmaps.Levels]] | None = None,
 ) -> Float[Tensor, "n h w"]:
     """For each image the maps of its features combined to one (``heatmaps.combine``), zeros where it has none."""
     combined = np.zeros((len(inputs), *inputs.shape[2:]), np.float32)
     for n, (image_maps, contributions) in enumerate(zip(maps, top, strict=True)):
         if contributions:
-            combined[n] = heatmaps.combine(np.stack(image_maps), np.array([c for _, c in contributions]), reduction)
+            weights = np.array([c for _, c in contributions])
+            combined[n] = heatmaps.combine(np.stack(image_maps), weights, reduction, levels[n] if levels else None)
     return torch.from_numpy(combined).to(inputs.device)

@@ -41,6 +41,7 @@ def test_layers_count_alike_and_those_that_say_nothing_do_not():
     assert blend[0].numpy() == pytest.approx((coverage * detail).sqrt().numpy())
     assert blend[1].eq(1).all()
     assert not blend_layers([torch.zeros(1, 2, 2)], (4, 4)).any()
+    assert blend_layers([torch.zeros(2, 2, 2), layer], (2, 2)).eq(1).all()  # an input of zeros says nothing
 
 
 def literal(toy, image, feature, reading):

@@ -3,19 +3,20 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 import vebi
 from vebi.backprop.feature_maps import forward_graph
-from vebi.backprop.heatmaps import rescale
+from vebi.backprop.heatmaps import upsample
 from vebi.explanation.contrast import (
-    ALL_LAYERS,
-    LAST_LAYER,
-    LEFT,
-    SAY,
-    class_contrasts,
+    ALL_LAYERS_GATE,
+    HEATMAP_IN_REST,
+    LAST_LAYER_GATE,
+    REST,
+    Gates,
     contrast_gradient,
-    keep_to_class,
+    make_gates,
 )
 
 
@@ -35,9 +36,22 @@ def colors():
     return vebi.Classifier(Colors(), vebi.Preprocess(8, (0.0,) * 3, (1.0,) * 3), ("red", "green", "blue"))
 
 
-def contrasts(classifier, images, targets, layers=("relu",)):
+class Branches(nn.Module):
+    """Two activations of which the second never reaches the scores."""
+
+    def __init__(self):
+        super().__init__()
+        self.used, self.unused = nn.ReLU(), nn.ReLU()
+
+    def forward(self, x):
+        scores = self.used(x).mean(dim=(2, 3))
+        self.unused(-x)
+        return scores
+
+
+def gates_of(classifier, images, targets, layers=("relu",)):
     with forward_graph(classifier, images, layers) as (inputs, recorder, scores):
-        return class_contrasts(recorder, scores, targets, inputs.shape[2:]).numpy()
+        return make_gates(recorder, scores, targets, inputs.shape[2:])
 
 
 def test_the_gradient_of_the_contrast_is_that_of_autograd():
@@ -53,41 +67,63 @@ def test_a_heatmap_is_kept_where_the_class_is_and_not_where_another_one_is(color
     image = torch.zeros(1, 3, 8, 8)
     image[0, 0, :, :4] = 1  # red on the left, green on the right
     image[0, 1, :, 4:] = 1
-    both = contrasts(colors, image.repeat(2, 1, 1, 1), [0, 1])
-    assert both.shape == (2, 1, 8, 8)
-    assert (both[0, 0, :, :4] > 0).all()
-    assert (both[0, 0, :, 4:] < 0).all()
-    assert both[1, 0] == pytest.approx(both[0, 0, :, ::-1], abs=1e-6)
+    both = gates_of(colors, image.repeat(2, 1, 1, 1), [0, 1])
+    assert both.open[0, :, :4].eq(1).all()
+    assert not both.open[0, :, 4:].any()
+    assert both.open[1].allclose(both.open[0].flip(1))
+    assert both.order[1].allclose(both.order[0].flip(1))
     heatmap = np.arange(64, dtype=np.float32).reshape(8, 8)
-    kept = keep_to_class(heatmap, both[0])
-    assert kept[:, :4] == pytest.approx(heatmap[:, :4] * (1 + LEFT * SAY) + LEFT * 63)
-    assert kept[:, 4:] == pytest.approx(heatmap[:, 4:] * LEFT * SAY)  # where the contrast is lowest
+    kept = both.apply(0, heatmap)
+    assert kept[:, :4] == pytest.approx(heatmap[:, :4])
+    assert kept[:, 4:] == pytest.approx(heatmap[:, 4:] * REST * HEATMAP_IN_REST)  # where the contrast is lowest
     assert kept.dtype == heatmap.dtype
 
 
-def test_a_heatmap_passes_two_gates_that_open_evenly():
-    """Written out, pixel by pixel."""
-    rng = np.random.default_rng(0)
-    contrasts, heatmap = rng.normal(0.3, 1, (3, 6, 6)), rng.random((6, 6))
-    shares = [np.maximum(c, 0) / c.max() for c in contrasts]
-    mean = np.mean(shares, axis=0)
-    kept, passed = keep_to_class(heatmap, contrasts), []
-    for y in range(6):
-        for x in range(6):
-            gates = []
-            for share, (low, high) in ((shares[-1], LAST_LAYER), (mean / mean.max(), ALL_LAYERS)):
-                gates.append(min(1, max(0, (share[y, x] - low) / (high - low))))
-            order = rescale(contrasts[-1])[y, x] * heatmap.max() + SAY * heatmap[y, x]
-            assert kept[y, x] == pytest.approx(heatmap[y, x] * gates[0] * gates[1] + LEFT * order)
-            passed.append(gates)
-    for gate in np.transpose(passed):  # each is closed, open and half open somewhere
-        assert {0, 1} < {round(float(g), 9) for g in gate}
+def test_two_gates_open_evenly(toy):
+    """Written out, pixel by pixel, on a network with two layers of different sizes."""
+    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    targets = [0, 1, 2, 0]
+    with forward_graph(toy, images, ["relu1", "relu"]) as (_, recorder, scores):
+        made = make_gates(recorder, scores, targets, (32, 32))
+        passed = []
+        for n, target in enumerate(targets):
+            others = torch.cat([scores[n, :target], scores[n, target + 1 :]]).logsumexp(0)
+            edges = [recorder.gradient_edges[name] for name in ("relu1", "relu")]
+            gradients = torch.autograd.grad(scores[n, target] - others, edges, retain_graph=True)
+            small = [
+                (g[n].mean(dim=(1, 2))[:, None, None] * recorder.records[name][n]).sum(0)
+                for name, g in zip(("relu1", "relu"), gradients, strict=True)
+            ]
+            large = [F.interpolate(m[None, None], (32, 32), mode="bilinear", align_corners=False)[0, 0] for m in small]
+            positive = [upsample(m.clamp(min=0)[None], (32, 32))[0] for m in small]
+            mean = sum(m / m.max() for m in positive if m.max() > 0)
+            order = ((large[1] - small[1].min()) / (small[1].max() - small[1].min())).clamp(0, 1)
+            assert made.order[n].numpy() == pytest.approx(order.numpy(), abs=1e-5)
+            last = large[1].clamp(min=0) / large[1].max() if small[1].max() > 0 else order
+            gate = ((last - LAST_LAYER_GATE[0]) / (LAST_LAYER_GATE[1] - LAST_LAYER_GATE[0])).clamp(0, 1)
+            if small[1].max() > 0:
+                low, high = ALL_LAYERS_GATE
+                gate = gate * ((mean / mean.max() - low) / (high - low)).clamp(0, 1)
+            assert made.open[n].numpy() == pytest.approx(gate.numpy(), abs=1e-4)
+            passed += gate.flatten().tolist()
+    assert {0.0, 1.0} < set(passed)
 
 
 def test_what_is_left_dark_is_in_the_order_of_the_contrast_and_the_heatmap():
-    heatmap, contrast = np.array([[0.0, 5.0, 1.0]]), np.array([[[-3.0, -2.0, -1.0]]])
-    assert keep_to_class(heatmap, contrast)[0] == pytest.approx(LEFT * np.array([0, 5 / 2 + SAY * 5, 5 + SAY]))
-    assert not keep_to_class(np.zeros((1, 3)), contrast).any()
+    heatmap = np.array([[0.0, 5.0, 1.0]])
+    gates = Gates(torch.zeros(1, 1, 3), torch.tensor([[[0.0, 0.5, 1.0]]]))
+    expected = [0, 5 * (0.5 + HEATMAP_IN_REST), 5 + HEATMAP_IN_REST]
+    assert gates.apply(0, heatmap)[0] == pytest.approx(REST * np.array(expected))
+    assert not gates.apply(0, np.zeros((1, 3))).any()
+
+
+def test_where_nothing_speaks_for_the_class_the_gate_opens_where_least_speaks_against_it(colors):
+    image = torch.zeros(1, 3, 8, 8)
+    image[0, 1] = 1
+    image[0, 1, :, :2] = 0.1  # no red, and less green on the left
+    gates = gates_of(colors, image, [0])
+    assert gates.open[0, :, :2].eq(1).all()
+    assert not gates.open[0, :, 2:].any()
 
 
 def test_where_places_cannot_be_told_apart_a_heatmap_stays_as_it_is(colors):
@@ -95,5 +131,16 @@ def test_where_places_cannot_be_told_apart_a_heatmap_stays_as_it_is(colors):
     image[0, 1] = 1
     heatmap = np.random.default_rng(0).random((8, 8))
     for layers in (("relu",), ()):  # nothing speaks for the class anywhere; no layer with positions was recorded
-        (contrast,) = contrasts(colors, image, [0], layers)
-        assert keep_to_class(heatmap, contrast) is heatmap
+        assert gates_of(colors, image, [0], layers).apply(0, heatmap) == pytest.approx(heatmap)
+
+
+def test_layers_that_do_not_lead_to_the_scores_have_no_say():
+    image = torch.zeros(1, 3, 8, 8)
+    image[0, 0, :, :4] = image[0, 1, :, 4:] = 1
+    networks = [vebi.Classifier(Branches(), vebi.Preprocess(8, (0.0,) * 3, (1.0,) * 3), tuple("rgb")) for _ in range(2)]
+    both, alone = (
+        gates_of(network, image, [0], layers)
+        for network, layers in zip(networks, (("used", "unused"), ("used",)), strict=True)
+    )
+    assert torch.equal(both.open, alone.open)
+    assert gates_of(networks[0], image, [0], ("unused",)).open.eq(1).all()
