@@ -26,7 +26,7 @@ def main(demo: Path) -> None:
     draw_flowers().save(OUT / "flowers.png", optimize=True)
 
     fixed, plain = (explain(interpretation, image, recipe=Recipe.paper(stride_fix=fix)) for fix in ("centred", None))
-    explanation_figure(fixed, interpretation).save(OUT / "explanation.png")
+    explanation_figure(explain(interpretation, image), interpretation).save(OUT / "explanation.png")
     panels = [resize_square(fixed.image, SIDE)]
     panels += [heat_panel(x, x.display_maps()[-1], SIDE) for x in (fixed, plain)]
     side_by_side(panels, 12).save(OUT / "stride-fix.png")

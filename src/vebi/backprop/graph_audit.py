@@ -30,6 +30,8 @@ ROUTED = frozenset([
     "MaxPool2DWithIndices", "MaxPool3DWithIndices", "AdaptiveMaxPool2D", "Max", "Min", "Amax", "Amin", "Sort", "Topk",
     "Kthvalue",
 ])  # fmt: skip
+#: The one of these that the pool fix passes as average pooling.
+_MAX_POOL = "MaxPool2DWithIndices"
 #: Nodes that are linear in the one input that depends on the image.
 LINEAR = frozenset([
     "Convolution", "MkldnnConvolution", "CudnnConvolution", "NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm",
@@ -56,7 +58,7 @@ class Finding:
         module: Name of the innermost module that runs it; ``""`` is the network itself.
         operation: Name of the operation, as ``"relu"`` or ``"clamp"``.
         treatment: ``"rule"`` (under the backprop rule), ``"routed"`` (to the values that were chosen, as in max
-            pooling) or ``"plain"`` (by its ordinary derivative).
+            pooling), ``"averaged"`` (max pooling under the pool fix) or ``"plain"`` (by its ordinary derivative).
         covered: False for a non-linearity that the rule leaves to its ordinary derivative; the rule ``"gradient"``
             covers all.
         count: How many times the module runs it, at least 1.
@@ -113,7 +115,11 @@ def audit_backward(
 
 
 def audit_graph(
-    starts: Iterable[GradientEdge], inputs: Tensor, node_modules: Mapping[Node, str], rule: str = "guided"
+    starts: Iterable[GradientEdge],
+    inputs: Tensor,
+    node_modules: Mapping[Node, str],
+    rule: str = "guided",
+    pool_fix: bool = False,
 ) -> tuple[Finding, ...]:
     """Lists the non-linearities between edges of a graph and its inputs.
 
@@ -122,6 +128,7 @@ def audit_graph(
         inputs: The leaf of the graph at which it ends.
         node_modules: Node -> name of the innermost module that created it.
         rule: Backprop rule.
+        pool_fix: Whether max pooling is passed as average pooling is.
 
     Returns:
         See ``audit_backward``.
@@ -137,6 +144,8 @@ def audit_graph(
     for node, count in dependent.items():
         operation = re.sub(r"Backward\d*$", "", node.name())
         treatment = _treatment(node, operation, count)
+        if pool_fix and operation == _MAX_POOL:
+            treatment = "averaged"
         if count and treatment:
             covered = treatment != "plain" or rule == "gradient"
             counts[covered, node_modules.get(node, ""), _snake(operation), treatment] += 1

@@ -97,7 +97,11 @@ def _features() -> tuple[Method, ...]:
             paper_features=True,
             choices=_upsampling_choices,
         ),
-        Method("upsampled-vebi", "upsampled activations of vebi’s features", UpsampledActivations),
+        Method(
+            "upsampled-vebi",
+            "upsampled activations of vebi’s features",
+            lambda i: UpsampledActivations(i, reduction=Recipe().combination),
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""How the main score moves with every choice that the paper leaves open."""
+"""How the main score moves where one choice behind the heatmaps is made differently."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -69,14 +69,15 @@ class RecipeOptions:
         typer.Option(
             metavar="gradient|contribution|layers",
             help="Instead of the recipe's, what of the backward pass is the heatmap: the norm of the positive input "
-            "gradient; input times gradient; or that at every layer, and the mean of these.",
+            "gradient; input times gradient; or where all layers agree that the feature comes from, with the detail of "
+            "the pixels.",
         ),
     ] = None
     contrast: Annotated[
         bool | None,
         typer.Option(
             "--contrast/--no-contrast",
-            help="Whether heatmaps are kept to where a class activation map of the class against all others is; by "
+            help="Whether heatmaps are kept to where class activation maps of the class against all others are; by "
             "default the recipe's.",
             show_default=False,
         ),
@@ -145,9 +146,15 @@ def explain(
         [
             row["image"],
             f"{row['prediction']} {row['probability']:.0%}",
-            "  ".join(f"{e['feature']} {e['contribution']:.3f}" for e in row["evidence"]),
+            "  ".join(_contribution(e) for e in row["evidence"]),
         ]
         for row in rows
     ]
     console.table(["image", "prediction", "features and contributions"], table)
     console.note(f"figures and arrays: {out}")
+
+
+def _contribution(evidence: dict[str, Any]) -> str:
+    """A feature and what it contributes."""
+    value = evidence["contribution"]
+    return f"{evidence['feature']} {f'{value:.3f}' if value > 0 else '(weaker than usual)'}"

@@ -223,7 +223,7 @@ def explain_batch(
         target_indices = predicted if targets is None else list(targets)
         top, maps, levels = evidence_maps(interpretation, inputs, recorder, logits, target_indices, options)
         starts = [recorder.gradient_edges[layer] for layer in dict.fromkeys(f.layer for row in top for f, _ in row)]
-        findings = audit_graph(starts, inputs, recorder.node_modules, options.recipe.rule)
+        findings = audit_graph(starts, inputs, recorder.node_modules, options.recipe.rule, options.recipe.pool_fix)
     names = interpretation.class_names
     return [
         Explanation(

@@ -16,7 +16,7 @@ from vebi.models.preprocess import Preprocess
 from vebi.progress import StageProgress, stage
 
 #: What is scored: how heatmaps are made by name.
-METHODS = {
+RECIPES = {
     "vebi": Recipe(),
     "vebi-paper-heatmaps": Recipe.paper(),
     "vebi-paper-heatmaps-without-stride-fix": Recipe.paper(stride_fix=None),
@@ -43,21 +43,21 @@ def mask_scores(
     batch_size: int,
     progress: StageProgress | None,
 ) -> dict[str, float]:
-    """Mean area under the IoU curve in percent, for the combined maps of each of ``METHODS`` and for ``WHOLE``.
+    """Mean area under the IoU curve in percent, for the combined maps of each of ``RECIPES`` and for ``WHOLE``.
 
     An image is explained for its predicted class.
     """
     truth = torch.from_numpy(np.stack(list(masks.values())))
     subset = Subset(images, list(masks))
     scores = {}
-    for name, recipe in METHODS.items():
+    for name, recipe in RECIPES.items():
         explanations = explain_each(
             interpretation,
             subset,
             recipe=recipe,
             batch_size=batch_size,
             strict=True,  # all of them could be decoded before
-            progress=stage(progress, f"score {name}"[:14]),
+            progress=stage(progress, f"score {name}".replace("without-stride-fix", "unfixed")),
         )
         maps = torch.from_numpy(np.stack([explanation.combined_map() for explanation in explanations]))
         scores[name] = 100 * float(auc_iou(maps, truth).mean())

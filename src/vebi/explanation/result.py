@@ -75,6 +75,11 @@ class Explanation:
     combination: str = field(repr=False)
     image: UInt8[np.ndarray, "h w 3"] = field(repr=False)
 
+    @property
+    def is_weaker_than_usual(self) -> bool:
+        """Whether no feature contributed, so that those are shown that are most present, all alike."""
+        return bool(self.evidence) and all(e.contribution <= 0 for e in self.evidence)
+
     def to_dict(self) -> dict[str, Any]:
         """The explanation without its arrays, as JSON takes it.
 

@@ -49,7 +49,8 @@ def explanation_figure(explanation: Explanation, interpretation: Interpretation)
         contribution = f"contributes {evidence.contribution:.3f}" if evidence.contribution > 0 else "weaker than usual"
         panels.append(Panel(heat_panel(explanation, heat), str(evidence.feature), contribution, thumb))
     if explanation.evidence:
-        how = "elementwise maximum" if explanation.combination == "max" else "mean by contribution"
+        mean = "mean" if explanation.is_weaker_than_usual else "mean by contribution"
+        how = "elementwise maximum" if explanation.combination == "max" else mean
         panels.append(Panel(heat_panel(explanation, explanation.combined_display_map()), "combined", how))
     else:
         panels.append(Panel(Image.new("RGB", (SIDE, SIDE), EMPTY), "no evidence", "no feature speaks for the class"))

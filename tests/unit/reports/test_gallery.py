@@ -43,8 +43,9 @@ def test_a_figure_and_a_row_for_every_image(interpretation, squares, tmp_path):
 
 
 def test_raw_arrays_lie_beside_every_figure(interpretation, squares, tmp_path):
-    rows = write_gallery(interpretation, [squares / "red" / "00.png"], tmp_path, max_features=2)
-    explanation = vebi.explain(interpretation, squares / "red" / "00.png", max_features=2)
+    options = {"max_features": 2, "recipe": vebi.Recipe.paper()}
+    rows = write_gallery(interpretation, [squares / "red" / "00.png"], tmp_path, **options)
+    explanation = vebi.explain(interpretation, squares / "red" / "00.png", **options)
     with np.load(tmp_path / rows[0]["arrays"], allow_pickle=False) as stored:
         assert sorted(stored) == ["combined", "contributions", "features", "heatmaps", "image"]
         assert stored["features"].tolist() == [str(e.feature) for e in explanation.evidence]

@@ -23,7 +23,7 @@ def findings(result: BenchmarkResult) -> dict[str, list[str]]:
     transformed, inference = group_by_dataset(result.transformed_rows), result.settings.inference
     sentences = {}
     for dataset, all_rows in group_by_dataset(result.rows).items():
-        rows, after = (_with_defaults(of_form) for of_form in (all_rows, transformed[dataset]))
+        rows, after = (_compared(of_form) for of_form in (all_rows, transformed[dataset]))
         titles = {row.method: row.title if row.uses_network else f"{row.title} {WITHOUT_NETWORK}" for row in rows}
         cues, cues_after = _cues(rows, titles), _cues(after, titles)
         sentences[dataset] = [
@@ -61,13 +61,15 @@ def _standing(rows: Sequence[MethodRow], titles: Mapping[str, str], inference: I
     return _rank(methods, titles) + _undecided(methods, titles, inference)
 
 
-def _with_defaults(rows: Sequence[MethodRow]) -> list[MethodRow]:
-    return [row for row in rows if not row.best_choice]
+def _compared(rows: Sequence[MethodRow]) -> list[MethodRow]:
+    """Vebi and its rivals with their defaults, without other forms of vebi."""
+    return [row for row in rows if row.method == OURS or (row.is_rival and not row.best_choice)]
 
 
 def _best_choices(rows: Sequence[MethodRow], titles: Mapping[str, str]) -> list[str]:
     """How far methods get at their best, none where no choices were made."""
-    ranked = sorted((row for row in rows if row.best_choice), key=lambda row: -row.mean)
+    best = [row for row in rows if row.best_choice and (row.form_of == OURS or row.is_rival)]
+    ranked = sorted(best, key=lambda row: -row.mean)
     if not ranked:
         return []
     shown = [row for place, row in enumerate(ranked) if place < NAMED_METHODS or row.form_of == OURS]

@@ -87,19 +87,23 @@ MASK_SHARE = (
     "for comparison, what a map that is 1 everywhere would score if it were taken as it is: the share of an image that "
     "its mask covers"
 )
-#: What is changed in the sensitivity table -> what it is, and its setting in the other tables.
+#: What is changed in the sensitivity table -> what it is, and its setting in the other tables. Tables of earlier
+#: versions have mu, features and stride fix.
 CHOICES = {
     "thresholds": "at which values maps are cut (101 from 0 to 1). At 0 every pixel is above",
     "interpolation": "how a map of a deep layer is enlarged to the size of the image (bilinear)",
     "layer of Grad-CAM": "the layer of Grad-CAM and the methods derived from it (the last one before positions are "
     "pooled away). Earlier layers have finer maps",
-    "descriptor": "how the activations of a channel become one number when features are selected (sums of squares)",
+    "descriptor": "how the activations of a channel become one number when features are selected (norms, standardised)",
     "weights": "whether a feature may speak against a class when features are selected (no)",
     "labels": "whether features are selected for the true or for the predicted classes (predicted)",
     "mu": "how much weight a class may give to its features ({mu:g}): the larger, the more features are selected",
     "features": "how many features at most are taken back to the pixels of an image (3)",
-    "combination": "how the maps of several features become one (the highest value at every pixel)",
     "stride fix": "how vebi avoids the grid that strides leave in a map (centred)",
+    "features per class": "how many features a class has at most (3)",
+    "features shown": "how many features at most are taken back to the pixels of an image (3)",
+    "combination": "how the maps of several features become one (weighted by what they contribute)",
+    "heatmaps": "how a feature becomes a heatmap (read at every layer, stride fix and pool fix, kept to the class)",
 }
 TRANSFORM = (
     "Every map is blurred (Gaussian, 1/56 of its longer side) and passed through a soft threshold at Otsu’s level, the "
@@ -121,7 +125,7 @@ PLAN = {
     "varied": "images per class and fold in the sensitivity table, at most",
     "tuned": "training images per class and fold on which the best choices are made, at most",
     "features_per_class": "features per class, at most",
-    "mu": "mu of the fit",
+    "mu": "mu of the fit as in the paper",
     "descriptor": "descriptor of the fit",
     "seed": "seed",
     "cam_layer": "layer of Grad-CAM and the methods derived from it",

@@ -60,7 +60,7 @@ def _ahead_and_behind(rows: Sequence[NetworkRow]) -> str:
     """How many other methods are ahead of vebi and behind, each by its better row."""
     better: dict[str, NetworkRow] = {}
     for row in rows:
-        if row.uses_network and not row.form_of.startswith(OURS) and row.ratio_interval:
+        if row.uses_network and row.is_rival and row.ratio_interval:
             other = better.setdefault(row.form_of, row)
             better[row.form_of] = max(other, row, key=lambda one: one.ratio_to_default)
     intervals = [row.ratio_interval for row in better.values() if row.ratio_interval]

@@ -19,7 +19,7 @@ from vebi.reports.benchmark_report.glossary import (
 from vebi.reports.benchmark_report.number_formats import format_number
 from vebi.reports.benchmark_report.ranking import KINDS, Ranking, make_board, top_of_scale
 from vebi.reports.benchmark_report.result import BenchmarkResult
-from vebi.reports.benchmark_report.rows import GRID_POINTING, MAIN_METRIC, MethodRow, group_by_dataset
+from vebi.reports.benchmark_report.rows import GRID_POINTING, MAIN_METRIC, OURS, MethodRow, group_by_dataset
 from vebi.reports.benchmark_report.tables import make_score_table, make_sensitivity_table
 from vebi.reports.html import render_template
 from vebi.reports.svg_chart import ceiling, line_chart
@@ -79,8 +79,8 @@ def _kinds(rows: Sequence[MethodRow]) -> dict[str, str]:
 
 
 def _shown_methods(rows: Sequence[MethodRow]) -> dict[str, str]:
-    """The methods with curves and example maps, those of the paper's table and the user's own -> titles."""
-    return method_titles([row for row in rows if row.in_paper or row.user_defined])
+    """The methods with curves and example maps, vebi, those of the paper's table and the user's own -> titles."""
+    return method_titles([row for row in rows if row.method == OURS or row.in_paper or row.user_defined])
 
 
 def _main_boards(result: BenchmarkResult) -> dict[str, Ranking]:

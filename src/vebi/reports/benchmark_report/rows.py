@@ -33,6 +33,11 @@ class MethodForm:
         """The name of the method without its choices."""
         return self.method.removesuffix(BEST)
 
+    @property
+    def is_rival(self) -> bool:
+        """Whether it is no other form of vebi: as in the paper, with one half of that, or at its best."""
+        return self.form_of != OURS and not self.form_of.startswith(PAPER)
+
 
 @dataclass(frozen=True)
 class MethodRow(MethodForm):

@@ -103,7 +103,8 @@ def example_section(
 
 
 def _evidence(index: SelectionIndex, views: FeatureViews, explanation: Explanation) -> EvidenceRow:
-    total = sum(max(e.contribution, 0) for e in explanation.evidence)
+    weak = explanation.is_weaker_than_usual
+    total = 0 if weak else sum(e.contribution for e in explanation.evidence)
     maps = explanation.display_maps()
     return EvidenceRow(
         target=explanation.target,
@@ -111,7 +112,7 @@ def _evidence(index: SelectionIndex, views: FeatureViews, explanation: Explanati
         panels=[
             HeatmapPanel(
                 feature=str(e.feature),
-                share=e.contribution / total if total else None,
+                share=None if weak else e.contribution / total,
                 image=_heatmap(explanation, heat),
                 thumb=views[index.feature_index[e.feature]].thumb,
             )

@@ -25,8 +25,8 @@ MOST_CLASSES = 24  # on a page, unless they are asked for by name: it is to be r
 #: Scored maps by the method that made them.
 SCORED_MAPS = {
     "vebi": "the combined heatmaps of this page",
-    "vebi-paper-heatmaps": "heatmaps of the same features as in the paper",
-    "vebi-paper-heatmaps-without-stride-fix": "these without the stride fix",
+    "vebi-paper-heatmaps": "the same features, their heatmaps made as in the paper",
+    "vebi-paper-heatmaps-without-stride-fix": "made so, without the stride fix",
     WHOLE: "for comparison: the whole image marked",
 }
 

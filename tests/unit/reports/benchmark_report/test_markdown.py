@@ -227,7 +227,7 @@ def test_how_it_was_made():
     for fact in (
         "command: make it",
         "seed: 7",
-        "mu of the fit: 5.0",
+        "mu of the fit as in the paper: 5.0",
         "new: setting",
         "python 3.11.7, vebi 0.1.0",
         "d" * 64,
