@@ -125,8 +125,8 @@ def iter_variations(interpretation: Interpretation, run: Path) -> Iterator[Varia
     for count in MAX_FEATURES:
         if count != ExplainOptions().max_features:
             yield Variation("features shown", str(count), partial(feature_methods, i, count))
-    yield Variation("combination", "elementwise maximum", partial(_with_recipe, i, combination="max"))
-    yield Variation("combination", "weighted mean", lambda: _averaged(i))
+    for name, reduction in (("elementwise maximum", "max"), ("weighted mean", "mean")):
+        yield Variation("combination", name, partial(_combined, i, reduction))
     for name, options in RECIPES.items():
         yield Variation("heatmaps", name, partial(_with_recipe, i, **options))
 
@@ -135,12 +135,12 @@ def feature_methods(interpretation: Interpretation, count: int = ExplainOptions(
     """The methods that use the selected features, at most ``count`` of them per image."""
     return {
         OURS: FeatureEvidence(interpretation, ExplainOptions(max_features=count)),
-        UPSAMPLED: UpsampledActivations(interpretation, max_features=count),
+        UPSAMPLED: UpsampledActivations(interpretation, count, reduction=Recipe().combination),
     }
 
 
-def _averaged(i: Interpretation) -> Explainers:
-    return _with_recipe(i, combination="mean") | {UPSAMPLED: UpsampledActivations(i, reduction="mean")}
+def _combined(i: Interpretation, reduction: str) -> Explainers:
+    return _with_recipe(i, combination=reduction) | {UPSAMPLED: UpsampledActivations(i, reduction=reduction)}
 
 
 def _with_recipe(i: Interpretation, **options: Any) -> Explainers:
@@ -162,5 +162,5 @@ def _cams(i: Interpretation, layer: str | None = None, interpolation: str = "bil
 
 
 def _interpolated(i: Interpretation, interpolation: str) -> Explainers:
-    activations = UpsampledActivations(i, interpolation=interpolation)
+    activations = UpsampledActivations(i, interpolation=interpolation, reduction=Recipe().combination)
     return {UPSAMPLED: activations, **_cams(i, interpolation=interpolation)}

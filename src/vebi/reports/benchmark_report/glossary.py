@@ -100,7 +100,7 @@ CHOICES = {
     "mu": "how much weight a class may give to its features ({mu:g}): the larger, the more features are selected",
     "features": "how many features at most are taken back to the pixels of an image (3)",
     "stride fix": "how vebi avoids the grid that strides leave in a map (centred)",
-    "features per class": "how many features a class has at most (3)",
+    "features per class": "how many features are selected for each class at most (3)",
     "features shown": "how many features at most are taken back to the pixels of an image (3)",
     "combination": "how the maps of several features become one (weighted by what they contribute)",
     "heatmaps": "how a feature becomes a heatmap (read at every layer, stride fix and pool fix, kept to the class)",
