@@ -5,6 +5,7 @@ Needs the extras [bench] and [models]. Rows, each the median over the rounds, in
 
 - forward: a forward pass alone; floor: one forward and three plain backward passes, from the layers to the pixels;
 - vebi-3: guided maps of one channel in each of the three layers, with the stride fix; vebi-1: the deepest alone;
+- vebi-default: the same three by the default recipe, read at every activation function and kept to the class;
 - captum-guided-gradcam: one map; captum-loop: NeuronGuidedBackprop for the same three channels, one after the other.
 
 With --memory it prints instead how the peak memory grows from the 100th to the 1,000th batch of small images.
@@ -27,8 +28,10 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support import import_torchvision
 
-from vebi.activations.layers import Feature
-from vebi.backprop.feature_maps import batch_feature_maps
+from vebi.activations.layers import Feature, choose_layers
+from vebi.backprop.feature_maps import backprop_features, batch_feature_maps, forward_graph
+from vebi.explanation.contrast import make_gates
+from vebi.explanation.recipe import Recipe
 from vebi.models.classifier import Classifier
 from vebi.models.flowernet import FlowerNet
 from vebi.models.preprocess import Preprocess
@@ -76,9 +79,28 @@ def functions_to_time(name: str, device: torch.device) -> dict:
             energy = partial(half_energy, channel=feature.channel)
             NeuronGuidedBackprop(separate, layer).attribute(images.clone().requires_grad_(), energy)
 
+    recorded, recipe = [layer.name for layer in choose_layers(classifier)], Recipe()
+    # the activation functions whose outputs the three layers have
+    selected = [f if f.layer in recorded else Feature(f"{f.layer}.1.relu#2", f.channel) for f in features]
+
+    def default():
+        with forward_graph(classifier, images, recorded) as (inputs, recorder, scores):
+            maps = backprop_features(
+                recorder,
+                inputs,
+                [selected] * BATCH,
+                rule=recipe.rule,
+                stride_fix=recipe.stride_fix,
+                pool_fix=recipe.pool_fix,
+                reading=recipe.reading,
+            )
+            gates = make_gates(recorder, scores, targets.tolist(), inputs.shape[2:]).cpu()
+        return [[gates.apply(n, heatmap) for heatmap in row] for n, row in enumerate(maps)]
+
     return {
         "forward": forward,
         "floor": floor,
+        "vebi-default": default,
         "vebi-3": lambda: batch_feature_maps(classifier, images, features),
         "vebi-1": lambda: batch_feature_maps(classifier, images, features[-1:]),
         "captum-guided-gradcam": lambda: GuidedGradCam(separate, layers[-1]).attribute(
@@ -145,6 +167,7 @@ def main() -> None:
                 print(f"  {what:<22} {time_:8.3f} s")
             for what, other, bound in (
                 ("vebi-3", "floor", 1.15),
+                ("vebi-default", "vebi-3", 1.5),
                 ("vebi-3", "captum-loop", 0.6),
                 ("vebi-1", "captum-guided-gradcam", 0.75),
             ):

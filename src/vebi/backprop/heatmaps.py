@@ -4,10 +4,11 @@ Heatmaps stay raw (comparable between images) until they are shown: ``rescale`` 
 edge.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
@@ -129,6 +130,20 @@ def upsample(
         return maps.expand(-1, *size)
     corners = None if interpolation == "nearest" else False
     return F.interpolate(maps[:, None], tuple(size), mode=interpolation, align_corners=corners)[:, 0]
+
+
+def upsample_sum(maps: Iterable[Float[Tensor, "n _ _"]], size: Sequence[int]) -> Float[Tensor, "n h w"]:
+    """The sum of maps of different sizes, each upsampled bilinearly; those of one size are upsampled together.
+
+    Args:
+        maps: n x u x v each, at least one of them.
+        size: h and w.
+    """
+    of_size: dict[torch.Size, Tensor] = {}
+    for one in maps:
+        of_size[one.shape] = of_size[one.shape] + one if one.shape in of_size else one
+    total, *others = (upsample(together, size) for together in of_size.values())
+    return sum(others, total)
 
 
 #: A map of which less is left at its highest point is shown darker.

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vebi.backprop.heatmaps import upsample
+from vebi.backprop.heatmaps import upsample, upsample_sum
 from vebi.errors import UsageError
 
 #: ``gradient``: the norm of the positive part of the input gradient, as the paper has it. ``contribution``: input times
@@ -38,7 +38,7 @@ def contribution(values: Float[Tensor, "n k u v"], gradient: Float[Tensor, "n k 
     Returns:
         Zero or above, n x u x v.
     """
-    return (values * gradient).sum(dim=1).clamp(min=0)
+    return torch.einsum("nkuv,nkuv->nuv", values, gradient).clamp(min=0)
 
 
 def even_out(contributions: Float[Tensor, "n u v"]) -> Float[Tensor, "n u v"]:
@@ -69,13 +69,10 @@ def blend_layers(contributions: Sequence[Float[Tensor, "n _ _"]], size: Sequence
         averaged over 3 x 3 pixels. Layers that say nothing of an image (of zeros) do not count for it, the input
         included.
     """
-    coverage = contributions[0].new_zeros(len(contributions[0]), *size)
-    counted = contributions[0].new_zeros(len(contributions[0]), 1, 1)
-    for maps in contributions:
-        coverage += upsample(even_out(maps), size)
-        counted += _says_something(maps)
-    coverage /= counted.clamp(min=1)
-    detail = F.avg_pool2d(upsample(even_out(contributions[0]), size), 3, stride=1, padding=1, count_include_pad=False)
+    evened = [even_out(maps) for maps in contributions]
+    counted = torch.stack([_says_something(maps) for maps in contributions]).sum(dim=0)
+    coverage = upsample_sum(evened, size) / counted.clamp(min=1)
+    detail = F.avg_pool2d(upsample(evened[0], size), 3, stride=1, padding=1, count_include_pad=False)
     return torch.where(_says_something(contributions[0]), (coverage * detail).sqrt(), coverage)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vebi.activations.recorder import ActivationRecorder
 from vebi.backprop.feature_maps import spatial_layers
-from vebi.backprop.heatmaps import upsample
+from vebi.backprop.heatmaps import upsample, upsample_sum
 
 #: What passes of a heatmap: nothing up to the first share of the largest contrast at the last layer, all from the
 #: second one on.
@@ -117,10 +117,10 @@ def make_gates(
     places = [(layer, gradient) for layer, gradient in zip(layers, gradients, strict=True) if gradient is not None]
     if not places:
         return Gates(everywhere, everywhere * 0)
-    total = everywhere * 0
-    for layer, gradient in places:
-        contrast = (gradient.mean(dim=(2, 3), keepdim=True) * recorder.records[layer]).sum(dim=1)
-        total += _to_one(upsample(contrast.clamp(min=0), size))
+    contrasts = [
+        torch.einsum("nk,nkuv->nuv", gradient.mean(dim=(2, 3)), recorder.records[layer]) for layer, gradient in places
+    ]
+    total, contrast = upsample_sum([_to_one(one.clamp(min=0)) for one in contrasts], size), contrasts[-1]
     low, high = (limit[:, None, None] for limit in (contrast.flatten(1).amin(dim=1), contrast.flatten(1).amax(dim=1)))
     large, told_apart, for_it = upsample(contrast, size), high > low, high > 0
     order = ((large - low) / (high - low).where(told_apart, 1)).where(told_apart, 0).clamp(0, 1)

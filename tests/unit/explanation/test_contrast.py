@@ -95,8 +95,8 @@ def test_two_gates_open_evenly(toy):
                 for name, g in zip(("relu1", "relu"), gradients, strict=True)
             ]
             large = [F.interpolate(m[None, None], (32, 32), mode="bilinear", align_corners=False)[0, 0] for m in small]
-            positive = [upsample(m.clamp(min=0)[None], (32, 32))[0] for m in small]
-            mean = sum(m / m.max() for m in positive if m.max() > 0)
+            shares = [m.clamp(min=0) / m.max() for m in small if m.max() > 0]
+            mean = sum((upsample(share[None], (32, 32))[0] for share in shares), torch.zeros(32, 32))
             order = ((large[1] - small[1].min()) / (small[1].max() - small[1].min())).clamp(0, 1)
             assert made.order[n].numpy() == pytest.approx(order.numpy(), abs=1e-5)
             last = large[1].clamp(min=0) / large[1].max() if small[1].max() > 0 else order
