@@ -22,6 +22,8 @@ from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
 from vebi.reports.benchmark_report.rows import OURS, PAPER
 
+#: Upsampled activations of the features of vebi by default.
+UPSAMPLED = "upsampled-vebi"
 #: How many features are combined where that is a choice, and how.
 _FEATURES, _REDUCTIONS = (1, 2, 3, 5), ("max", "mean")
 
@@ -98,7 +100,7 @@ def _features() -> tuple[Method, ...]:
             choices=_upsampling_choices,
         ),
         Method(
-            "upsampled-vebi",
+            UPSAMPLED,
             "upsampled activations of vebi’s features",
             lambda i: UpsampledActivations(i, reduction=Recipe().combination),
         ),

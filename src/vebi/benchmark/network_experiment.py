@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from vebi.activations.descriptors import Descriptor
 from vebi.benchmark.built_in_methods import all_methods, perturbation_methods
@@ -217,10 +219,11 @@ class NetworkExperiment:
         """The sanity checks of every method, with the features that it takes; a best choice is the same method."""
         permuted = self._interpret("permuted", "run-permuted", fit_images)
         permuted_fits = refit_with_descriptor(permuted, self.folder / "run-permuted", Descriptor()), permuted
+        foregrounds = _foregrounds(truth)
         scores: dict[str, Scores] = {}
-        for paper_features, learned, random in zip((False, True), fits, permuted_fits, strict=True):
+        for paper_features, learned, by_heart in zip((False, True), fits, permuted_fits, strict=True):
             methods = [method for method in self.methods if method.paper_features == paper_features]
-            scores |= self._check_fit(learned, random, fit_images, truth, methods)
+            scores |= self._check_fit(learned, by_heart, fit_images, truth, foregrounds, methods)
         return scores
 
     def _check_fit(
@@ -229,6 +232,7 @@ class NetworkExperiment:
         permuted: Interpretation,
         fit_images: ImageCollection,
         truth: GroundTruth,
+        foregrounds: Bool[Tensor, "n h w"],
         methods: Sequence[Method],
     ) -> dict[str, Scores]:
         """The sanity checks of methods that take the features of one fit."""
@@ -236,18 +240,16 @@ class NetworkExperiment:
         true = replace(interpretation, settings=replace(interpretation.settings, labels="true"))
         per_class = self._per_class(truth.classifier, self.plan.fitted // 4)
         networks = RandomNetworks(true, fit_images, per_class, permuted, self.plan.seed, self.batch_size)
-        foreground_of = find_foregrounds(truth.images)
-        assert foreground_of is not None, "flowers have foregrounds"
-        preprocess = interpretation.require_classifier().preprocess
-        foregrounds = np.stack([crop_mask(preprocess, foreground_of(k)) for k in range(len(truth))])
-        return sanity_scores(
-            networks,
-            truth,
-            torch.from_numpy(foregrounds),
-            methods,
-            self.folder / "sanity",
-            progress=self.progress,
-        )
+        folder = self.folder / "sanity"
+        return sanity_scores(networks, truth, foregrounds, methods, folder, progress=self.progress)
+
+
+def _foregrounds(truth: GroundTruth) -> Bool[Tensor, "n h w"]:
+    """The pixels of the whole flower in every image."""
+    foreground_of = find_foregrounds(truth.images)
+    assert foreground_of is not None, "flowers have foregrounds"
+    preprocess = truth.classifier.preprocess
+    return torch.from_numpy(np.stack([crop_mask(preprocess, foreground_of(k)) for k in range(len(truth))]))
 
 
 def _write(path: Path, key: str, result: NetworkResult) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import choose_layers
+from vebi.benchmark.built_in_methods import UPSAMPLED
 from vebi.benchmark.refit import refit_on_table
 from vebi.explanation.explain import ExplainOptions
 from vebi.explanation.recipe import Recipe
@@ -28,16 +28,15 @@ DESCRIPTORS = {
     "logarithms": Descriptor(scaling="log"),
 }
 #: Recipes by what is different.
-RECIPES: dict[str, dict[str, Any]] = {
-    "as in the paper": vars(Recipe.paper()),
-    "no contrast": {"contrast": False},
-    "contributions at the pixels": {"reading": "contribution"},
-    "no pool fix": {"pool_fix": False},
-    "ordinary gradient": {"rule": "gradient"},
-    "stride fix nearest": {"stride_fix": "nearest"},
-    "no stride fix": {"stride_fix": None},
+RECIPES = {
+    "as in the paper": Recipe.paper(),
+    "no contrast": Recipe(contrast=False),
+    "contributions at the pixels": Recipe(reading="contribution"),
+    "no pool fix": Recipe(pool_fix=False),
+    "ordinary gradient": Recipe(rule="gradient"),
+    "stride fix nearest": Recipe(stride_fix="nearest"),
+    "no stride fix": Recipe(stride_fix=None),
 }
-UPSAMPLED = "upsampled-vebi"
 MAX_FEATURES = (1, 2, 3, 5, 10)
 #: Choice and setting of the row of the defaults.
 DEFAULT = ("as in the table", "")
@@ -127,8 +126,8 @@ def iter_variations(interpretation: Interpretation, run: Path) -> Iterator[Varia
             yield Variation("features shown", str(count), partial(feature_methods, i, count))
     for name, reduction in (("elementwise maximum", "max"), ("weighted mean", "mean")):
         yield Variation("combination", name, partial(_combined, i, reduction))
-    for name, options in RECIPES.items():
-        yield Variation("heatmaps", name, partial(_with_recipe, i, **options))
+    for name, recipe in RECIPES.items():
+        yield Variation("heatmaps", name, partial(_with_recipe, i, recipe))
 
 
 def feature_methods(interpretation: Interpretation, count: int = ExplainOptions().max_features) -> Explainers:
@@ -140,11 +139,11 @@ def feature_methods(interpretation: Interpretation, count: int = ExplainOptions(
 
 
 def _combined(i: Interpretation, reduction: str) -> Explainers:
-    return _with_recipe(i, combination=reduction) | {UPSAMPLED: UpsampledActivations(i, reduction=reduction)}
+    return _with_recipe(i, Recipe(combination=reduction)) | {UPSAMPLED: UpsampledActivations(i, reduction=reduction)}
 
 
-def _with_recipe(i: Interpretation, **options: Any) -> Explainers:
-    return {OURS: FeatureEvidence(i, ExplainOptions(recipe=replace(Recipe(), **options)))}
+def _with_recipe(i: Interpretation, recipe: Recipe) -> Explainers:
+    return {OURS: FeatureEvidence(i, ExplainOptions(recipe=recipe))}
 
 
 def _guided(i: Interpretation) -> Explainers:

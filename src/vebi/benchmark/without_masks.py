@@ -22,7 +22,7 @@ from vebi.benchmark.random_networks import CASCADING, RandomNetworks
 from vebi.benchmark.refit import refit_with_descriptor
 from vebi.benchmark.runner import Scores, bind_methods, cached_scores, code_of_scores, errors_of, origin_of
 from vebi.benchmark.sanity import sanity_scores
-from vebi.data.collections import ImageCollection
+from vebi.data.collections import ImageCollection, evenly_spaced
 from vebi.data.loader import check_batch_size
 from vebi.data.sources import open_unlabelled
 from vebi.errors import UsageError
@@ -116,13 +116,12 @@ def benchmark_images(
     )
     model = interpretation.require_classifier()
     truth = find_predicted(model, open_unlabelled(images), scored, batch_size=batch_size)
-    rows = [round(k) for k in np.linspace(0, len(truth) - 1, min(few, len(truth)))]
     experiment = _Experiment(
         interpretation=interpretation,
         paper=refit_with_descriptor(interpretation, out / "run", Descriptor.paper(), FULL.mu),
         fitted=fitted,
         truth=truth,
-        few=truth.subset(rows),
+        few=truth.subset(evenly_spaced(range(len(truth)), few)),
         out=out,
         seed=seed,
         batch_size=batch_size,
@@ -172,7 +171,7 @@ class _Experiment:
 
     def examples(self, methods: Sequence[Method]) -> Examples:
         """The maps of the images on the sheet."""
-        rows = [round(k) for k in np.linspace(0, len(self.truth) - 1, min(SHOWN, len(self.truth)))]
+        rows = evenly_spaced(range(len(self.truth)), SHOWN)
         return find_examples(self.interpretation, self.truth, with_paper_features(methods, self.paper), rows)
 
     def _ours(self, scores: Scores, few: bool) -> Scores:

@@ -45,6 +45,20 @@ CamLayer = Annotated[
         "pooling.",
     ),
 ]
+Spec = Annotated[
+    str,
+    typer.Option(
+        "--model", metavar="SPEC", help="The model: FILE.py:FUNCTION, torchvision:NAME, timm:NAME or a checkpoint."
+    ),
+]
+FitOn = Annotated[
+    Path | None,
+    typer.Option(help="The training images of the model; by default those that are scored, which is optimistic."),
+]
+Mu = Annotated[
+    float | None,
+    typer.Option(help="Instead of --features, the bound on the l1 norm of the weights per class, see `vebi fit`."),
+]
 OUT = "Output folder; what it holds already is used again."
 
 
@@ -124,25 +138,14 @@ def table2(
 def run(
     *,
     data: Annotated[Path, typer.Option(help="Images to score, one folder per class.")],
-    spec: Annotated[
-        str,
-        typer.Option(
-            "--model", metavar="SPEC", help="The model: FILE.py:FUNCTION, torchvision:NAME, timm:NAME or a checkpoint."
-        ),
-    ],
+    spec: Spec,
     masks: Annotated[
         Path | None, typer.Option(help=f"{MASKS}. Needed unless the images are those of `vebi flowers`.")
     ] = None,
     out: Annotated[Path, typer.Option(help=OUT)] = Path("bench"),
-    fit_on: Annotated[
-        Path | None,
-        typer.Option(help="The training images of the model; by default those that are scored, which is optimistic."),
-    ] = None,
+    fit_on: FitOn = None,
     features_per_class: FeaturesPerClass = None,
-    mu: Annotated[
-        float | None,
-        typer.Option(help="Instead of --features, the bound on the l1 norm of the weights per class, see `vebi fit`."),
-    ] = None,
+    mu: Mu = None,
     layer: Layers = None,
     per_class: Annotated[int, typer.Option(help="Scored images per class, at most.")] = 50,
     mosaics: Annotated[int, typer.Option(help="Mosaics of four images for the grid pointing game; 0 for none.")] = 50,
@@ -190,22 +193,11 @@ def run(
 def images(
     *,
     data: Annotated[Path, typer.Option(help="Images to score, a folder; they need no masks and no classes.")],
-    spec: Annotated[
-        str,
-        typer.Option(
-            "--model", metavar="SPEC", help="The model: FILE.py:FUNCTION, torchvision:NAME, timm:NAME or a checkpoint."
-        ),
-    ],
+    spec: Spec,
     out: Annotated[Path, typer.Option(help=OUT)] = Path("bench"),
-    fit_on: Annotated[
-        Path | None,
-        typer.Option(help="The training images of the model; by default those that are scored, which is optimistic."),
-    ] = None,
+    fit_on: FitOn = None,
     features_per_class: FeaturesPerClass = None,
-    mu: Annotated[
-        float | None,
-        typer.Option(help="Instead of --features, the bound on the l1 norm of the weights per class, see `vebi fit`."),
-    ] = None,
+    mu: Mu = None,
     layer: Layers = None,
     scored: Annotated[int, typer.Option(help="Scored images, at most.")] = 200,
     few: Annotated[

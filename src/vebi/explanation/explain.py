@@ -231,7 +231,10 @@ def explain_batch(
             prediction=names[predicted[n]],
             probability=probabilities[n],
             target=names[target_indices[n]],
-            evidence=tuple(Evidence(*shown[0], *shown[1:]) for shown in zip(top[n], maps[n], levels[n], strict=True)),
+            evidence=tuple(
+                Evidence(feature, contribution, heatmap, before)
+                for (feature, contribution), heatmap, before in zip(top[n], maps[n], levels[n], strict=True)
+            ),
             audit=findings,
             combination=options.recipe.combination,
             image=classifier.preprocess.to_rgb_uint8(inputs[n].detach()),
