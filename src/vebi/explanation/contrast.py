@@ -1,8 +1,8 @@
 """Where in an image the network sees one class rather than the others: what heatmaps are held against.
 
 Features can be shared by classes, and fire where another class is. What they are held against are class activation maps
-(Selvaraju et al., ICCV 2017) of the contrast between a class and all others: at the last recorded layer that has
-positions, which knows the class best, and at all layers, of which the early ones know best where things end.
+(Selvaraju et al., ICCV 2017) of the contrast between a class and all others: at the end of the recorded layers that
+have positions, where the class is known best, and at all layers, of which the early ones know best where things end.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.autograd.graph import Node
 
 from vebi.activations.recorder import ActivationRecorder
 from vebi.backprop.feature_maps import spatial_layers
 from vebi.backprop.heatmaps import upsample, upsample_sum
 
-#: What passes of a heatmap: nothing up to the first share of the largest contrast at the last layer, all from the
-#: second one on.
+#: What passes of a heatmap: nothing up to the first share of the largest contrast at the last layer, or at the ends of
+#: its branches together, all from the second one on.
 LAST_LAYER_GATE = 0.2, 0.5
 #: The same for the mean over all layers, of the positive parts, each scaled to 1.
 ALL_LAYERS_GATE = 0.15, 0.4
@@ -91,7 +92,8 @@ def make_gates(
 
     The contrast of a layer is the mean of the gradient over its positions, times the activations. A gate opens where
     that of the last recorded layer is high, and another one where the mean over all layers is, of the positive parts,
-    each scaled to 1. Where nothing speaks for the class at the last layer, the gate opens where least speaks against
+    each scaled to 1. Branches that end side by side, as in GoogLeNet, are one last layer: their contrasts are added
+    up, which is the contrast of the layer that joins them. Where nothing speaks for the class at the last layer, the gate opens where least speaks against
     it.
 
     Args:
@@ -120,13 +122,28 @@ def make_gates(
     contrasts = [
         torch.einsum("nk,nkuv->nuv", gradient.mean(dim=(2, 3)), recorder.records[layer]) for layer, gradient in places
     ]
-    total, contrast = upsample_sum([_to_one(one.clamp(min=0)) for one in contrasts], size), contrasts[-1]
+    total = upsample_sum([_to_one(one.clamp(min=0)) for one in contrasts], size)
+    nodes = [recorder.gradient_edges[layer].node for layer, _ in places]  # the same one for a layer of two names
+    ends = {node: one for node, one in zip(nodes, contrasts, strict=True) if one.shape == contrasts[-1].shape}
+    contrast = torch.stack([ends[node] for node in _find_ends(scores, nodes) if node in ends]).sum(dim=0)
     low, high = (limit[:, None, None] for limit in (contrast.flatten(1).amin(dim=1), contrast.flatten(1).amax(dim=1)))
     large, told_apart, for_it = upsample(contrast, size), high > low, high > 0
     order = ((large - low) / (high - low).where(told_apart, 1)).where(told_apart, 0).clamp(0, 1)
     last = _open(torch.where(for_it, _to_one(large.clamp(min=0)), order), *LAST_LAYER_GATE)
     both = last * _open(_to_one(total), *ALL_LAYERS_GATE)
     return Gates(torch.where(told_apart, torch.where(for_it, both, last), 1), order)
+
+
+def _find_ends(scores: Float[Tensor, "n classes"], layers: Sequence[Node]) -> list[Node]:
+    """The layers that are reached from the scores without passing through another one; the last one always is."""
+    seen: set[Node] = set()
+    pending = [scores.grad_fn]
+    while pending:
+        node = pending.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            pending += () if node in layers else [following for following, _ in node.next_functions]
+    return [node for node in dict.fromkeys(layers) if node in seen]
 
 
 def _to_one(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:

@@ -49,6 +49,20 @@ class Branches(nn.Module):
         return scores
 
 
+class EndsSideBySide(nn.Module):
+    """A layer whose channels end in two branches, and are joined."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.left, self.right = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1), nn.Conv2d(4, 3, 1)
+        self.join, self.head = nn.Identity(), nn.Linear(5, 3)
+
+    def forward(self, x):
+        x = self.first(x).relu()
+        return self.head(self.join(torch.cat([self.left(x).relu(), self.right(x).relu()], 1)).mean(dim=(2, 3)))
+
+
 def gates_of(classifier, images, targets, layers=("relu",)):
     with forward_graph(classifier, images, layers) as (inputs, recorder, scores):
         return make_gates(recorder, scores, targets, inputs.shape[2:])
@@ -144,3 +158,13 @@ def test_layers_that_do_not_lead_to_the_scores_have_no_say():
     )
     assert torch.equal(both.open, alone.open)
     assert gates_of(networks[0], image, [0], ("unused",)).open.eq(1).all()
+
+
+def test_branches_that_end_side_by_side_are_one_last_layer():
+    network = vebi.Classifier(EndsSideBySide(), vebi.Preprocess(12, (0.0,) * 3, (1.0,) * 3), tuple("abc"))
+    images = torch.randn(3, 3, 12, 12, generator=torch.Generator().manual_seed(1))
+    branches = gates_of(network, images, [0, 1, 2], ["relu", "relu#2", "relu#3"])
+    joined = gates_of(network, images, [0, 1, 2], ["join"])
+    assert branches.order.numpy() == pytest.approx(joined.order.numpy(), abs=1e-5)
+    one_branch = gates_of(network, images, [0, 1, 2], ["relu", "relu#3"])
+    assert (one_branch.order - joined.order).abs().max() > 0.1
