@@ -93,8 +93,8 @@ def make_gates(
     The contrast of a layer is the mean of the gradient over its positions, times the activations. A gate opens where
     that of the last recorded layer is high, and another one where the mean over all layers is, of the positive parts,
     each scaled to 1. Branches that end side by side, as in GoogLeNet, are one last layer: their contrasts are added
-    up, which is the contrast of the layer that joins them. Where nothing speaks for the class at the last layer, the gate opens where least speaks against
-    it.
+    up, which is the contrast of the layer that joins them. Where nothing speaks for the class at the last layer, the
+    gate opens where least speaks against it.
 
     Args:
         recorder: Of the forward pass, with activations and edges of the recorded layers.
