@@ -4,6 +4,10 @@
     python benchmarks/photographs.py ZIP DIR      unpacks photographs into DIR/all and DIR/groups/GROUP
     vebi fit benchmarks/photographs.py:groups DIR/groups --out DIR/run-groups
     vebi fit benchmarks/photographs.py:imagenet DIR/all --out DIR/run-imagenet
+    vebi bench images --model benchmarks/photographs.py:groups --data DIR/confirm/groups --folds 4
+    vebi bench images --model benchmarks/photographs.py:imagenet --data DIR/confirm/all --scored 500
+
+Those in DIR/confirm took no part in choosing how heatmaps are made, as every fourth one of the groups did.
 
 The names of the photographs in ZIP start with the index of their class in ImageNet-1k, three digits, as
 ``004_n01494475_hammerhead.jpg``. The weights, of 2020 and under the Apache licence, come in a package of their own,
@@ -112,18 +116,18 @@ def _weights() -> Path:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Every photograph into ``all``, and those of a group into a folder of the group."""
+    """Every photograph into ``all``, those of a group into a folder of the group, and both again below ``confirm``."""
     group_of = {k: name for name, members in GROUPS.items() for k in members}
     with zipfile.ZipFile(archive) as photographs:
-        for member in photographs.infolist():
-            name = Path(member.filename).name
-            if not name.endswith(".jpg"):
-                continue
-            group = group_of.get(int(name[:3]))
-            places = [folder / "all", *([folder / "groups" / group] if group else [])]
-            for place in places:
-                place.mkdir(parents=True, exist_ok=True)
-                (place / name).write_bytes(photographs.read(member))
+        members = {Path(one.filename).name: one for one in photographs.infolist() if one.filename.endswith(".jpg")}
+        groups = {name: group_of[int(name[:3])] for name in members if int(name[:3]) in group_of}
+        chosen_on = sorted(groups, key=lambda name: (groups[name], name))[3::4]
+        for name, member in members.items():
+            places = ["all", *([f"groups/{groups[name]}"] if name in groups else [])]
+            for part in ("", "confirm") if name not in chosen_on else ("",):
+                for place in places:
+                    (folder / part / place).mkdir(parents=True, exist_ok=True)
+                    (folder / part / place / name).write_bytes(photographs.read(member))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ _READERS = (
     "cli",
     "reports",
     "demo.py",
+    "benchmark/image_rows.py",
     "benchmark/make_rows.py",
     "benchmark/network_rows.py",
     "benchmark/statistics.py",

@@ -1,28 +1,25 @@
 """The benchmark on images that have no masks: do maps name what the network needs, and depend on what it learned?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from jaxtyping import Float
-from scipy import stats
 
 from vebi import provenance
 from vebi.activations.descriptors import Descriptor
 from vebi.benchmark.built_in_methods import all_methods, perturbation_methods
 from vebi.benchmark.examples import find_examples
 from vebi.benchmark.ground_truth import GroundTruth, find_predicted
+from vebi.benchmark.image_rows import Measured, make_image_rows
 from vebi.benchmark.methods import Method, with_paper_features
-from vebi.benchmark.network_scores import EMPTY, SPARSENESS, score_without_masks
+from vebi.benchmark.network_scores import score_without_masks
 from vebi.benchmark.plan import FULL
 from vebi.benchmark.random_networks import CASCADING, RandomNetworks
 from vebi.benchmark.refit import refit_with_descriptor
 from vebi.benchmark.runner import Scores, bind_methods, cached_scores, code_of_scores, errors_of, origin_of
 from vebi.benchmark.sanity import sanity_scores
-from vebi.data.collections import ImageCollection, evenly_spaced
+from vebi.data.collections import UNLABELLED, ImageCollection, ImageFiles, Subset, evenly_spaced
 from vebi.data.loader import check_batch_size
 from vebi.data.sources import open_unlabelled
 from vebi.errors import UsageError
@@ -33,10 +30,10 @@ from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
 from vebi.models.classifier import Classifier
 from vebi.progress import StageProgress
-from vebi.reports.benchmark_report.examples import Examples
+from vebi.reports.benchmark_report.examples import Examples, join_examples
 from vebi.reports.benchmark_report.image_markdown import render_image_markdown
 from vebi.reports.benchmark_report.image_sheet import draw_sheet
-from vebi.reports.benchmark_report.image_table import ImageRow, ImageTable, Paired
+from vebi.reports.benchmark_report.image_table import ImageTable
 from vebi.reports.benchmark_report.network_table import CURVES
 from vebi.reports.benchmark_report.rows import OURS
 
@@ -51,6 +48,7 @@ def benchmark_images(
     out: str | Path,
     *,
     fit_images: str | Path | None = None,
+    folds: int | None = None,
     layers: str | Sequence[str] | None = None,
     features_per_class: int | None = None,
     mu: float | None = None,
@@ -75,6 +73,7 @@ def benchmark_images(
         images: The images to score, a folder.
         out: The output folder.
         fit_images: The images of the fit; by default those that are scored, which is optimistic.
+        folds: Instead, 2 or more: so many parts of the images, each explained with the features of a fit on all others.
         layers: The layers of the descriptor, see ``vebi.interpret``.
         features_per_class: Features of a class at most, by default 3, see ``vebi.interpret``.
         mu: Instead, the bound on the l1 norm of the weights of each class.
@@ -107,80 +106,93 @@ def benchmark_images(
     check_batch_size(batch_size)
     if min(scored, few) < 1:
         raise UsageError(f"scored is {scored} and few {few}: score at least one image")
-    out, source = Path(out), images if fit_images is None else fit_images
-    own, slow = all_methods(methods, cam_layer), perturbation_methods(cam_layer)
-    classifier, fitted = open_labelled(classifier, source)
+    if folds is not None and (folds < 2 or fit_images is not None):
+        raise UsageError(f"folds is {folds}: give 2 or more, and no images of a fit beside it")
+    groups = all_methods(methods, cam_layer), perturbation_methods(cam_layer)
     fit: dict[str, Any] = {"features_per_class": features_per_class, "mu": mu, "descriptor": descriptor}
-    interpretation = interpret(
-        classifier, source, layers=layers, out=out / "run", batch_size=batch_size, progress=progress, **fit
-    )
-    model = interpretation.require_classifier()
-    truth = find_predicted(model, open_unlabelled(images), scored, batch_size=batch_size)
-    experiment = _Experiment(
-        interpretation=interpretation,
-        paper=refit_with_descriptor(interpretation, out / "run", Descriptor.paper(), FULL.mu),
-        fitted=fitted,
-        truth=truth,
-        few=truth.subset(evenly_spaced(range(len(truth)), few)),
-        out=out,
-        seed=seed,
-        batch_size=batch_size,
-        progress=progress,
-    )
+    classifier, fitted = open_labelled(classifier, images if fit_images is None else fit_images)
+    pairs = [(fitted, open_unlabelled(images))] if folds is None else _deal(fitted, folds)
+    out, limits = Path(out), (-(-scored // len(pairs)), -(-few // len(pairs)))
+    parts = []
+    for k, (seen, unseen) in enumerate(pairs):
+        folder = out if folds is None else out / f"fold{k}"
+        interpretation = interpret(
+            classifier, seen, layers=layers, out=folder / "run", batch_size=batch_size, progress=progress, **fit
+        )
+        parts.append(_Part(interpretation, seen, unseen, limits, folder, seed, batch_size, progress))
+    measured = [part.measure(*groups) for part in parts]
     table = ImageTable(
-        rows=tuple(experiment.rows(own, slow)),
+        rows=make_image_rows(groups, measured),
         data=Path(images).resolve().name,
-        images=len(truth),
-        classes=len(interpretation.class_names),
-        checked=len(experiment.few),
-        settings=_settings(interpretation, truth, fit_images is None, scored=scored, few=few, seed=seed),
+        images=sum(len(part.truth) for part in parts),
+        classes=len(parts[0].interpretation.class_names),
+        checked=sum(len(part.few) for part in parts),
+        settings=_settings(parts, fit_images is None and folds is None, scored=scored, few=few, seed=seed, folds=folds),
     )
-    _write(table, experiment.examples(own), out)
+    _write(table, [part.examples(groups[0], -(-SHOWN // len(parts))) for part in parts], out)
     return table
 
 
+def _deal(images: ImageCollection, folds: int) -> list[tuple[ImageCollection, ImageCollection]]:
+    """For each fold the images of all others, and its own, whose labels are not to be known."""
+    assert isinstance(images, ImageFiles), "the images of a folder are files"
+    unlabelled = replace(images, labels=[UNLABELLED] * len(images), class_names=())
+    everything = range(len(images))
+    return [
+        (Subset(images, [i for i in everything if i % folds != k]), Subset(unlabelled, everything[k::folds]))
+        for k in range(folds)
+    ]
+
+
 @dataclass(frozen=True, eq=False)
-class _Experiment:
-    """A network, what it learned by default and as in the paper, and the images that methods are scored on."""
+class _Part:
+    """A network, what it learned from some images, and others that methods are scored on."""
 
     interpretation: Interpretation
-    paper: Interpretation
     fitted: ImageCollection
-    truth: GroundTruth
-    few: GroundTruth
+    images: ImageCollection
+    limits: tuple[int, int]
     out: Path
     seed: int
     batch_size: int
     progress: StageProgress | None
 
-    def rows(self, own: Sequence[Method], slow: Sequence[Method]) -> list[ImageRow]:
-        """A row for every method that can be used; those that are slow are scored on few images."""
+    @cached_property
+    def paper(self) -> Interpretation:
+        """What it learned as in the paper."""
+        return refit_with_descriptor(self.interpretation, self.out / "run", Descriptor.paper(), FULL.mu)
+
+    @cached_property
+    def truth(self) -> GroundTruth:
+        """The scored images."""
+        model = self.interpretation.require_classifier()
+        return find_predicted(model, self.images, self.limits[0], batch_size=self.batch_size)
+
+    @cached_property
+    def few(self) -> GroundTruth:
+        """Those of them that slow methods are scored on."""
+        return self.truth.subset(self._few_rows())
+
+    def measure(self, own: Sequence[Method], slow: Sequence[Method]) -> Measured:
+        """The scores of every method that can be used; those that are slow are scored on few images."""
         scores: dict[str, Scores] = {}
         made: dict[str, str] = {}
         for truth, methods in ((self.truth, own), (self.few, slow)):
             for method, explainer in self._bind(methods).items():
                 made[method.name] = method.key or repr(explainer)
                 scores[method.name] = self._score(method, explainer, truth, made[method.name])
+        ours_on_few = {name: scores[OURS][name][self._few_rows()] for name in CURVES}
         for name, values in self._check([method for method in own if method.name in scores]).items():
             scores[name] |= values
-        return [
-            _make_row(m, scores[m.name], self._ours(scores[OURS], m in slow), made[m.name])
-            for m in (*own, *slow)
-            if m.name in scores
-        ]
+        return Measured(scores, ours_on_few, made)
 
-    def examples(self, methods: Sequence[Method]) -> Examples:
-        """The maps of the images on the sheet."""
-        rows = evenly_spaced(range(len(self.truth)), SHOWN)
+    def examples(self, methods: Sequence[Method], count: int) -> Examples:
+        """The maps of images on the sheet."""
+        rows = evenly_spaced(range(len(self.truth)), count)
         return find_examples(self.interpretation, self.truth, with_paper_features(methods, self.paper), rows)
 
-    def _ours(self, scores: Scores, few: bool) -> Scores:
-        """The scores of vebi on the images that a method was scored on."""
-        if not few:
-            return scores
-        places = {name: k for k, name in enumerate(self.truth.images.ids)}
-        rows = [places[name] for name in self.few.images.ids]
-        return {name: scores[name][rows] for name in CURVES}
+    def _few_rows(self) -> list[int]:
+        return list(evenly_spaced(range(len(self.truth)), self.limits[1]))
 
     def _bind(self, methods: Sequence[Method]) -> dict[Method, Explainer]:
         return bind_methods(self.interpretation, with_paper_features(methods, self.paper))
@@ -206,46 +218,8 @@ class _Experiment:
         return scores
 
 
-def _make_row(method: Method, scores: Scores, ours: Scores, made: str) -> ImageRow:
-    randomisation, empty = (
-        {c.name: _mean(scores.get(f"sanity.{c.name}.{name}")) for c in CASCADING}
-        for name in ("rank_correlation", "empty")
-    )
-    return ImageRow(
-        method=method.name,
-        title=method.title,
-        uses_network=method.uses_network,
-        images=len(scores[SPARSENESS]),
-        curves={name: _paired(100 * scores[name], 100 * ours[name]) for name in CURVES},
-        sparseness=_mean(scores[SPARSENESS]),
-        empty=float(scores[EMPTY].mean()),
-        randomisation=randomisation,
-        randomised_empty=empty,
-        made=made,
-    )
-
-
-def _paired(values: Float[np.ndarray, " n"], ours: Float[np.ndarray, " n"]) -> Paired:
-    """The mean, and by how much it is above that of vebi: paired images, Student's t."""
-    difference = values - ours
-    interval = None
-    if len(difference) > 1 and difference.std() > 0:
-        low, high = stats.ttest_1samp(difference, 0).confidence_interval(0.95)
-        interval = float(low), float(high)
-    return Paired(float(values.mean()), float(difference.mean()), interval)
-
-
-def _mean(values: Float[np.ndarray, " n"] | None) -> float | None:
-    """The mean of what is finite; None where nothing is."""
-    if values is None or not np.isfinite(values).any():
-        return None
-    return float(np.nanmean(values))
-
-
-def _settings(
-    interpretation: Interpretation, truth: GroundTruth, fitted_on_scored: bool, **options: int
-) -> dict[str, Any]:
-    settings = interpretation.settings
+def _settings(parts: Sequence[_Part], fitted_on_scored: bool, **options: int | None) -> dict[str, Any]:
+    settings = parts[0].interpretation.settings
     return {
         **options,
         "features_per_class": settings.features_per_class,
@@ -253,18 +227,18 @@ def _settings(
         "descriptor": str(settings.descriptor),
         "fitted_on_scored_images": fitted_on_scored,
         "model_sha256": settings.model.sha256,
-        "fit_sha256": settings.data.sha256,
-        "images_sha256": truth.images.fingerprint(),
+        "fit_sha256": [part.interpretation.settings.data.sha256 for part in parts],
+        "images_sha256": [part.truth.images.fingerprint() for part in parts],
         "code_sha256": code_of_scores(),
         "versions": provenance.versions(),
         "created": provenance.now(),
     }
 
 
-def _write(table: ImageTable, examples: Examples, out: Path) -> None:
+def _write(table: ImageTable, examples: Sequence[Examples], out: Path) -> None:
     write_json(out / f"{NAME}.json", table.to_dict())
     with atomic_write(out / f"{NAME}.md") as partial_file:
         partial_file.write_text(render_image_markdown(table), encoding="utf-8")
-    sheet = draw_sheet(examples, {row.method: row.title for row in table.rows})
+    sheet = draw_sheet(join_examples(examples), {row.method: row.title for row in table.rows})
     with atomic_write(out / "sheet.webp") as partial_file:
         sheet.save(partial_file, "WEBP", quality=85)

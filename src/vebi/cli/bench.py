@@ -199,6 +199,10 @@ def images(
     features_per_class: FeaturesPerClass = None,
     mu: Mu = None,
     layer: Layers = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(help="Instead of --fit-on: so many parts of the images, each explained by a fit on all others."),
+    ] = None,
     scored: Annotated[int, typer.Option(help="Scored images, at most.")] = 200,
     few: Annotated[
         int,
@@ -226,6 +230,7 @@ def images(
             data,
             out,
             fit_images=fit_on,
+            folds=folds,
             layers=layer,
             features_per_class=features_per_class,
             mu=mu,

@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 from scipy import stats
 
+import vebi
 from vebi.benchmark.methods import Method
 from vebi.benchmark.without_masks import benchmark_images
 from vebi.errors import InputError, UsageError
@@ -103,9 +104,30 @@ def test_what_was_scored_is_used_again(measured, interpreted, squares, monkeypat
     assert {row.method: row for row in again.rows} == kept
 
 
+def test_in_folds_each_image_is_explained_by_a_fit_on_others(interpreted, squares, tmp_path):
+    table = benchmark_images(interpreted.classifier, squares, tmp_path / "out", folds=2, scored=6, few=2)
+    runs = [vebi.load(tmp_path / "out" / f"fold{k}" / "run", interpreted.classifier) for k in range(2)]
+    names = sorted(str(path.relative_to(squares)) for path in squares.rglob("*.png"))
+    assert [run.settings.data.n_images for run in runs] == [len(names[1::2]), len(names[::2])]
+    parts = [load_file(tmp_path / "out" / f"fold{k}" / "scores" / "vebi.safetensors") for k in range(2)]
+    row = table.rows[0]
+    expected = np.concatenate([part["insertion_grey"] for part in parts])
+    assert len(expected) == row.images == table.images == 6
+    assert row.curves["insertion_grey"].mean == pytest.approx(100 * expected.mean())
+    slow = next(row for row in table.rows if row.method == "rise")
+    few = [load_file(tmp_path / "out" / f"fold{k}" / "scores" / "rise.safetensors")["insertion_grey"] for k in range(2)]
+    ours = [part["insertion_grey"][0] for part in parts]
+    assert slow.curves["insertion_grey"].difference == pytest.approx(100 * (np.concatenate(few) - ours).mean())
+    assert (slow.images, table.checked) == (2, 2)
+    assert "selected on the other images, in 2 folds" in (tmp_path / "out" / "images.md").read_text()
+
+
 def test_impossible_options(interpreted, squares, tmp_path):
     with pytest.raises(UsageError, match="scored is 0"):
         benchmark_images(interpreted.classifier, squares, tmp_path / "out", scored=0)
+    for options in ({"folds": 1}, {"folds": 2, "fit_images": squares}):
+        with pytest.raises(UsageError, match="give 2 or more"):
+            benchmark_images(interpreted.classifier, squares, tmp_path / "out", **options)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty"):
         benchmark_images(interpreted.classifier, tmp_path / "empty", tmp_path / "out")

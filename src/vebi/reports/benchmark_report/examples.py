@@ -1,6 +1,6 @@
 """Example images of a benchmark with their masks and the heatmaps of the methods."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,17 @@ class Examples:
     masks: Bool[np.ndarray, "n h w"]
     classes: tuple[str, ...]
     maps: dict[str, Float[np.ndarray, "n h w"]]
+
+
+def join_examples(parts: Sequence[Examples]) -> Examples:
+    """The examples of several parts, one after the other, with the maps of the methods that all of them have."""
+    methods = [name for name in parts[0].maps if all(name in part.maps for part in parts)]
+    return Examples(
+        images=np.concatenate([part.images for part in parts]),
+        masks=np.concatenate([part.masks for part in parts]),
+        classes=tuple(name for part in parts for name in part.classes),
+        maps={name: np.concatenate([part.maps[name] for part in parts]) for name in methods},
+    )
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,10 @@ def render_image_markdown(table: ImageTable) -> str:
 
 
 def _material(table: ImageTable) -> str:
-    fitted = "the images that are scored" if table.settings["fitted_on_scored_images"] else "other images"
+    settings = table.settings
+    fitted = "the images that are scored" if settings["fitted_on_scored_images"] else "other images"
+    if settings.get("folds"):
+        fitted = f"the other images, in {settings['folds']} folds"
     return (
         f"One network with {table.classes:,} classes on {table.images} images, each explained for its predicted class; "
         f"vebi’s features were selected on {fitted}. sheet.webp shows {min(24, table.images)} of them with all maps."
