@@ -125,7 +125,7 @@ class NetworkTable:
         plan: Sizes, seed and options by name.
         versions: Versions of Python and packages.
         threads: Threads of the trainings.
-        code_sha256: Hash of the code that made the scores.
+        code_sha256: Hash of the code that made the scores; several, with spaces between, where it changed meanwhile.
         created: Date and time, ISO 8601.
         command: The command that repeats it, None where there is none.
     """

@@ -106,7 +106,7 @@ def provenance(table: NetworkTable) -> list[tuple[str, str]]:
         items.append(
             (f"{cell.variant}, {cell.architecture}", f"images sha256 {cell.data_sha256[:12]}; networks {networks}")
         )
-    items.append(("code that made the scores", f"sha256 {table.code_sha256[:12]}"))
+    items.append(("code that made the scores", "sha256 " + ", ".join(code[:12] for code in table.code_sha256.split())))
     items.append(("versions", ", ".join(f"{name} {version}" for name, version in table.versions.items())))
     return [*items, ("threads of a training", str(table.threads)), ("created", table.created)]
 

@@ -95,7 +95,7 @@ class BenchmarkSettings:
         data: A note for each data set.
         methods: How each method was made, by name.
         versions: Versions of Python and packages.
-        code_sha256: Hash of the code that made the scores.
+        code_sha256: Hash of the code that made the scores; several, with spaces between, where it changed meanwhile.
         created: Date and time, ISO 8601.
         inference: What intervals and p-values are about.
     """
