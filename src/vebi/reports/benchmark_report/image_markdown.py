@@ -25,7 +25,7 @@ def render_image_markdown(table: ImageTable) -> str:
     if any(value is not None for row in table.rows for value in row.randomisation.values()):
         parts += [f"## Random parameters, on {table.checked} images", _randomised(table)]
     parts += ["## What the columns mean", bullet_list(_TERMS)]
-    made = [f"{name}: {value}" for name, value in table.settings.items()]
+    made = [f"{name}: {value}" for name, value in table.settings.items() if value is not None]
     parts += ["## How it was made", bullet_list([*made, *(f"method {row.method}: {row.made}" for row in table.rows)])]
     return "\n\n".join(parts) + "\n"
 
