@@ -1,6 +1,7 @@
 """Forms of the descriptor compared on the tables of runs: what so many features per class tell of held-out images.
 
     python benchmarks/descriptors.py NAME=RUN[,MODEL][,IMAGES]... [--features 2 3 5] [--out benchmarks/descriptors.md]
+                                     [--keep]    keeps the networks of the table that is there, and adds these
 
 RUN is a folder that `vebi fit` or `vebi bench` wrote, whatever its options: its table holds what every form is made of.
 MODEL is its network, where that is a Python file, as FILE.py:FUNCTION; IMAGES the folder of its images, where the run
@@ -73,8 +74,12 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", metavar="NAME=RUN[,MODEL][,IMAGES]")
     parser.add_argument("--features", type=int, nargs="+", default=[2, 3, 5])
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
+    parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
-    rows = []
+    numbers = options.out.with_suffix(".json")
+    kept = json.loads(numbers.read_text())["rows"] if options.keep and numbers.exists() else []
+    named = [text.partition("=")[0] for text in options.runs]
+    rows = [Row(**row) for row in kept if row["network"] not in named]
     for text in options.runs:
         name, _, source = text.partition("=")
         folder, *more = source.split(",")
@@ -84,8 +89,8 @@ def main() -> None:
             rows += measure(name, Path(folder), board, form, descriptor, options.features)
             for row in rows[-len(options.features) :]:
                 print(f"{row.network}, {row.form}, {row.features}: {row.fidelity:.3f}", flush=True)
-    numbers = {"rows": [asdict(row) for row in rows], "versions": provenance.versions(), "created": provenance.now()}
-    options.out.with_suffix(".json").write_text(json.dumps(numbers, indent=1) + "\n")
+    found = {"rows": [asdict(row) for row in rows], "versions": provenance.versions(), "created": provenance.now()}
+    numbers.write_text(json.dumps(found, indent=1) + "\n")
     options.out.write_text(render(rows))
 
 

@@ -2,6 +2,7 @@
 
     python benchmarks/judgement/features.py draw NAME=RUN... [--seed 0]     writes features/*.png and features/key.json
     python benchmarks/judgement/features.py score                           reads features/answers.json, too
+                                                             both in another folder than features: --folder FOLDER
     python benchmarks/judgement/features.py compare OUT BEFORE=AFTER... two runs of each network side by side
 
 ``averages.png`` has 40 averages in a random order, to be given a number each, from 0, fog, to 100, "I see what it is";
@@ -23,7 +24,6 @@ import vebi
 from vebi.interpretation.contact_sheet import contact_sheet, restore_contrast
 from vebi.interpretation.exemplars import Exemplar
 
-FOLDER = Path(__file__).parent / "features"
 AVERAGES, CHOICES, PER_SHEET, CLASSES = 40, 10, 6, 50
 SIDE = 150
 #: What else a class of few could be.
@@ -35,23 +35,27 @@ def main() -> None:
     parser.add_argument("action", choices=["draw", "score", "compare"])
     parser.add_argument("runs", nargs="*", metavar="NAME=RUN")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "features")
     options = parser.parse_args()
     if options.action == "score":
-        print(json.dumps(score(), indent=1))
+        print(json.dumps(score(options.folder), indent=1))
         return
     if options.action == "compare":
         compare(Path(options.runs[0]), [text.split("=") for text in options.runs[1:]])
         return
     rng = np.random.default_rng(options.seed)
     runs = {name: vebi.load(folder) for name, _, folder in (text.partition("=") for text in options.runs)}
-    FOLDER.mkdir(exist_ok=True)
-    key = {"averages": draw_averages(runs, rng), "names": draw_names(runs, rng)}
-    (FOLDER / "key.json").write_text(json.dumps(key, indent=1) + "\n")
+    folder = options.folder
+    folder.mkdir(exist_ok=True)
+    key = {"averages": draw_averages(runs, rng, folder), "names": draw_names(runs, rng, folder)}
+    (folder / "key.json").write_text(json.dumps(key, indent=1) + "\n")
     choices = [entry["choices"] for entry in key["names"]]
-    (FOLDER / "choices.json").write_text(json.dumps(choices, indent=1) + "\n")
+    (folder / "choices.json").write_text(json.dumps(choices, indent=1) + "\n")
 
 
-def draw_averages(runs: dict[str, vebi.Interpretation], rng: np.random.Generator) -> list[dict[str, object]]:
+def draw_averages(
+    runs: dict[str, vebi.Interpretation], rng: np.random.Generator, folder: Path
+) -> list[dict[str, object]]:
     """As many of every network, in a random order."""
     entries, chosen = [], []
     for name, interpretation in runs.items():
@@ -65,11 +69,11 @@ def draw_averages(runs: dict[str, vebi.Interpretation], rng: np.random.Generator
         sheet.paste(average, (place[0], place[1] + 22))
         write(sheet, place, str(number + 1))
         entries.append({"network": name, "feature": str(exemplar.feature), "consistency": exemplar.consistency})
-    sheet.save(FOLDER / "averages.png", optimize=True)
+    sheet.save(folder / "averages.png", optimize=True)
     return entries
 
 
-def draw_names(runs: dict[str, vebi.Interpretation], rng: np.random.Generator) -> list[dict[str, object]]:
+def draw_names(runs: dict[str, vebi.Interpretation], rng: np.random.Generator, folder: Path) -> list[dict[str, object]]:
     """The feature of the largest weight of every class, in a random order, six on a sheet."""
     drawn: list[tuple[Exemplar, dict[str, object]]] = []
     for network, interpretation in runs.items():
@@ -90,7 +94,7 @@ def draw_names(runs: dict[str, vebi.Interpretation], rng: np.random.Generator) -
             place = (k % 2 * (width + 20), k // 2 * height)
             sheet.paste(figure, (place[0], place[1] + 24))
             write(sheet, place, str(start + k + 1))
-        sheet.save(FOLDER / f"names_{start // PER_SHEET + 1}.png", optimize=True)
+        sheet.save(folder / f"names_{start // PER_SHEET + 1}.png", optimize=True)
     return [drawn[k][1] for k in order]
 
 
@@ -118,9 +122,9 @@ def write(sheet: Image.Image, place: tuple[int, int], text: str) -> None:
     ImageDraw.Draw(sheet).text((place[0] + 4, place[1]), text, "black", ImageFont.load_default(18))
 
 
-def score() -> dict[str, object]:
+def score(folder: Path) -> dict[str, object]:
     """How far numbers and judge agree, and the share of features that are named right, by network."""
-    key, answers = (json.loads((FOLDER / name).read_text()) for name in ("key.json", "answers.json"))
+    key, answers = (json.loads((folder / name).read_text()) for name in ("key.json", "answers.json"))
     consistency = [entry["consistency"] for entry in key["averages"]]
     right: dict[str, list[bool]] = {}
     for entry, answer in zip(key["names"], answers["names"], strict=True):
