@@ -127,3 +127,16 @@ def test_the_readme_quotes_table_2():
     cues = [row.method for row in table.rows if not row.uses_network]
     best = [max(np.mean(areas[cue][k]) for cue in cues) for k in range(len(variants))]
     assert readme == {"the best map without a network": [*(f"{area:.1f}" for area in best), "25"]}
+
+
+def test_the_readme_quotes_the_tables_without_masks():
+    text = (DOCS.parent / "README.md").read_text(encoding="utf-8").split("**Without masks**", 1)[1]
+    tables = [json.loads((BENCHMARKS / "images" / f"{name}.json").read_text("utf-8")) for name in ("cifar10", "groups")]
+    lines = re.findall(r"^\| ([^|]+ \|.+) \|$", text.partition("\nInto a grey")[0], flags=re.M)
+    assert len(lines) == 6
+    for line in lines:
+        title, *cells = (cell.strip(" *").replace("*", "") for cell in line.split("|"))
+        for cell, table in zip(cells, tables, strict=True):
+            (row,) = (row for row in table["rows"] if row["title"] == title)
+            means = (row["curves"][name]["mean"] for name in ("deletion_blur", "insertion_blur"))
+            assert cell == ", ".join(f"{mean:.1f}" for mean in means), (title, table["data"])
