@@ -71,12 +71,13 @@ def draw(spec: str, data: str, out: Path, sheets: Path, seed: int = 0) -> None:
 def collect(spec: str, data: str, out: Path) -> list[tuple[str, str, np.ndarray, dict[str, np.ndarray]]]:
     """Name, class, pixels and maps of images spread over all folds, each explained by a fit on the other folds."""
     images, folds = open_unlabelled(data), len(list(out.glob("fold*")))
+    chosen = evenly_spaced(range(len(images)), IMAGES)
     rows = []
     for k in range(folds):
         run = out / f"fold{k}" / "run"
         interpretation = vebi.load(run, load_classifier(spec))
         paper = refit_with_descriptor(interpretation, run, Descriptor.paper(), FULL.mu)
-        own = Subset(images, evenly_spaced(range(k, len(images), folds), -(-IMAGES // folds)))
+        own = Subset(images, [i for i in chosen if i % folds == k])
         truth = find_predicted(interpretation.require_classifier(), own, len(own))
         methods = [method for method in with_paper_features(all_methods(), paper) if method.name in METHODS]
         shown = find_examples(interpretation, truth, methods, range(len(truth)))
@@ -84,7 +85,7 @@ def collect(spec: str, data: str, out: Path) -> list[tuple[str, str, np.ndarray,
         for n, label in enumerate(shown.classes):
             name = Path(truth.images.ids[n]).name
             rows.append((name, label, shown.images[n], {m: maps[m][n] for m in METHODS}))
-    return rows[:IMAGES]
+    return rows
 
 
 def write(sheet: Image.Image, place: tuple[int, int], text: str) -> None:
