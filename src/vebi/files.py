@@ -1,8 +1,9 @@
-"""Files that are written in full or not at all."""
+"""Files that are written in full or not at all, and that show it where they were changed afterwards."""
 
+import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from vebi.errors import RunError, UsageError
 
 #: The suffix of a file that is being written.
 PARTIAL = ".partial"
+#: The name of the checksums of a file, in the metadata of arrays and among the content of JSON.
+CHECKSUM = "sha256"
+#: The entry of a safetensors file that holds all metadata.
+_METADATA = "vebi"
 
 
 @contextmanager
@@ -45,8 +50,34 @@ def write_json(path: Path, content: Any) -> None:
         partial.write_text(json.dumps(content, indent=1) + "\n")
 
 
+def sign(content: dict[str, Any]) -> dict[str, Any]:
+    """Content for JSON with its checksum, which ``check_signature`` looks at when it is read.
+
+    Args:
+        content: Anything that JSON takes, with texts as keys.
+    """
+    return content | {CHECKSUM: _hash_json(content)}
+
+
+def check_signature(content: dict[str, Any]) -> None:
+    """Checks that content is what ``sign`` signed; content of earlier versions, without a checksum, passes.
+
+    Raises:
+        ValueError: It was changed.
+    """
+    rest = {name: value for name, value in content.items() if name != CHECKSUM}
+    if content.get(CHECKSUM, _hash_json(rest)) != _hash_json(rest):
+        raise ValueError("its checksum does not match")
+
+
+def _hash_json(content: dict[str, Any]) -> str:
+    """The hash of content as JSON gives it back: tuples as lists, numbers as keys as texts."""
+    text = json.dumps(json.loads(json.dumps(content)), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
-    """Writes arrays as a safetensors file, atomically.
+    """Writes arrays as a safetensors file with a checksum of each, atomically.
 
     Args:
         path: The file to write; its folder exists.
@@ -55,8 +86,49 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, 
     """
     from safetensors.numpy import save_file
 
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    checksums = json.dumps({name: _hash_array(array) for name, array in arrays.items()})
+    # one entry, for safetensors writes several in a random order, and the same content is to be the same file
+    everything = {_METADATA: json.dumps((metadata or {}) | {CHECKSUM: checksums}, sort_keys=True)}
     with atomic_write(path) as partial:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, partial, metadata)
+        save_file(arrays, partial, everything)
+
+
+def read_arrays(path: Path, names: Sequence[str] | None = None) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Reads what ``write_arrays`` wrote.
+
+    Args:
+        path: The file.
+        names: The arrays to read; None for all of them.
+
+    Returns:
+        The arrays by name, and the metadata.
+
+    Raises:
+        ValueError: The file is damaged or no safetensors file, lacks an array, or holds another one than was written.
+            Files of earlier versions have no checksums.
+        OSError: It cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+    metadata = json.loads(metadata[_METADATA]) if _METADATA in metadata else metadata
+    checksums = json.loads(metadata.pop(CHECKSUM)) if CHECKSUM in metadata else None
+    changed = [n for n, array in arrays.items() if checksums is not None and checksums.get(n) != _hash_array(array)]
+    if changed:
+        raise ValueError(f"the checksum of {', '.join(changed)} does not match")
+    return arrays, metadata
+
+
+def _hash_array(array: np.ndarray) -> str:
+    digest = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
+    digest.update(array.data)
+    return digest.hexdigest()
 
 
 def prepare_output_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from cli_support import MODEL, fails, truncate
 from PIL import Image
 from safetensors.torch import save_file
+from support import write_unsigned
 
 from vebi.models.flowernet import FlowerNet
 
@@ -73,7 +74,7 @@ def write_runs() -> None:
         path = Path(name, file)
         content = json.loads(path.read_text())
         change(content)
-        path.write_text(json.dumps(content))
+        write_unsigned(path, content)
 
     damaged("odd", "run.json", lambda content: content.pop("format"))
     damaged("formless", "run.json", lambda content: content["settings"].pop("preprocess"))

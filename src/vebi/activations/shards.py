@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from vebi.activations.descriptors import describe, share_of_layer
@@ -14,7 +13,7 @@ from vebi.activations.layers import Layer
 from vebi.data.collections import ImageCollection
 from vebi.data.loader import Batch, batches
 from vebi.errors import RunError
-from vebi.files import write_arrays
+from vebi.files import read_arrays, write_arrays
 from vebi.models.classifier import Classifier
 
 
@@ -37,10 +36,9 @@ def read_shard(path: Path, names: Sequence[str] | None = None) -> tuple[dict[str
         RunError: The file is damaged or missing.
     """
     try:
-        with safe_open(path, "np") as file:
-            rows = {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
-            return rows, [(str(name), str(reason)) for name, reason in json.loads(file.metadata()["skipped"])]
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        rows, metadata = read_arrays(path, names)
+        return rows, [(str(name), str(reason)) for name, reason in json.loads(metadata["skipped"])]
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged or missing ({error}): delete it and run the same command again") from None
 
 

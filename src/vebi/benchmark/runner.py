@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
 
 from vebi import provenance
 from vebi.benchmark.ground_truth import GroundTruth
@@ -20,7 +19,7 @@ from vebi.benchmark.methods import Method
 from vebi.benchmark.mosaics import draw_mosaics, mosaic_scores, takes_larger
 from vebi.benchmark.scoring import score
 from vebi.errors import ModelError, UsageError, VebiError, VebiWarning
-from vebi.files import write_arrays
+from vebi.files import read_arrays, write_arrays
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
 from vebi.progress import StageProgress, stage
@@ -221,12 +220,8 @@ def store(path: Path, key: str, scores: Scores, facts: Mapping[str, object] | No
 def read_stored(path: Path, key: str) -> tuple[Scores, dict[str, Any]] | None:
     """The scores in a file and what else is known of them; None where it is missing, damaged or of another key."""
     digest = hashlib.sha256(key.encode()).hexdigest()
-    with (
-        suppress(SafetensorError, OSError, KeyError, ValueError, TypeError),
-        safe_open(path, "np") as file,
-    ):
-        metadata = file.metadata()
+    with suppress(OSError, KeyError, ValueError, TypeError):
+        scores, metadata = read_arrays(path)
         if json.loads(metadata["key"]) == digest:
-            names = file.keys()
-            return {name: file.get_tensor(name) for name in names}, json.loads(metadata.get("facts", "{}"))
+            return scores, json.loads(metadata.get("facts", "{}"))
     return None

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from vebi import files
 from vebi.activations.descriptors import Descriptor
@@ -231,7 +229,7 @@ class Interpretation:
             (folder / "features" / f"{name}.webp").write_bytes(sheet.data)
         files.write_arrays(folder / ARRAYS, arrays)
         # last of all: where this file is, all of the run is
-        files.write_json(folder / run_folder.RESULT, {"format": run_folder.FORMAT} | content)
+        files.write_json(folder / run_folder.RESULT, files.sign({"format": run_folder.FORMAT} | content))
 
     def _saved_fields(self) -> SavedFields:
         return SavedFields(
@@ -276,12 +274,14 @@ def load(folder: str | os.PathLike[str], classifier: Classifier | None = None) -
         raise RunError(f"the run in {folder} is not finished: run the same `vebi fit` again, it resumes")
     content = run_folder.read_json(folder / run_folder.RESULT)
     try:
-        return _restore(content, load_file(folder / ARRAYS), classifier)
-    except (SafetensorError, OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        interpretation = _restore(content, files.read_arrays(folder / ARRAYS)[0], classifier)
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise RunError(
             f"the run in {folder} is damaged ({type(error).__name__}: {error}): "
             f"delete {folder / run_folder.RESULT} and run the same fit again, it keeps its table"
         ) from None
+    run_folder.check_settings(folder, interpretation.settings)
+    return interpretation
 
 
 def _restore(content: Content, arrays: Arrays, classifier: Classifier | None) -> Interpretation:

@@ -15,7 +15,7 @@ from vebi.activations.layers import Feature
 from vebi.activations.shards import shard_name, upgrade_shard
 from vebi.activations.table import DescriptorTable
 from vebi.errors import RunError
-from vebi.files import PARTIAL, prepare_output_folder, write_json
+from vebi.files import PARTIAL, check_signature, prepare_output_folder, sign, write_json
 from vebi.interpretation.earlier_format import EARLIER_FORMATS, upgrade_settings
 from vebi.interpretation.settings import FitSettings
 from vebi.models.classifier import Classifier
@@ -48,7 +48,7 @@ def open_run(folder: Path, settings: FitSettings) -> bool:
         difference = _first_difference(read_settings(folder).to_dict(), settings.to_dict())
         computed = (folder / RESULT).exists() or any(folder.glob("table/shard-*"))
         if difference and not computed:  # a run that failed before it began, as on images that could not be read
-            write_json(path, {"format": FORMAT, "settings": settings.to_dict()})
+            write_json(path, sign({"format": FORMAT, "settings": settings.to_dict()}))
         elif difference:
             name, recorded, requested = difference
             raise RunError(
@@ -59,7 +59,7 @@ def open_run(folder: Path, settings: FitSettings) -> bool:
     prepare_output_folder(folder)
     if any(file.name != path.name + PARTIAL for file in folder.iterdir()):
         raise RunError(f"{folder} holds other files and no run: choose an empty or a new folder")
-    write_json(path, {"format": FORMAT, "settings": settings.to_dict()})
+    write_json(path, sign({"format": FORMAT, "settings": settings.to_dict()}))
     return False
 
 
@@ -150,6 +150,25 @@ def open_table(run: Path, settings: FitSettings, descriptor: Descriptor) -> Desc
     return DescriptorTable(folder, features, shards, descriptor)
 
 
+def check_settings(folder: Path, settings: FitSettings) -> None:
+    """Checks that a result is of the run that its folder began.
+
+    Args:
+        folder: The run folder.
+        settings: Those of the result.
+
+    Raises:
+        RunError: They are not those of the run, or these are damaged.
+    """
+    difference = _first_difference(read_settings(folder).to_dict(), settings.to_dict())
+    if difference:
+        name, recorded, other = difference
+        raise RunError(
+            f"{folder / RESULT} is of another fit than {SETTINGS}, its {name} is {other} and not {recorded}: "
+            f"delete {folder / RESULT} and run the same `vebi fit` again"
+        )
+
+
 def _first_difference(recorded: Any, requested: Any, path: tuple[str, ...] = ()) -> tuple[str, str, str] | None:
     """The first setting in which two dictionaries differ: its name and both values."""
     if path in _FREE:
@@ -200,6 +219,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """The content of a JSON file of a run. Raises RunError where it is damaged, missing or of another format."""
     try:
         content = json.loads(path.read_text())
+        if isinstance(content, dict):
+            check_signature(content)
     except (OSError, ValueError, RecursionError) as error:
         useless = path.parent if path.name == SETTINGS else path
         raise RunError(

@@ -32,7 +32,7 @@ def validate(saved: SavedFields) -> None:
         "layer_shares": is_array(saved["layer_shares"], np.float64, (classes, len(settings.layers)))
         and are_shares(np.nan_to_num(saved["layer_shares"])),
         "scaling": _is_scaling(saved["scaling"], classes, features),
-        "weights": is_array(weights, np.float64, (classes, features)) and bool(np.isfinite(weights).all()),
+        "weights": is_array(weights, np.float64, (classes, features)) and _obey(weights, saved["mus"], settings.signed),
         "exemplars": all(map(_is_exemplar, saved["exemplars"])),
         "path": _is_path(saved["mu_path"], classes, channels, settings.signed),
         "stability": saved["stability"] is None or _is_stability(saved["stability"], weights, channels),
@@ -41,6 +41,12 @@ def validate(saved: SavedFields) -> None:
     wrong = [name for name, right in sound.items() if not right]
     if wrong:
         raise ValueError(f"{', '.join(wrong)} cannot be")
+
+
+def _obey(weights: np.ndarray, mus: tuple[float, ...], signed: bool) -> bool:
+    """Whether weights are within the bounds that they were fitted with, but for rounding."""
+    norms, bounds = abs(weights).sum(axis=1), np.array(mus) * (1 + 1e-9)
+    return bool(np.isfinite(weights).all() and (signed or not (weights < 0).any()) and (norms <= bounds).all())
 
 
 def _sound_diagnostics(diagnostics: Diagnostics, class_names: tuple[str, ...]) -> dict[str, bool]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from cli_support import fails, json_of, vebi
 from PIL import Image
+from support import write_unsigned
 
 from vebi.datasets.flowers import generate
 
@@ -77,7 +78,7 @@ def test_a_report_when_the_images_have_moved(workspace_run):
     path = workspace_run / "interpretation.json"
     content = json.loads(path.read_text())
     content["settings"]["data"]["folder"] = "images"
-    path.write_text(json.dumps(content))
+    write_unsigned(path, content)
     assert "not in images" in fails(3, *REPORT)
     assert not Path("page/report.html").exists()
     assert json_of(*REPORT, "--images", "elsewhere")["accuracy"] == 1

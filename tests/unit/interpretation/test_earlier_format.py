@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_tensors
+from support import write_unsigned
 
 import vebi
 from vebi.activations.descriptors import Descriptor
@@ -48,7 +49,7 @@ def make_fourth(folder):
             stored[f"crops.{k}"] = np.stack([next(images) for _ in new["image_ids"]])
             stored[f"average.{k}"] = stored[f"crops.{k}"][0]
             entry["exemplars"] = {name: new[name] for name in ("count", "image_ids", "consistency", "predicted")}
-        result.write_text(json.dumps(content))
+        write_unsigned(result, content)
         new = ("scaling.", "path.fit_", "image", "layer_shares")
         save_file({name: array for name, array in stored.items() if not name.startswith(new)}, arrays)
     return folder
@@ -238,7 +239,7 @@ def test_an_earlier_run_need_not_say_where_its_images_were(run):
         for key in keys:
             settings = settings[key]
         del settings["data"]["place"]
-        (run / name).write_text(json.dumps(content))
+        write_unsigned(run / name, content)
     assert load(run).settings.data.folder is None
     assert run_folder.read_settings(run).data.folder is None
 
@@ -315,7 +316,7 @@ def test_damaged_earlier_results(run, change, without_checks_of_types):
     path = make_earlier(run) / "interpretation.json"
     content = json.loads(path.read_text())
     change(content)
-    path.write_text(json.dumps(content))
+    write_unsigned(path, content)
     with pytest.raises(RunError, match="damaged"):
         load(run)
 
@@ -356,6 +357,6 @@ def test_damaged_earlier_settings(written, run, key, value, without_checks_of_ty
     path = make_earlier(run) / "run.json"
     content = json.loads(path.read_text())
     content["settings"][key] = value
-    path.write_text(json.dumps(content))
+    write_unsigned(path, content)
     with pytest.raises(RunError, match=r"run\.json is damaged"):
         run_folder.find_classifier(run, f"{written}/network.py:ToyNet")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from support import ToyNet, settings_of
+from support import ToyNet, settings_of, write_unsigned
 
 import vebi
 from vebi.activations.descriptors import Descriptor
@@ -45,7 +45,7 @@ def changed(path: Path, *keys, value=None) -> None:
     for key in keys[:-1]:
         parent = parent[key]
     parent[keys[-1]] = value
-    path.write_text(json.dumps(content))
+    write_unsigned(path, content)
 
 
 # --- who may write ---------------------------------------------------------------------------------------------------
@@ -316,7 +316,7 @@ def test_settings_that_are_missing(files, key):
     run = made(files)
     content = json.loads((run / "run.json").read_text())
     del content["settings"][key]
-    (run / "run.json").write_text(json.dumps(content))
+    write_unsigned(run / "run.json", content)
     with pytest.raises(RunError, match=f"damaged.*{key}"):
         run_folder.find_classifier(run, f"{files}/network.py:build")
 
