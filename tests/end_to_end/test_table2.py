@@ -17,7 +17,7 @@ PLAN = NetworksPlan(
     images=60,
     folds=2,
     seeds=3,
-    epochs={variant: {"flower-vgg": 1} for variant in ("single-6c", "double-12c", "shape-6c")},
+    epochs={variant: {"flowernet": 1} for variant in ("single-6c", "double-12c", "shape-6c")},
     fitted=48,
     scored=12,
     few=6,
@@ -48,11 +48,11 @@ def test_the_experiment_in_a_meadow(tmp_path):
         "empty",
     } <= set(row)
     scores = np.load(tmp_path / "table2/table2.npz")
-    assert scores["single-6c/flower-vgg/grad-cam-best/auc_iou"].shape == (6, 12)
-    assert scores["shape-6c/flower-vgg/folds"].tolist() == [0, 1, 0, 1, 0, 1]
-    names = scores["shape-6c/flower-vgg/images"][0].split()
+    assert scores["single-6c/flowernet/grad-cam-best/auc_iou"].shape == (6, 12)
+    assert scores["shape-6c/flowernet/folds"].tolist() == [0, 1, 0, 1, 0, 1]
+    names = scores["shape-6c/flowernet/images"][0].split()
     assert len(names) == 12
-    assert scores["shape-6c/flower-vgg/targets"].shape == (6, 12)
+    assert scores["shape-6c/flowernet/targets"].shape == (6, 12)
     text = (tmp_path / "table2/table2.md").read_text()
     assert "without a network" in text
     assert "Grad-CAM, best choice" in (tmp_path / "table2/report.html").read_text()
