@@ -123,11 +123,13 @@ def unpack(archive: Path, folder: Path) -> None:
         groups = {name: group_of[int(name[:3])] for name in members if int(name[:3]) in group_of}
         chosen_on = sorted(groups, key=lambda name: (groups[name], name))[3::4]
         for name, member in members.items():
+            content = photographs.read(member)
             places = ["all", *([f"groups/{groups[name]}"] if name in groups else [])]
-            for part in ("", "confirm") if name not in chosen_on else ("",):
-                for place in places:
-                    (folder / part / place).mkdir(parents=True, exist_ok=True)
-                    (folder / part / place / name).write_bytes(photographs.read(member))
+            if name not in chosen_on:
+                places += [f"confirm/{place}" for place in places]
+            for place in places:
+                (folder / place).mkdir(parents=True, exist_ok=True)
+                (folder / place / name).write_bytes(content)
 
 
 if __name__ == "__main__":

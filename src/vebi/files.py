@@ -56,6 +56,7 @@ def sign(content: dict[str, Any]) -> dict[str, Any]:
     Args:
         content: Anything that JSON takes, with texts as keys.
     """
+    content = json.loads(json.dumps(content))  # as it will be read: tuples as lists, numbers as keys as texts
     return content | {CHECKSUM: _hash_json(content)}
 
 
@@ -66,14 +67,12 @@ def check_signature(content: dict[str, Any]) -> None:
         ValueError: It was changed.
     """
     rest = {name: value for name, value in content.items() if name != CHECKSUM}
-    if content.get(CHECKSUM, _hash_json(rest)) != _hash_json(rest):
+    if CHECKSUM in content and content[CHECKSUM] != _hash_json(rest):
         raise ValueError("its checksum does not match")
 
 
 def _hash_json(content: dict[str, Any]) -> str:
-    """The hash of content as JSON gives it back: tuples as lists, numbers as keys as texts."""
-    text = json.dumps(json.loads(json.dumps(content)), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
@@ -87,7 +86,7 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, 
     from safetensors.numpy import save_file
 
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    checksums = json.dumps({name: _hash_array(array) for name, array in arrays.items()})
+    checksums = {name: _hash_array(array) for name, array in arrays.items()}
     # one entry, for safetensors writes several in a random order, and the same content is to be the same file
     everything = {_METADATA: json.dumps((metadata or {}) | {CHECKSUM: checksums}, sort_keys=True)}
     with atomic_write(path) as partial:
@@ -113,12 +112,12 @@ def read_arrays(path: Path, names: Sequence[str] | None = None) -> tuple[dict[st
 
     try:
         with safe_open(path, "np") as file:
-            metadata: dict[str, str] = file.metadata() or {}
+            stored: dict[str, str] = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
     except SafetensorError as error:
         raise ValueError(str(error)) from error
-    metadata = json.loads(metadata[_METADATA]) if _METADATA in metadata else metadata
-    checksums = json.loads(metadata.pop(CHECKSUM)) if CHECKSUM in metadata else None
+    metadata: dict[str, Any] = json.loads(stored[_METADATA]) if _METADATA in stored else stored
+    checksums = metadata.pop(CHECKSUM, None)
     changed = [n for n, array in arrays.items() if checksums is not None and checksums.get(n) != _hash_array(array)]
     if changed:
         raise ValueError(f"the checksum of {', '.join(changed)} does not match")

@@ -192,7 +192,7 @@ class _Part:
         return find_examples(self.interpretation, self.truth, with_paper_features(methods, self.paper), rows)
 
     def _few_rows(self) -> list[int]:
-        return list(evenly_spaced(range(len(self.truth)), self.limits[1]))
+        return evenly_spaced(range(len(self.truth)), self.limits[1])
 
     def _bind(self, methods: Sequence[Method]) -> dict[Method, Explainer]:
         return bind_methods(self.interpretation, with_paper_features(methods, self.paper))

@@ -134,16 +134,16 @@ def make_gates(
     return Gates(torch.where(told_apart, torch.where(for_it, both, last), 1), order)
 
 
-def _find_ends(scores: Float[Tensor, "n classes"], layers: Sequence[Node]) -> list[Node]:
+def _find_ends(scores: Float[Tensor, "n classes"], nodes: Sequence[Node]) -> list[Node]:
     """The layers that are reached from the scores without passing through another one; the last one always is."""
-    seen: set[Node] = set()
+    layers, seen = dict.fromkeys(nodes), set[Node]()
     pending = [scores.grad_fn]
     while pending:
         node = pending.pop()
         if node is not None and node not in seen:
             seen.add(node)
             pending += () if node in layers else [following for following, _ in node.next_functions]
-    return [node for node in dict.fromkeys(layers) if node in seen]
+    return [node for node in layers if node in seen]
 
 
 def _to_one(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:

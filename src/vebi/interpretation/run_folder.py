@@ -48,7 +48,7 @@ def open_run(folder: Path, settings: FitSettings) -> bool:
         difference = _first_difference(read_settings(folder).to_dict(), settings.to_dict())
         computed = (folder / RESULT).exists() or any(folder.glob("table/shard-*"))
         if difference and not computed:  # a run that failed before it began, as on images that could not be read
-            write_json(path, sign({"format": FORMAT, "settings": settings.to_dict()}))
+            _write_settings(path, settings)
         elif difference:
             name, recorded, requested = difference
             raise RunError(
@@ -59,8 +59,12 @@ def open_run(folder: Path, settings: FitSettings) -> bool:
     prepare_output_folder(folder)
     if any(file.name != path.name + PARTIAL for file in folder.iterdir()):
         raise RunError(f"{folder} holds other files and no run: choose an empty or a new folder")
-    write_json(path, sign({"format": FORMAT, "settings": settings.to_dict()}))
+    _write_settings(path, settings)
     return False
+
+
+def _write_settings(path: Path, settings: FitSettings) -> None:
+    write_json(path, sign({"format": FORMAT, "settings": settings.to_dict()}))
 
 
 def find_classifier(
