@@ -3,7 +3,9 @@
 import importlib.util
 import json
 import sys
+import threading
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +29,28 @@ COLOURS = {"blue": (40, 60, 220), "green": (40, 180, 60), "red": (220, 40, 40)}
 def write_unsigned(path: Path, content: dict[str, object]) -> None:
     """Content of a run without its checksum, as earlier versions wrote it, so that what it says is all that counts."""
     path.write_text(json.dumps({name: value for name, value in content.items() if name != "sha256"}))
+
+
+@contextmanager
+def locked_elsewhere(path: Path):
+    """While the block runs, another thread writes into a folder or a file."""
+    from vebi.outputs import output_file, output_folder
+
+    entered, done = threading.Event(), threading.Event()
+
+    def hold():
+        with output_folder(path) if path.is_dir() else output_file(path):
+            entered.set()
+            done.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        assert entered.wait(10)
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def draw_square(rng: np.random.Generator, colour: tuple[int, int, int]) -> Image.Image:

@@ -17,6 +17,7 @@ from vebi.files import write_json
 from vebi.interpretation.fit import interpret
 from vebi.interpretation.result import Interpretation
 from vebi.models.load import load_classifier
+from vebi.outputs import output_folder
 from vebi.progress import StageProgress, stage
 from vebi.reports.gallery import write_gallery
 from vebi.reports.run_report.page import write_report
@@ -40,25 +41,31 @@ def run(out: Path, *, progress: StageProgress | None = None) -> dict[str, Any]:
     Returns:
         The contents of ``summary.json``.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    seconds: dict[str, float] = {}
-    with _timed(seconds, "flowers"):
-        dataset = generate(
-            out / "flowers", variant=VARIANT, images_per_class=IMAGES_PER_CLASS, progress=stage(progress, "flowers")
-        )
-    with _timed(seconds, "train"):
-        checkpoint = out / "network.safetensors"
-        training = train(out / "flowers", checkpoint, epochs=EPOCHS, fold=FOLD, progress=stage(progress, "training"))
-    with _timed(seconds, "fit"):
-        interpretation, held_out = _fit(out, checkpoint, progress)
-    with _timed(seconds, "explain"):
-        step = len(held_out) // (EXPLAINED_PER_CLASS * len(interpretation.class_names))
-        write_gallery(interpretation, held_out[::step], out / "explanations", progress=stage(progress, "explanations"))
-    with _timed(seconds, "report"):
-        assessment = write_report(interpretation, out / "report.html", images=held_out, title=TITLE, progress=progress)
-    summary = _summary(dataset, training, interpretation, assessment, seconds)
-    write_json(out / "summary.json", summary)
-    return summary
+    with output_folder(out):
+        seconds: dict[str, float] = {}
+        with _timed(seconds, "flowers"):
+            dataset = generate(
+                out / "flowers", variant=VARIANT, images_per_class=IMAGES_PER_CLASS, progress=stage(progress, "flowers")
+            )
+        with _timed(seconds, "train"):
+            checkpoint = out / "network.safetensors"
+            training = train(
+                out / "flowers", checkpoint, epochs=EPOCHS, fold=FOLD, progress=stage(progress, "training")
+            )
+        with _timed(seconds, "fit"):
+            interpretation, held_out = _fit(out, checkpoint, progress)
+        with _timed(seconds, "explain"):
+            step = len(held_out) // (EXPLAINED_PER_CLASS * len(interpretation.class_names))
+            write_gallery(
+                interpretation, held_out[::step], out / "explanations", progress=stage(progress, "explanations")
+            )
+        with _timed(seconds, "report"):
+            assessment = write_report(
+                interpretation, out / "report.html", images=held_out, title=TITLE, progress=progress
+            )
+        summary = _summary(dataset, training, interpretation, assessment, seconds)
+        write_json(out / "summary.json", summary)
+        return summary
 
 
 def _fit(out: Path, checkpoint: Path, progress: StageProgress | None) -> tuple[Interpretation, list[Path]]:

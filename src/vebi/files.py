@@ -2,22 +2,21 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vebi.errors import RunError, UsageError
+from vebi.errors import RunError
 
 #: The suffix of a file that is being written.
 PARTIAL = ".partial"
-#: The name of the checksums of a file, in the metadata of arrays and among the content of JSON.
+#: The name of the checksum of content, in a JSON file and in the metadata of arrays.
 CHECKSUM = "sha256"
-#: The entry of a safetensors file that holds all metadata.
-_METADATA = "vebi"
+#: The entry of a safetensors file that holds all metadata, and in it that of the checksums of the arrays.
+_METADATA, _ARRAYS = "vebi", "arrays"
 
 
 @contextmanager
@@ -29,14 +28,24 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     Yields:
         The temporary path, an empty file.
+
+    Raises:
+        RunError: ``path`` is a device, a pipe or the like.
     """
+    if path.exists() and not path.is_file():
+        raise RunError(f"{path} is no file, and would be replaced by one: choose another name")
     partial = path.with_name(path.name + PARTIAL)
     partial.unlink(missing_ok=True)
     partial.touch()
     mode = partial.stat().st_mode
-    yield partial
-    partial.chmod(mode)  # safetensors creates files that only their owner can read
-    partial.replace(path)
+    try:
+        yield partial
+        partial.chmod(mode)  # safetensors creates files that only their owner can read
+        partial.replace(path)
+    except BaseException:  # such as a full disk
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -88,7 +97,7 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, 
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     checksums = {name: _hash_array(array) for name, array in arrays.items()}
     # one entry, for safetensors writes several in a random order, and the same content is to be the same file
-    everything = {_METADATA: json.dumps((metadata or {}) | {CHECKSUM: checksums}, sort_keys=True)}
+    everything = {_METADATA: json.dumps(sign((metadata or {}) | {_ARRAYS: checksums}), sort_keys=True)}
     with atomic_write(path) as partial:
         save_file(arrays, partial, everything)
 
@@ -117,7 +126,9 @@ def read_arrays(path: Path, names: Sequence[str] | None = None) -> tuple[dict[st
     except SafetensorError as error:
         raise ValueError(str(error)) from error
     metadata: dict[str, Any] = json.loads(stored[_METADATA]) if _METADATA in stored else stored
-    checksums = metadata.pop(CHECKSUM, None)
+    check_signature(metadata)
+    metadata.pop(CHECKSUM, None)
+    checksums = metadata.pop(_ARRAYS, None)
     changed = [n for n, array in arrays.items() if checksums is not None and checksums.get(n) != _hash_array(array)]
     if changed:
         raise ValueError(f"the checksum of {', '.join(changed)} does not match")
@@ -128,39 +139,3 @@ def _hash_array(array: np.ndarray) -> str:
     digest = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
     digest.update(array.data)
     return digest.hexdigest()
-
-
-def prepare_output_folder(folder: Path) -> None:
-    """Makes a folder to write into.
-
-    Args:
-        folder: The folder, which may exist.
-
-    Raises:
-        RunError: There can be no such folder, or nothing can be written into it.
-    """
-    reason: str | None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        reason = None if os.access(folder, os.W_OK | os.X_OK) else "permission denied"
-    except FileExistsError:
-        reason = "it is a file"
-    except OSError as error:
-        reason = error.strerror
-    if reason:
-        raise RunError(f"{folder} cannot be used as a folder to write into ({reason}): choose another")
-
-
-def prepare_output_file(path: Path) -> None:
-    """Makes the folder that a file is written into.
-
-    Args:
-        path: The file, which may exist.
-
-    Raises:
-        RunError: Nothing can be written into its folder.
-        UsageError: ``path`` is a folder.
-    """
-    prepare_output_folder(path.parent)
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: give the name of a file in it")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from vebi.errors import RunError, UsageError
-from vebi.files import atomic_write, prepare_output_file, prepare_output_folder, write_arrays, write_json
+from vebi.errors import RunError
+from vebi.files import atomic_write, read_arrays, write_arrays, write_json
 
 
 def test_a_file_is_whole_or_not_there(tmp_path):
@@ -54,13 +54,32 @@ def test_arrays_of_any_order_of_memory(tmp_path):
     assert all(np.array_equal(stored[name], value) for name, value in arrays.items())
 
 
-def test_folders_and_files_to_write_into(tmp_path):
-    prepare_output_file(tmp_path / "a" / "b" / "c.html")
-    assert (tmp_path / "a" / "b").is_dir()
-    with pytest.raises(UsageError, match=f"{tmp_path}/a/b is a folder"):
-        prepare_output_file(tmp_path / "a" / "b")
-    (tmp_path / "file").touch()
-    with pytest.raises(RunError, match=f"^{tmp_path}/file "):
-        prepare_output_folder(tmp_path / "file")
-    with pytest.raises(RunError, match=f"^{tmp_path}/file/below "):
-        prepare_output_file(tmp_path / "file" / "below" / "c.html")
+def test_nothing_is_left_of_a_file_that_could_not_be_written(tmp_path):
+    def full_disk():
+        with atomic_write(tmp_path / "file") as partial:
+            partial.write_text("half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        full_disk()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_device_or_pipe_is_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RunError, match="is no file, and would be replaced by one"):
+        write_json(tmp_path / "pipe", {})
+    assert (tmp_path / "pipe").is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.parametrize("name", ["skipped", "0f5d"])
+def test_metadata_that_were_changed_are_refused(tmp_path, name):
+    path = tmp_path / "a.safetensors"
+    write_arrays(path, {"a": np.ones(2)}, {"skipped": "0f5d"})
+    assert read_arrays(path)[1] == {"skipped": "0f5d"}
+    content = path.read_bytes()
+    assert content.count(name.encode()) == 1
+    path.write_bytes(content.replace(name.encode(), name[:-1].encode() + b"e"))
+    with pytest.raises(ValueError, match="checksum"):
+        read_arrays(path)

@@ -22,33 +22,39 @@ def shard_name(k: int) -> str:
     return f"shard-{k:05d}.safetensors"
 
 
-def read_shard(path: Path, names: Sequence[str] | None = None) -> tuple[dict[str, np.ndarray], list[tuple[str, str]]]:
+def read_shard(
+    path: Path, names: Sequence[str] | None = None, settings_sha256: str | None = None
+) -> tuple[dict[str, np.ndarray], list[tuple[str, str]]]:
     """The columns of a shard, and the images that it skipped.
 
     Args:
         path: The file.
         names: ``shares``, ``predictions``, ``labels`` or ``indices``; None for all of them.
+        settings_sha256: Hash of the settings that it has to be of; None for any. Those of earlier versions have none.
 
     Returns:
         Name -> array, one row per image; and (id, reason) of every image without a row.
 
     Raises:
-        RunError: The file is damaged or missing.
+        RunError: The file is damaged or missing, or of other settings.
     """
     try:
         rows, metadata = read_arrays(path, names)
-        return rows, [(str(name), str(reason)) for name, reason in json.loads(metadata["skipped"])]
+        skipped = [(str(name), str(reason)) for name, reason in json.loads(metadata["skipped"])]
+        if settings_sha256 != metadata.get("settings", settings_sha256) and settings_sha256 is not None:
+            raise RunError(f"{path} is of another fit: delete it and run the same command again")
+        return rows, skipped
     except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged or missing ({error}): delete it and run the same command again") from None
 
 
-def check_shard(path: Path, indices: range, features: int) -> None:
-    """Checks that a shard from an earlier pass is of the images ``indices`` and of so many features.
+def check_shard(path: Path, indices: range, features: int, settings_sha256: str | None = None) -> None:
+    """Checks that a shard from an earlier pass is of the images ``indices``, of so many features and of the settings.
 
     Raises:
         RunError: It is damaged or of another table.
     """
-    rows, skipped = read_shard(path)
+    rows, skipped = read_shard(path, settings_sha256=settings_sha256)
     n = len(indices) - len(skipped)
     columns = {"shares": (np.dtype(np.float32), (n, features))} | {
         name: (np.dtype(np.int64), (n,)) for name in ("predictions", "labels", "indices")
@@ -91,6 +97,7 @@ def write_shard(
     *,
     batch_size: int,
     strict: bool,
+    settings_sha256: str | None = None,
 ) -> None:
     """Passes the images ``indices`` through the model and writes their rows.
 
@@ -102,6 +109,7 @@ def write_shard(
         layers: The layers to record.
         batch_size: Images per forward pass.
         strict: Whether an image that cannot be decoded is an error.
+        settings_sha256: Hash of the settings of the fit, which the shard carries.
 
     Raises:
         ImageError: With ``strict``, an image cannot be decoded.
@@ -126,7 +134,9 @@ def write_shard(
             columns["labels"][rows] = batch.labels
             columns["indices"][rows] = batch.indices
             done += n
-    write_arrays(path, {name: column[:done] for name, column in columns.items()}, {"skipped": json.dumps(skipped)})
+    of_settings = {} if settings_sha256 is None else {"settings": settings_sha256}
+    rows_done = {name: column[:done] for name, column in columns.items()}
+    write_arrays(path, rows_done, {"skipped": json.dumps(skipped), **of_settings})
 
 
 def _fill_up(batch: Batch, size: int) -> Tensor:

@@ -41,6 +41,7 @@ class DescriptorTable:
         features: The p features, one per column of ``descriptors``.
         shards: Number of shards.
         descriptor: What is made of the shares.
+        settings_sha256: Hash of the settings that all shards have to be of; None for any.
 
     Example:
         >>> from pathlib import Path
@@ -57,10 +58,11 @@ class DescriptorTable:
     features: tuple[Feature, ...]
     shards: int
     descriptor: Descriptor = field(default_factory=Descriptor)
+    settings_sha256: str | None = None
 
     def __iter__(self) -> Iterator[Mapping[str, np.ndarray]]:
         for path in self._paths():
-            shard = read_shard(path)[0]
+            shard = read_shard(path, settings_sha256=self.settings_sha256)[0]
             yield shard | {"descriptors": descriptors(shard.pop("shares"), self._layers, self.descriptor)}
 
     def column(self, name: str) -> Int[np.ndarray, " n"]:
@@ -229,6 +231,7 @@ def tabulate(
     batch_size: int = 32,
     shard_size: int = SHARD,
     strict: bool = False,
+    settings_sha256: str | None = None,
     progress: Progress | None = None,
 ) -> DescriptorTable:
     """The table of a collection; shards that are in the folder already are kept.
@@ -244,6 +247,7 @@ def tabulate(
         batch_size: Images per forward pass.
         shard_size: Images per shard; to resume, the same as before.
         strict: Whether an image that cannot be decoded is an error.
+        settings_sha256: Hash of the settings of the fit; shards of others are refused.
         progress: Called with (images done, images) after every shard.
 
     Returns:
@@ -262,11 +266,20 @@ def tabulate(
             path = folder / shard_name(k)
             indices = range(k * shard_size, min((k + 1) * shard_size, len(images)))
             if not path.exists():
-                write_shard(path, classifier, images, indices, layers, batch_size=batch_size, strict=strict)
+                write_shard(
+                    path,
+                    classifier,
+                    images,
+                    indices,
+                    layers,
+                    batch_size=batch_size,
+                    strict=strict,
+                    settings_sha256=settings_sha256,
+                )
             else:
                 upgrade_shard(path, [layer.channels for layer in layers], descriptor.energy)
-                check_shard(path, indices, sum(layer.channels for layer in layers))
+                check_shard(path, indices, sum(layer.channels for layer in layers), settings_sha256)
             if progress:
                 progress(indices.stop, len(images))
     features = tuple(Feature(layer.name, c) for layer in layers for c in range(layer.channels))
-    return DescriptorTable(folder, features, shards, descriptor)
+    return DescriptorTable(folder, features, shards, descriptor, settings_sha256)

@@ -23,6 +23,7 @@ from vebi.interpretation.labelled_images import open_labelled
 from vebi.interpretation.result import Interpretation
 from vebi.methods.cam import find_layer
 from vebi.models.classifier import Classifier
+from vebi.outputs import output_folder
 from vebi.progress import StageProgress, stage
 from vebi.reports.benchmark_report.result import BenchmarkResult, DatasetNote, NetworkNote
 
@@ -98,32 +99,33 @@ def benchmark_model(
     mask_of = find_masks(scored, None if masks is None else Path(masks))
     if mask_of is None:
         raise InputError(f"{images} has no masks beside its images: give a folder of masks with the same names")
-    interpretation = interpret(
-        classifier,
-        fit_source,
-        features_per_class=features_per_class,
-        mu=mu,
-        descriptor=descriptor,
-        layers=layers,
-        out=out / "run",
-        batch_size=batch_size,
-        progress=progress,
-    )
-    paper = refit_with_descriptor(interpretation, out / "run", Descriptor.paper(), FULL.mu)
-    participants = with_paper_features(participants, paper)
-    model = interpretation.require_classifier()
-    truth = find_ground_truth(
-        model, scored, mask_of, per_class, batch_size=batch_size, progress=stage(progress, "images")
-    )
-    options = {"mosaics": mosaics, "seed": seed, "batch_size": batch_size}
-    scores = score_methods(interpretation, truth, participants, out / "scores", **options, progress=progress)
-    note = replace(_make_note(scores, interpretation, scored), truth_sha256=truth.fingerprint())
-    examples = find_examples(interpretation, truth, scores.participants(participants))
-    dataset = Path(images).resolve().name
-    plan = _make_plan(interpretation, scored=per_class, mosaics=mosaics, seed=seed, cam_layer=cam_layer)
-    result = make_result({dataset: DatasetResult(participants, [scores], examples, [], note)}, plan)
-    write_result(result, {dataset: examples}, out, NAME)
-    return result
+    with output_folder(out):
+        interpretation = interpret(
+            classifier,
+            fit_source,
+            features_per_class=features_per_class,
+            mu=mu,
+            descriptor=descriptor,
+            layers=layers,
+            out=out / "run",
+            batch_size=batch_size,
+            progress=progress,
+        )
+        paper = refit_with_descriptor(interpretation, out / "run", Descriptor.paper(), FULL.mu)
+        participants = with_paper_features(participants, paper)
+        model = interpretation.require_classifier()
+        truth = find_ground_truth(
+            model, scored, mask_of, per_class, batch_size=batch_size, progress=stage(progress, "images")
+        )
+        options = {"mosaics": mosaics, "seed": seed, "batch_size": batch_size}
+        scores = score_methods(interpretation, truth, participants, out / "scores", **options, progress=progress)
+        note = replace(_make_note(scores, interpretation, scored), truth_sha256=truth.fingerprint())
+        examples = find_examples(interpretation, truth, scores.participants(participants))
+        dataset = Path(images).resolve().name
+        plan = _make_plan(interpretation, scored=per_class, mosaics=mosaics, seed=seed, cam_layer=cam_layer)
+        result = make_result({dataset: DatasetResult(participants, [scores], examples, [], note)}, plan)
+        write_result(result, {dataset: examples}, out, NAME)
+        return result
 
 
 def _check_options(per_class: int, mosaics: int, batch_size: int) -> None:

@@ -17,6 +17,7 @@ from vebi.benchmark.write_results import make_result, write_result
 from vebi.data.loader import check_batch_size
 from vebi.datasets.flowers.variants import PAPER_VARIANTS
 from vebi.models.load import find_device
+from vebi.outputs import output_folder
 from vebi.progress import StageProgress
 from vebi.reports.benchmark_report.result import BenchmarkResult
 
@@ -65,12 +66,12 @@ def run_table1(
     out, participants = Path(out), all_methods(methods)
     find_device(device)  # raises before anything is rendered
     check_batch_size(batch_size)
-    out.mkdir(parents=True, exist_ok=True)
-    steps = Steps(plan, progress)
-    datasets = {
-        variant: FlowerExperiment(out / variant, variant, plan, participants, batch_size, device, steps).run()
-        for variant in PAPER_VARIANTS
-    }
-    result = make_result(datasets, asdict(plan), experiment_command(NAME, plan, methods))
-    write_result(result, {name: dataset.examples for name, dataset in datasets.items()}, out, NAME)
-    return result
+    with output_folder(out):
+        steps = Steps(plan, progress)
+        datasets = {
+            variant: FlowerExperiment(out / variant, variant, plan, participants, batch_size, device, steps).run()
+            for variant in PAPER_VARIANTS
+        }
+        result = make_result(datasets, asdict(plan), experiment_command(NAME, plan, methods))
+        write_result(result, {name: dataset.examples for name, dataset in datasets.items()}, out, NAME)
+        return result

@@ -21,8 +21,9 @@ from vebi.benchmark.runner import code_of_scores
 from vebi.data.loader import check_batch_size
 from vebi.datasets.flowers import generate
 from vebi.datasets.flowers.variants import classes
-from vebi.files import atomic_write, prepare_output_folder, write_json
+from vebi.files import atomic_write, write_json
 from vebi.models.load import find_device
+from vebi.outputs import output_folder
 from vebi.progress import StageProgress, stage
 from vebi.reports.benchmark_report.network_markdown import render_network_markdown
 from vebi.reports.benchmark_report.network_page import write_network_page
@@ -74,38 +75,38 @@ def run_table2(
     find_device(device)  # raises before anything is rendered
     check_batch_size(batch_size)
     compared = all_methods(methods)
-    prepare_output_folder(out)
-    hashes = {variant: _render(out, variant, plan, progress) for variant in plan.epochs}
-    results: dict[tuple[str, str], list[NetworkResult]] = {(v, a): [] for v in plan.epochs for a in plan.epochs[v]}
-    total = len(plan.networks) * len(results)
-    for k, (fold, seed) in enumerate(plan.networks):  # a whole round of them before the next, so that a run that is
-        for variant, architecture in results:  # stopped has as many of each
-            if progress:
-                progress("everything", sum(map(len, results.values())), total)
-            experiment = NetworkExperiment(
-                folder=out / variant / architecture / f"fold{fold}-seed{seed}",
-                flowers=out / variant / "flowers",
-                architecture=architecture,
-                epochs=plan.epochs[variant][architecture],
-                fold=fold,
-                seed=seed,
-                checked=k >= len(plan.networks) - plan.checked,  # the last ones: a check takes as long as a network
-                plan=plan,
-                methods=compared,
-                batch_size=batch_size,
-                device=device,
-                progress=_named(progress, f"{variant} {architecture} fold {fold} seed {seed}"),
-            )
-            results[variant, architecture].append(experiment.run())
-    if progress:
-        progress("everything", total, total)
-    table = _make_table(results, hashes, plan, compared, experiment_command(NAME, plan, methods))
-    write_json(out / f"{NAME}.json", table.to_dict())
-    with atomic_write(out / f"{NAME}.md") as partial:
-        partial.write_text(render_network_markdown(table), encoding="utf-8")
-    write_network_page(table, out / "report.html")
-    _write_scores(out / f"{NAME}.npz", results)
-    return table
+    with output_folder(out):
+        hashes = {variant: _render(out, variant, plan, progress) for variant in plan.epochs}
+        results: dict[tuple[str, str], list[NetworkResult]] = {(v, a): [] for v in plan.epochs for a in plan.epochs[v]}
+        total = len(plan.networks) * len(results)
+        for k, (fold, seed) in enumerate(plan.networks):  # a whole round of them before the next, so that a run that is
+            for variant, architecture in results:  # stopped has as many of each
+                if progress:
+                    progress("everything", sum(map(len, results.values())), total)
+                experiment = NetworkExperiment(
+                    folder=out / variant / architecture / f"fold{fold}-seed{seed}",
+                    flowers=out / variant / "flowers",
+                    architecture=architecture,
+                    epochs=plan.epochs[variant][architecture],
+                    fold=fold,
+                    seed=seed,
+                    checked=k >= len(plan.networks) - plan.checked,  # the last ones: a check takes as long as a network
+                    plan=plan,
+                    methods=compared,
+                    batch_size=batch_size,
+                    device=device,
+                    progress=_named(progress, f"{variant} {architecture} fold {fold} seed {seed}"),
+                )
+                results[variant, architecture].append(experiment.run())
+        if progress:
+            progress("everything", total, total)
+        table = _make_table(results, hashes, plan, compared, experiment_command(NAME, plan, methods))
+        write_json(out / f"{NAME}.json", table.to_dict())
+        with atomic_write(out / f"{NAME}.md") as partial:
+            partial.write_text(render_network_markdown(table), encoding="utf-8")
+        write_network_page(table, out / "report.html")
+        _write_scores(out / f"{NAME}.npz", results)
+        return table
 
 
 def _render(out: Path, variant: str, plan: NetworksPlan, progress: StageProgress | None) -> str:

@@ -29,6 +29,7 @@ from vebi.interpretation.labelled_images import open_labelled
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
 from vebi.models.classifier import Classifier
+from vebi.outputs import output_folder
 from vebi.progress import StageProgress
 from vebi.reports.benchmark_report.examples import Examples, join_examples
 from vebi.reports.benchmark_report.image_markdown import render_image_markdown
@@ -113,24 +114,27 @@ def benchmark_images(
     classifier, fitted = open_labelled(classifier, images if fit_images is None else fit_images)
     pairs = [(fitted, open_unlabelled(images))] if folds is None else _deal(fitted, folds)
     out, limits = Path(out), (-(-scored // len(pairs)), -(-few // len(pairs)))
-    parts = []
-    for k, (seen, unseen) in enumerate(pairs):
-        folder = out if folds is None else out / f"fold{k}"
-        interpretation = interpret(
-            classifier, seen, layers=layers, out=folder / "run", batch_size=batch_size, progress=progress, **fit
+    with output_folder(out):
+        parts = []
+        for k, (seen, unseen) in enumerate(pairs):
+            folder = out if folds is None else out / f"fold{k}"
+            interpretation = interpret(
+                classifier, seen, layers=layers, out=folder / "run", batch_size=batch_size, progress=progress, **fit
+            )
+            parts.append(_Part(interpretation, seen, unseen, limits, folder, seed, batch_size, progress))
+        measured = [part.measure(*groups) for part in parts]
+        table = ImageTable(
+            rows=make_image_rows(groups, measured),
+            data=Path(images).resolve().name,
+            images=sum(len(part.truth) for part in parts),
+            classes=len(parts[0].interpretation.class_names),
+            checked=sum(len(part.few) for part in parts),
+            settings=_settings(
+                parts, fit_images is None and folds is None, scored=scored, few=few, seed=seed, folds=folds
+            ),
         )
-        parts.append(_Part(interpretation, seen, unseen, limits, folder, seed, batch_size, progress))
-    measured = [part.measure(*groups) for part in parts]
-    table = ImageTable(
-        rows=make_image_rows(groups, measured),
-        data=Path(images).resolve().name,
-        images=sum(len(part.truth) for part in parts),
-        classes=len(parts[0].interpretation.class_names),
-        checked=sum(len(part.few) for part in parts),
-        settings=_settings(parts, fit_images is None and folds is None, scored=scored, few=few, seed=seed, folds=folds),
-    )
-    _write(table, [part.examples(groups[0], -(-SHOWN // len(parts))) for part in parts], out)
-    return table
+        _write(table, [part.examples(groups[0], -(-SHOWN // len(parts))) for part in parts], out)
+        return table
 
 
 def _deal(images: ImageCollection, folds: int) -> list[tuple[ImageCollection, ImageCollection]]:

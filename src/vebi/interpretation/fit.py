@@ -21,6 +21,7 @@ from vebi.interpretation.run_folder import open_run
 from vebi.interpretation.settings import AUTO, LABELS, DataSource, FitSettings, ModelSource
 from vebi.interpretation.table_fit import fit_table
 from vebi.models.classifier import Classifier
+from vebi.outputs import output_folder
 from vebi.progress import StageProgress, stage
 
 #: Features of a class, unless it is said how many: as many as an explanation shows.
@@ -82,7 +83,8 @@ def interpret(
     Raises:
         UsageError: An option has a value that is not allowed.
         InputError: The images or the model cannot be used.
-        RunError: ``out`` holds a run with other settings, a damaged one, or files that are no run.
+        RunError: ``out`` holds a run with other settings, a damaged one, or files that are no run, or another process
+            is writing into it.
 
     Reference:
         Oramas, Wang and Tuytelaars, "Visual Explanation by Interpretation", ICLR 2019, section 3.1, equation 1.
@@ -155,20 +157,22 @@ def _fit(
     """Runs or resumes the fit in its folder, or in a temporary one."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(out or scratch)
-        if open_run(folder, settings):
-            return load(folder, classifier)
-        table = tabulate(
-            classifier,
-            images,
-            layers,
-            folder / "table",
-            settings.descriptor,
-            batch_size=settings.batch_size,
-            shard_size=settings.shard_size,
-            strict=settings.strict,
-            progress=stage(progress, "descriptors"),
-        )
-        interpretation = fit_table(classifier, images, table, settings, progress)
-        if out is not None:
-            interpretation.save(folder)
-        return interpretation
+        with output_folder(folder):
+            if open_run(folder, settings):
+                return load(folder, classifier)
+            table = tabulate(
+                classifier,
+                images,
+                layers,
+                folder / "table",
+                settings.descriptor,
+                batch_size=settings.batch_size,
+                shard_size=settings.shard_size,
+                strict=settings.strict,
+                settings_sha256=settings.table_sha256(),
+                progress=stage(progress, "descriptors"),
+            )
+            interpretation = fit_table(classifier, images, table, settings, progress)
+            if out is not None:
+                interpretation.save(folder)
+            return interpretation

@@ -25,6 +25,7 @@ from vebi.interpretation.stability import FeatureStability, Stability
 from vebi.interpretation.validation import validate
 from vebi.lasso.scaling import Scaling
 from vebi.models.classifier import Classifier
+from vebi.outputs import output_folder
 
 ARRAYS = "interpretation.safetensors"
 
@@ -217,19 +218,20 @@ class Interpretation:
             folder: A new or an empty folder, or one with a run of the same settings.
 
         Raises:
-            RunError: The folder holds other files, or a run with other settings.
+            RunError: The folder holds other files, or a run with other settings, or another process writes into it.
         """
         folder = Path(folder)
-        run_folder.open_run(folder, self.settings)
         content, arrays = encode(self._saved_fields())
-        (folder / "features").mkdir(exist_ok=True)
-        for exemplar in self.exemplars:
-            name = str(exemplar.feature).replace(":", "-").replace("/", "_")
-            sheet = EncodedImage.encode(np.asarray(contact_sheet(exemplar)))
-            (folder / "features" / f"{name}.webp").write_bytes(sheet.data)
-        files.write_arrays(folder / ARRAYS, arrays)
-        # last of all: where this file is, all of the run is
-        files.write_json(folder / run_folder.RESULT, files.sign({"format": run_folder.FORMAT} | content))
+        with output_folder(folder):
+            run_folder.open_run(folder, self.settings)
+            (folder / "features").mkdir(exist_ok=True)
+            for exemplar in self.exemplars:
+                name = str(exemplar.feature).replace(":", "-").replace("/", "_")
+                sheet = EncodedImage.encode(np.asarray(contact_sheet(exemplar)))
+                (folder / "features" / f"{name}.webp").write_bytes(sheet.data)
+            files.write_arrays(folder / ARRAYS, arrays)
+            # last of all: where this file is, all of the run is
+            files.write_json(folder / run_folder.RESULT, files.sign({"format": run_folder.FORMAT} | content))
 
     def _saved_fields(self) -> SavedFields:
         return SavedFields(

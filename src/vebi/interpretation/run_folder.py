@@ -15,11 +15,12 @@ from vebi.activations.layers import Feature
 from vebi.activations.shards import shard_name, upgrade_shard
 from vebi.activations.table import DescriptorTable
 from vebi.errors import RunError
-from vebi.files import PARTIAL, check_signature, prepare_output_folder, sign, write_json
+from vebi.files import check_signature, sign, write_json
 from vebi.interpretation.earlier_format import EARLIER_FORMATS, upgrade_settings
 from vebi.interpretation.settings import FitSettings
 from vebi.models.classifier import Classifier
 from vebi.models.load import load_classifier
+from vebi.outputs import other_files, output_folder
 
 FORMAT = "vebi-run-5"
 #: The formats that are read.
@@ -41,26 +42,27 @@ def open_run(folder: Path, settings: FitSettings) -> bool:
         Whether the result is there already.
 
     Raises:
-        RunError: The folder holds a run with other settings, a damaged one, or files that are no run.
+        RunError: The folder holds a run with other settings, a damaged one, or files that are no run, or another
+            process is writing into it.
     """
     path = folder / SETTINGS
-    if path.exists():
-        difference = _first_difference(read_settings(folder).to_dict(), settings.to_dict())
-        computed = (folder / RESULT).exists() or any(folder.glob("table/shard-*"))
-        if difference and not computed:  # a run that failed before it began, as on images that could not be read
-            _write_settings(path, settings)
-        elif difference:
-            name, recorded, requested = difference
-            raise RunError(
-                f"{folder} holds a run with {name} {recorded}, not {requested}: "
-                f"choose another folder, or the same settings to resume it"
-            )
-        return (folder / RESULT).exists()
-    prepare_output_folder(folder)
-    if any(file.name != path.name + PARTIAL for file in folder.iterdir()):
-        raise RunError(f"{folder} holds other files and no run: choose an empty or a new folder")
-    _write_settings(path, settings)
-    return False
+    with output_folder(folder):
+        if path.exists():
+            difference = _first_difference(read_settings(folder).to_dict(), settings.to_dict())
+            computed = (folder / RESULT).exists() or any(folder.glob("table/shard-*"))
+            if difference and not computed:  # a run that failed before it began, as on images that could not be read
+                _write_settings(path, settings)
+            elif difference:
+                name, recorded, requested = difference
+                raise RunError(
+                    f"{folder} holds a run with {name} {recorded}, not {requested}: "
+                    f"choose another folder, or the same settings to resume it"
+                )
+            return (folder / RESULT).exists()
+        if other_files(folder):
+            raise RunError(f"{folder} holds other files and no run: choose an empty or a new folder")
+        _write_settings(path, settings)
+        return False
 
 
 def _write_settings(path: Path, settings: FitSettings) -> None:
@@ -151,7 +153,7 @@ def open_table(run: Path, settings: FitSettings, descriptor: Descriptor) -> Desc
     for k in range(shards):
         upgrade_shard(folder / shard_name(k), sizes, settings.descriptor.energy)
     features = tuple(Feature(layer, c) for layer, channels in settings.layers for c in range(channels))
-    return DescriptorTable(folder, features, shards, descriptor)
+    return DescriptorTable(folder, features, shards, descriptor, settings.table_sha256())
 
 
 def check_settings(folder: Path, settings: FitSettings) -> None:

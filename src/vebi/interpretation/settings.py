@@ -1,5 +1,7 @@
 """What a fit was asked for, with all that its result depends on."""
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -104,6 +106,18 @@ class FitSettings:
             "preprocess": self.preprocess.to_dict(),
             "layers": [list(layer) for layer in self.layers],
         }
+
+    def table_sha256(self) -> str:
+        """The hash of all that the rows of the table depend on, by which a fit knows its own shards."""
+        rows_of = (
+            self.model.sha256,
+            self.preprocess.to_dict(),
+            (self.data.n_images, self.data.sha256),
+            self.class_names,
+            self.layers,
+            (self.batch_size, self.shard_size, self.strict),
+        )
+        return hashlib.sha256(json.dumps(rows_of, sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "FitSettings":

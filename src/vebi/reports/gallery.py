@@ -1,7 +1,7 @@
 """Explanations of files, written as figures and raw arrays beside a JSON file that lists them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from vebi.errors import RunError
 from vebi.explanation.explain import explain_each
 from vebi.explanation.recipe import Recipe
 from vebi.explanation.result import Explanation
-from vebi.files import prepare_output_folder, write_json
+from vebi.files import write_json
 from vebi.interpretation.result import Interpretation
+from vebi.outputs import other_files, output_folder
 from vebi.progress import Progress
 from vebi.reports.figure import explanation_figure
 
@@ -56,7 +57,7 @@ def write_gallery(
         UsageError: An option that cannot be.
         InputError: One of the images does not exist.
         ImageError: None of the images can be decoded; with ``strict``: one of them cannot.
-        RunError: The folder holds files that are no gallery, or some of the images.
+        RunError: The folder holds files that are no gallery, or some of the images, or another process writes into it.
 
     Example:
         >>> rows = vebi.write_gallery(interpretation, ["images/red/00.png"], "explained")
@@ -68,20 +69,9 @@ def write_gallery(
     # the options are checked here, before an earlier gallery is cleared; nothing is computed before the first image
     stream = explain_each(interpretation, paths, recipe=recipe, strict=strict, progress=progress, **options)
     options["recipe"] = asdict(recipe)
-    _clear(out, paths)
-    rows: list[dict[str, Any]] = []
-    names: set[str] = set()
-    try:
-        for explanation in stream:
-            if not rows:
-                _write_contents(out, [], interpretation, options)  # from the first image on the folder is a gallery
-            name = _free_name(Path(explanation.image_id).stem, names)
-            names.add(name)
-            rows.append(_write_explanation(out, name, explanation, interpretation))
-    finally:  # what was explained before an error or an interruption is kept
-        if rows:
-            _write_contents(out, rows, interpretation, options)
-    return rows
+    with output_folder(out):
+        _clear(out, paths)
+        return _write_explanations(out, stream, interpretation, options)
 
 
 def arrays(explanation: Explanation) -> dict[str, np.ndarray]:
@@ -102,13 +92,30 @@ def arrays(explanation: Explanation) -> dict[str, np.ndarray]:
     }
 
 
+def _write_explanations(
+    out: Path, stream: Iterator[Explanation], interpretation: Interpretation, options: dict[str, Any]
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    names: set[str] = set()
+    try:
+        for explanation in stream:
+            if not rows:
+                _write_contents(out, [], interpretation, options)  # from the first image on the folder is a gallery
+            name = _free_name(Path(explanation.image_id).stem, names)
+            names.add(name)
+            rows.append(_write_explanation(out, name, explanation, interpretation))
+    finally:  # what was explained before an error or an interruption is kept
+        if rows:
+            _write_contents(out, rows, interpretation, options)
+    return rows
+
+
 def _clear(out: Path, paths: list[Path]) -> None:
-    """Makes ``out`` a folder without an earlier gallery. RunError where it holds anything else."""
-    prepare_output_folder(out)
+    """Removes an earlier gallery from a folder. RunError where it holds anything else."""
     inside = next((path for path in paths if path.resolve().is_relative_to(out.resolve())), None)
     if inside is not None:
         raise RunError(f"{out} is where the explanations go, but {inside} lies in it: choose another folder")
-    if not any(out.iterdir()):
+    if not other_files(out):
         return
     try:
         rows = json.loads((out / CONTENTS).read_text())["explanations"]

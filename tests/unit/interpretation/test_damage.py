@@ -1,11 +1,14 @@
 """A run whose files were changed by a disk or a hand is refused, or it is the same run: never another one."""
 
 import shutil
+from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
-from support import write_unsigned
+from support import locked_elsewhere, write_unsigned
 
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.shards import read_shard
@@ -109,3 +112,29 @@ def test_arrays_come_back_with_their_metadata_and_equal_files_are_equal(tmp_path
         read_arrays(tmp_path / "one", ["nope"])
     save_file(arrays, tmp_path / "earlier", {"note": "x"})
     assert read_arrays(tmp_path / "earlier")[1] == {"note": "x"}
+
+
+def test_a_fit_into_the_folder_of_another_one_is_refused_while_that_runs(toy, squares, tmp_path):
+    with locked_elsewhere(tmp_path):
+        for write in (
+            lambda: interpret(toy, squares, mu=1.75, out=tmp_path),
+            lambda: interpret(toy, squares, mu=1.75).save(tmp_path),
+        ):
+            with pytest.raises(RunError, match="is being written by another process"):
+                write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shard_of_another_fit_is_refused(run, toy, squares, tmp_path):
+    """Even one that could be: of the same images and layers, by other weights."""
+    network = deepcopy(toy.model)
+    with torch.no_grad():
+        network.conv2.bias += 0.1
+    paper = {"mu": 1.75, "descriptor": Descriptor.paper()}
+    other = interpret(replace(toy, model=network), squares, **paper, out=tmp_path / "other")
+    assert other.settings.layers == load(run).settings.layers
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "interpretation.json").unlink()
+    shutil.copy(tmp_path / "other/table/shard-00000.safetensors", tmp_path / "run/table/shard-00000.safetensors")
+    with pytest.raises(RunError, match=r"shard-00000\.safetensors is of another fit: delete it"):
+        interpret(toy, squares, **paper, out=tmp_path / "run")

@@ -26,6 +26,7 @@ from vebi.datasets.flowers.scene import parts_of
 from vebi.datasets.flowers.variants import PAPER_VARIANTS, VARIANTS, FlowerClass, classes
 from vebi.errors import InputError, UsageError
 from vebi.files import atomic_write, write_json
+from vebi.outputs import other_files, output_folder
 from vebi.progress import Progress
 
 SCENES = ("plain", "meadow")
@@ -80,7 +81,7 @@ def generate(
 
     Raises:
         UsageError: An option is out of range.
-        InputError: The folder holds something else, or a data set with other settings.
+        InputError: The folder holds something else, or a data set with other settings, or another process writes it.
         MissingExtraError: Mitsuba is not installed.
 
     Reference:
@@ -93,28 +94,29 @@ def generate(
     """
     out = Path(out)
     settings = _check_settings(variant, images_per_class, size, seed, background, scene)
-    _open_folder(out, settings)
-    missing, done = _missing_images(out, settings)
-    total = len(classes(variant)) * settings["images_per_class"]
-    if progress:
-        progress(done, total)
-    if done == total and (out / _RECORD).exists() and (out / _CARD).exists():
-        return load_dataset(out)
+    with output_folder(out):
+        _open_folder(out, settings)
+        missing, done = _missing_images(out, settings)
+        total = len(classes(variant)) * settings["images_per_class"]
+        if progress:
+            progress(done, total)
+        if done == total and (out / _RECORD).exists() and (out / _CARD).exists():
+            return load_dataset(out)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for n, images in missing.items():
-            frame = _make_frame(n, settings)
-            jobs = [pool.submit(_write_class, out, settings, frame, c, ids) for c, ids in images.items()]
-            for job in as_completed(jobs):
-                done += job.result()
-                if progress:
-                    progress(done, total)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for n, images in missing.items():
+                frame = _make_frame(n, settings)
+                jobs = [pool.submit(_write_class, out, settings, frame, c, ids) for c, ids in images.items()]
+                for job in as_completed(jobs):
+                    done += job.result()
+                    if progress:
+                        progress(done, total)
 
-    record = describe(settings) | {"sha256": _checksum(out, settings)}
-    _write(out / _CARD, read_me(record).encode())
-    write_json(out / _RECORD, record)
-    (out / _PARTIAL).unlink(missing_ok=True)
-    return record
+        record = describe(settings) | {"sha256": _checksum(out, settings)}
+        _write(out / _CARD, read_me(record).encode())
+        write_json(out / _RECORD, record)
+        (out / _PARTIAL).unlink(missing_ok=True)
+        return record
 
 
 def load_dataset(path: str | Path) -> dict[str, Any]:
@@ -199,8 +201,6 @@ def _missing_images(out: Path, settings: dict[str, Any]) -> tuple[dict[int, dict
 
 def _open_folder(out: Path, settings: dict[str, Any]) -> None:
     """Begins or resumes a data set in a folder. InputError where it holds anything else, or other settings."""
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file: choose a folder for the data set")
     path = next((out / name for name in (_RECORD, _PARTIAL) if (out / name).exists()), None)
     if path:
         stored = _read_record(path)
@@ -211,10 +211,9 @@ def _open_folder(out: Path, settings: dict[str, Any]) -> None:
                     f"{out} holds a data set with {key} {value}, not {settings[key]}: "
                     f"choose another folder, or ask for {key} {value}"
                 )
-    elif out.exists() and any(out.iterdir()):
+    elif other_files(out):
         raise InputError(f"{out} is not empty and holds no data set of vebi: choose a new or empty folder")
     else:
-        out.mkdir(parents=True, exist_ok=True)
         write_json(out / _PARTIAL, {"name": NAME} | settings)
 
 

@@ -16,6 +16,7 @@ from vebi.errors import InputError, UsageError
 from vebi.models.architectures import find_architecture
 from vebi.models.preprocess import Preprocess
 from vebi.models.weights import read_note, save_checkpoint
+from vebi.outputs import output_file
 from vebi.progress import Progress
 
 
@@ -79,7 +80,8 @@ def train(
 
     Raises:
         UsageError: An option is out of range.
-        InputError: The data cannot be used, or ``out`` holds a network of other data or settings.
+        InputError: The data cannot be used, or ``out`` holds a network of other data or settings, or another process
+            trains it.
     """
     _check_options(out, epochs, fold)
     check_folds_by(folds_by)
@@ -93,31 +95,31 @@ def train(
         raise InputError(f"fold {fold} of {data} leaves {len(training)} images to train on and {len(test)} to test on")
     data_sha256 = images.fingerprint()
     settings = TrainingSettings(data_sha256, epochs, fold, seed, architecture, folds_by, augment, permuted_labels)
-    if out.exists():
-        return _finished(out, settings)
-    preprocess = Preprocess(network_class.size, network_class.mean, network_class.std)
-    pixels = load_pixels(images, training, preprocess)
-    if permuted_labels:
-        pixels = permute_labels(pixels, seed)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    with output_file(out):
+        if out.exists():
+            return _finished(out, settings)
+        preprocess = Preprocess(network_class.size, network_class.mean, network_class.std)
+        pixels = load_pixels(images, training, preprocess)
+        if permuted_labels:
+            pixels = permute_labels(pixels, seed)
 
-    torch.manual_seed(seed)
-    network = network_class(len(images.class_names))
-    state = out.with_suffix(".training")
-    optimize(network, pixels, settings, state, progress)
-    result = Training(
-        accuracy=accuracy(network, load_pixels(images, test, preprocess)),
-        images=len(training),
-        held_out=len(test),
-        epochs=epochs,
-        classes=images.class_names,
-        seconds=time.monotonic() - start,
-        fit=accuracy(network, pixels),
-    )
-    note = {"settings": asdict(settings), "result": asdict(result), "versions": provenance.versions()}
-    save_checkpoint(out, network, f"vebi:{architecture}", preprocess, images.class_names, note)
-    state.unlink(missing_ok=True)
-    return result
+        torch.manual_seed(seed)
+        network = network_class(len(images.class_names))
+        state = out.with_suffix(".training")
+        optimize(network, pixels, settings, state, progress)
+        result = Training(
+            accuracy=accuracy(network, load_pixels(images, test, preprocess)),
+            images=len(training),
+            held_out=len(test),
+            epochs=epochs,
+            classes=images.class_names,
+            seconds=time.monotonic() - start,
+            fit=accuracy(network, pixels),
+        )
+        note = {"settings": asdict(settings), "result": asdict(result), "versions": provenance.versions()}
+        save_checkpoint(out, network, f"vebi:{architecture}", preprocess, images.class_names, note)
+        state.unlink(missing_ok=True)
+        return result
 
 
 def _check_options(out: Path, epochs: int, fold: int) -> None:

@@ -10,8 +10,9 @@ from vebi.data.sources import open_images
 from vebi.errors import InputError, UsageError
 from vebi.explanation.assessment import Assessment, assess
 from vebi.explanation.mask_scores import WHOLE
-from vebi.files import atomic_write, prepare_output_file
+from vebi.files import atomic_write
 from vebi.interpretation.result import Interpretation
+from vebi.outputs import output_file
 from vebi.progress import StageProgress
 from vebi.reports.html import render_template
 from vebi.reports.run_report import selection_charts, selection_summary
@@ -78,18 +79,18 @@ def write_report(
         interpretation.class_index(name)  # raises for a name that does not exist
     collection = _collection(interpretation, images)
     out = Path(out)
-    prepare_output_file(out)
-    assessment = assess(interpretation, collection, masks, batch_size=batch_size, strict=strict, progress=progress)
-    page = render(
-        interpretation,
-        assessment,
-        title=title or f"What {_model_name(interpretation)} has learned",
-        class_names=class_names,
-        same_images=images is None,
-    )
-    with atomic_write(out) as partial:
-        partial.write_text(page, encoding="utf-8")
-    return assessment
+    with output_file(out):
+        assessment = assess(interpretation, collection, masks, batch_size=batch_size, strict=strict, progress=progress)
+        page = render(
+            interpretation,
+            assessment,
+            title=title or f"What {_model_name(interpretation)} has learned",
+            class_names=class_names,
+            same_images=images is None,
+        )
+        with atomic_write(out) as partial:
+            partial.write_text(page, encoding="utf-8")
+        return assessment
 
 
 def _collection(interpretation: Interpretation, images: Any) -> ImageCollection:

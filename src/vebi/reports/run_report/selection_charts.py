@@ -9,9 +9,10 @@ from jaxtyping import Float
 from markupsafe import Markup, escape
 
 from vebi.data.collections import evenly_spaced
-from vebi.files import atomic_write, prepare_output_file
+from vebi.files import atomic_write
 from vebi.interpretation.result import Interpretation
 from vebi.lasso.cross_validation import mean_and_se
+from vebi.outputs import output_file
 from vebi.reports.run_report.selection_index import SelectionIndex
 from vebi.reports.run_report.selection_summary import bound_name
 from vebi.reports.run_report.weight_shares import line_numbers, path_features, weight_shares
@@ -114,9 +115,8 @@ def write_figure(interpretation: Interpretation, out: str | Path, class_names: S
         class_names: Class names, by default up to 24, spread evenly.
     """
     out = Path(out)
-    prepare_output_file(out)
     names = list(class_names or evenly_spaced(interpretation.class_names, MOST_CLASSES))
-    with atomic_write(out) as partial:
+    with output_file(out), atomic_write(out) as partial:
         partial.write_text(figure(interpretation, names), encoding="utf-8")
 
 

@@ -1,0 +1,113 @@
+"""Where results are written: files and folders that can be written to, each by one process at a time."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from vebi.errors import RunError, UsageError
+from vebi.files import PARTIAL
+
+#: The name of the lock of a folder, and what the name of the lock of a file ends in.
+LOCK = ".lock"
+
+
+@contextmanager
+def output_folder(folder: Path) -> Iterator[None]:
+    """Makes a folder to write into, and keeps other processes and threads out of it while the block runs.
+
+    Blocks of one thread can be nested. A lock ends with its process, however that ends.
+
+    Args:
+        folder: The folder, which may exist.
+
+    Raises:
+        RunError: There can be no such folder, nothing can be written into it, or someone else is writing into it.
+    """
+    prepare_output_folder(folder)
+    with _locked(folder / LOCK, folder):
+        yield
+
+
+@contextmanager
+def output_file(path: Path) -> Iterator[None]:
+    """Makes the folder that a file is written into, and keeps others from writing the file while the block runs.
+
+    Args:
+        path: The file, which may exist.
+
+    Raises:
+        RunError: Nothing can be written into its folder, or someone else is writing the file.
+        UsageError: ``path`` is a folder, a device or another thing that is no file.
+    """
+    prepare_output_file(path)
+    with _locked(path.with_name(f".{path.name}{LOCK}"), path):
+        yield
+
+
+@contextmanager
+def _locked(path: Path, target: Path) -> Iterator[None]:
+    """Holds a lock file, which is gone afterwards; ``target`` is what messages call it."""
+    lock = FileLock(path, timeout=0, is_singleton=True)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunError(
+            f"{target} is being written by another process: wait until that has ended, or choose another"
+        ) from None
+    try:
+        yield
+    finally:
+        if lock.lock_counter == 1:  # the outermost block of this thread
+            with suppress(OSError):
+                path.unlink()  # before it is released: afterwards it would be that of someone else
+        lock.release()
+
+
+def other_files(folder: Path) -> list[Path]:
+    """What is in a folder besides its lock and files that a process left unfinished.
+
+    Args:
+        folder: A folder that exists.
+    """
+    return sorted(path for path in folder.iterdir() if path.name != LOCK and path.suffix != PARTIAL)
+
+
+def prepare_output_folder(folder: Path) -> None:
+    """Makes a folder to write into.
+
+    Args:
+        folder: The folder, which may exist.
+
+    Raises:
+        RunError: There can be no such folder, or nothing can be written into it.
+    """
+    reason: str | None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = None if os.access(folder, os.W_OK | os.X_OK) else "permission denied"
+    except (FileExistsError, NotADirectoryError):
+        reason = "a file is in its way"
+    except OSError as error:
+        reason = error.strerror
+    if reason:
+        raise RunError(f"{folder} cannot be used as a folder to write into ({reason}): choose another")
+
+
+def prepare_output_file(path: Path) -> None:
+    """Makes the folder that a file is written into.
+
+    Args:
+        path: The file, which may exist.
+
+    Raises:
+        RunError: Nothing can be written into its folder.
+        UsageError: ``path`` is a folder, a device or another thing that is no file.
+    """
+    prepare_output_folder(path.parent)
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: give the name of a file in it")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is a device, a pipe or the like, which a file would replace: give the name of a file")
