@@ -14,7 +14,7 @@ from vebi.activations.table import DescriptorTable
 from vebi.data.collections import evenly_spaced
 from vebi.data.sources import open_images
 from vebi.interpretation.run_folder import find_classifier, open_table, read_settings
-from vebi.models.classifier import Classifier, eval_mode
+from vebi.models.classifier import Classifier
 
 IMAGES, BATCH, DRAWS = 200, 50, 3
 
@@ -66,7 +66,7 @@ class SwitchBoard:
                 output[list(n), list(channels)] = 0
 
             inputs = self.inputs[start : start + BATCH].clone()  # a network may change its input in place
-            with eval_mode(self.classifier.model), ActivationRecorder(self.classifier.model, list(rows), switch):
+            with self.classifier.evaluation(), ActivationRecorder(self.classifier.model, list(rows), switch):
                 logits = self.classifier.logits(inputs)
             probabilities = logits.softmax(dim=1)
             parts.append(probabilities.gather(1, self.predicted[start : start + BATCH, None])[:, 0])
@@ -79,7 +79,7 @@ def open_switch_board(run: Path, model: str | None, folder: str | None) -> Switc
     images = open_images(folder or settings.data.folder, settings.class_names)
     indices = evenly_spaced(range(len(images)), IMAGES)
     inputs = torch.stack([classifier.preprocess.prepare(images.load(k)[0]) for k in indices])
-    with torch.no_grad(), eval_mode(classifier.model):
+    with torch.no_grad(), classifier.evaluation():
         predicted = torch.cat([classifier.logits(part.clone()).argmax(dim=1) for part in inputs.split(BATCH)])
     live = live_features(open_table(run, settings, Descriptor.paper()))
     return SwitchBoard(classifier, inputs, predicted, live)

@@ -17,6 +17,7 @@ from vebi.activations.recorder import ActivationRecorder
 from vebi.activations.table import tabulate
 from vebi.backprop.receptive_field import receptive_fields
 from vebi.data.sources import open_images
+from vebi.errors import ModelError
 from vebi.explanation.explain import explain_each
 from vebi.interpretation.fit import interpret
 from vebi.models.classifier import Classifier
@@ -209,11 +210,13 @@ OPERATIONS = {
 
 
 def raised_by(operation, error, *args):
-    """The error that an operation ends in, None where it comes through."""
+    """The error that an operation ends in, or the one that it says it ends in; None where it comes through."""
     try:
         operation(*args)
     except error as raised:
         return raised
+    except ModelError as raised:
+        return raised.__cause__
     return None
 
 

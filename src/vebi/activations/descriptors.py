@@ -22,6 +22,7 @@ from vebi.activations.recorder import ActivationRecorder
 from vebi.errors import ModelError, UsageError
 from vebi.lasso.scaling import CENTRED, PLAIN, STANDARDISED
 from vebi.models.classifier import Classifier
+from vebi.models.evaluation import widen
 
 ENERGIES = ("squared", "l2")
 #: The scale of the columns -> the form of the mu-Lasso.
@@ -101,6 +102,7 @@ def channel_energy(activation: Tensor) -> Float[Tensor, "n channels"]:
     Returns:
         N x C, not below 0, float64.
     """
+    activation = widen(activation)
     norms = activation.abs() if activation.ndim == 2 else torch.linalg.vector_norm(activation, dim=(2, 3))
     return norms.double().square()
 
@@ -170,7 +172,7 @@ def describe(
     """Shares of energy and class scores of one batch, in one forward pass.
 
     Args:
-        classifier: The model, in evaluation mode.
+        classifier: The model.
         layers: The layers to record.
         inputs: N x C x H x W preprocessed images, on the device of the model.
 
@@ -185,9 +187,16 @@ def describe(
     def energy_of_layer(name: str, _kind: str, activation: Tensor) -> Tensor:
         energy = channel_energy(activation)
         if not energy.isfinite().all():
-            raise ModelError(f"the activations of {name} hold NaN or infinity: check the weights and the preprocessing")
+            kind = str(activation.dtype).removeprefix("torch.")
+            raise ModelError(
+                f"the activations of {name} ({kind}) hold NaN or infinity: check the weights and the preprocessing"
+            )
         return energy
 
-    with torch.no_grad(), ActivationRecorder(classifier.model, names, energy_of_layer) as recorder:
+    with (
+        classifier.evaluation(),
+        torch.no_grad(),
+        ActivationRecorder(classifier.model, names, energy_of_layer) as recorder,
+    ):
         scores = classifier.logits(inputs)
     return energy_shares([recorder.records[name] for name in names]), scores

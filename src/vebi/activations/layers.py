@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vebi.activations.recorder import ACTIVATIONS, ActivationRecorder
 from vebi.errors import UsageError
-from vebi.models.classifier import Classifier, eval_mode
+from vebi.models.classifier import Classifier
 
 
 @dataclass(frozen=True, order=True)
@@ -91,7 +91,7 @@ def list_layers(classifier: Classifier) -> list[Layer]:
         return Layer(name, kind, output.shape[1], height, width, kind in functions)
 
     with (
-        eval_mode(classifier.model),
+        classifier.evaluation(),
         torch.no_grad(),
         ActivationRecorder(classifier.model, None, to_layer) as recorder,
     ):

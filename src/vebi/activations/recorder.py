@@ -9,6 +9,7 @@ in-place, reused or traced. Hooks and mode are removed afterwards, also after an
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from threading import get_ident
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, TypeVar
 from weakref import ref
@@ -71,7 +72,7 @@ class _Call(NamedTuple):
 
 
 class ActivationRecorder(Generic[Record], TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not type it
-    """Records layers during the forward passes inside its ``with`` block.
+    """Records layers during the forward passes of this thread inside its ``with`` block.
 
     Every output is handed to ``keep`` at once, before the network can change it in place. At the end of the block
     ModelError is raised where a named layer did not run, or, while gradients are on, where none passes through it.
@@ -97,6 +98,7 @@ class ActivationRecorder(Generic[Record], TorchDispatchMode):  # type: ignore[no
         self._module = module
         self._names = None if names is None else frozenset(names)
         self._keep = keep
+        self._thread = get_ident()  # hooks belong to the network, which other threads may run meanwhile
         self._stack: list[_Call] = []
         self._calls: Counter[str] = Counter()
         self._pending: list[tuple[str, Tensor]] = []
@@ -135,11 +137,14 @@ class ActivationRecorder(Generic[Record], TorchDispatchMode):  # type: ignore[no
 
     def _pre_hook(self, name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
         def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            self._stack.append(_Call(name, module, _nodes(inputs)))
+            if get_ident() == self._thread:
+                self._stack.append(_Call(name, module, _nodes(inputs)))
 
         return hook
 
     def _post_hook(self, module: nn.Module, _inputs: tuple[Any, ...], output: object) -> None:
+        if get_ident() != self._thread:
+            return
         name, _, input_nodes = self._stack.pop()
         self._assign_nodes(name, input_nodes, _nodes(output))
         if name and isinstance(output, Tensor) and name not in self.records and output is not self._channels_last():

@@ -21,7 +21,7 @@ from vebi.data.collections import ImageCollection
 from vebi.errors import RunError
 from vebi.lasso.moments import Moments, accumulate, accumulate_parts
 from vebi.lasso.scaling import Problem, Scaling, make_problem
-from vebi.models.classifier import Classifier, eval_mode
+from vebi.models.classifier import Classifier
 from vebi.progress import Progress
 
 #: Images per shard.
@@ -261,7 +261,7 @@ def tabulate(
     """
     folder.mkdir(parents=True, exist_ok=True)
     shards = math.ceil(len(images) / shard_size)
-    with eval_mode(classifier.model):
+    with classifier.evaluation():
         for k in range(shards):
             path = folder / shard_name(k)
             indices = range(k * shard_size, min((k + 1) * shard_size, len(images)))

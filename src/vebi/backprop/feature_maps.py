@@ -21,8 +21,9 @@ from vebi.backprop.readings import blend_layers, check_reading, contribution
 from vebi.backprop.rules import check_rule, require_gradient, rule_gradients
 from vebi.data.loader import batches
 from vebi.data.sources import open_unlabelled
-from vebi.errors import UsageError
-from vebi.models.classifier import Classifier, eval_mode
+from vebi.errors import ModelError, UsageError
+from vebi.models.classifier import Classifier
+from vebi.models.evaluation import widen
 from vebi.progress import Progress
 
 
@@ -116,7 +117,7 @@ def batch_feature_maps(
     def keep(name: str, _kind: str, activation: Tensor) -> Tensor:
         if max(channels[name]) >= activation.shape[1] or min(channels[name]) < 0:
             raise UsageError(f"{name} has {activation.shape[1]} channels, so there is no {name}:{max(channels[name])}")
-        return activation.detach().clone()
+        return _copy(name, _kind, activation)
 
     with forward_graph(classifier, inputs, channels, keep) as (inputs, recorder, _):
         maps = backprop_features(recorder, inputs, [list(features)] * len(inputs), rule=rule, stride_fix=stride_fix)
@@ -125,7 +126,7 @@ def batch_feature_maps(
 
 def _copy(_name: str, _kind: str, activation: Tensor) -> Tensor:
     """A copy, because the network may overwrite an activation that no backward formula needs."""
-    return activation.detach().clone()
+    return widen(activation.detach().clone())
 
 
 @contextmanager
@@ -146,10 +147,15 @@ def forward_graph(
     Raises:
         ModelError: A layer did not run, no gradient leads from it to the inputs, or the class scores cannot be used.
     """
-    with eval_mode(classifier.model), torch.inference_mode(False), torch.enable_grad():
+    with classifier.evaluation(), torch.inference_mode(False), torch.enable_grad():
         inputs = leaf(classifier, inputs)
         with ActivationRecorder(classifier.model, layers, keep) as recorder:
             scores = classifier.logits(inputs.clone())  # a network may change its input in place
+        if not scores.requires_grad:
+            raise ModelError(
+                "no gradient leads from the model's class scores to the image, it detaches them: let it return them "
+                "with their graph"
+            )
         yield inputs, recorder, scores
 
 
@@ -221,7 +227,7 @@ def backprop_features(
         gradients = rule_gradients(
             starts, list(seeds.values()), ends, rule=rule, stride_fix=stride_fix, pool_fix=pool_fix
         )
-        read = _read(values, gradients, reading).cpu().numpy()
+        read = _read(values, gradients, reading).float().cpu().numpy()
         maps |= {(n, i): read[n] for n, i in backward_pass}
     return [[maps[n, i] for i in range(len(row))] for n, row in enumerate(features)]
 

@@ -18,7 +18,7 @@ from vebi.activations.layers import choose_layers
 from vebi.activations.recorder import ActivationRecorder
 from vebi.backprop.rules import check_rule
 from vebi.errors import ModelError
-from vebi.models.classifier import Classifier, eval_mode
+from vebi.models.classifier import Classifier
 
 #: Nodes of the autograd graph that a rule acts on.
 RULED = frozenset([
@@ -107,7 +107,7 @@ def audit_backward(
     """
     check_rule(rule, None)
     names = [layer.name for layer in choose_layers(classifier, layers)]
-    with eval_mode(classifier.model), torch.inference_mode(False), torch.enable_grad():
+    with classifier.evaluation(), torch.inference_mode(False), torch.enable_grad():
         inputs = classifier.zero_input().requires_grad_()
         with ActivationRecorder(classifier.model, names, lambda *_: None) as recorder:
             classifier.logits(inputs.clone())

@@ -21,7 +21,7 @@ from vebi.activations.recorder import ActivationRecorder
 from vebi.backprop.dispatch import BackwardMode, Operator
 from vebi.backprop.rules import ACTIVATION_BACKWARD, pass_through
 from vebi.backprop.stride_fix import pair
-from vebi.models.classifier import Classifier, eval_mode
+from vebi.models.classifier import Classifier
 
 aten = torch.ops.aten
 _NORMS = (
@@ -74,7 +74,7 @@ def receptive_fields(classifier: Classifier, names: Sequence[str]) -> dict[str, 
     Raises:
         ModelError: A layer did not run, or no gradient leads from it to the image.
     """
-    with eval_mode(classifier.model), torch.inference_mode(False), torch.enable_grad():
+    with classifier.evaluation(), torch.inference_mode(False), torch.enable_grad():
         inputs = classifier.zero_input(4).requires_grad_()
         with ActivationRecorder(classifier.model, names, lambda _, __, a: a.detach()) as recorder:
             classifier.logits(inputs.clone())  # a network may change its input in place

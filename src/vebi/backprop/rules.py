@@ -32,6 +32,7 @@ from vebi.backprop.stride_fix import (
     slice_backward,
 )
 from vebi.errors import ModelError, UsageError
+from vebi.models.evaluation import widen
 
 RULES = ("gradient", "deconvnet", "guided")
 
@@ -126,7 +127,8 @@ def rule_gradients(
     check_rule(rule, stride_fix)
     _check_graph(starts)
     with BackwardMode(_RuleReplacement(rule, stride_fix, pool_fix)):
-        return list(torch.autograd.grad(starts, ends, seeds, retain_graph=True, allow_unused=True))
+        gradients = torch.autograd.grad(starts, ends, seeds, retain_graph=True, allow_unused=True)
+    return [None if gradient is None else widen(gradient) for gradient in gradients]
 
 
 def check_rule(rule: str, stride_fix: str | None) -> None:

@@ -14,7 +14,7 @@ from vebi.data.collections import UNLABELLED, ImageCollection, ImageFiles, Subse
 from vebi.data.loader import Batch, batches, report_skipped
 from vebi.datasets.masks import Mask, crop_mask, find_masks
 from vebi.errors import InputError, UsageError, VebiWarning
-from vebi.models.classifier import Classifier, eval_mode
+from vebi.models.classifier import Classifier
 from vebi.progress import Progress
 
 
@@ -131,7 +131,7 @@ def find_ground_truth(
     indices = select_per_class(images, per_class)
     scored, done = _Scored(masks), 0
     skipped: list[tuple[str, str]] = []
-    with eval_mode(classifier.model), torch.no_grad():
+    with classifier.evaluation(), torch.no_grad():
         for batch in batches(images, indices, classifier.preprocess.prepare, batch_size):
             skipped += batch.skipped
             scored.add(classifier, batch)

@@ -20,7 +20,7 @@ from vebi.benchmark.ground_truth import GroundTruth
 from vebi.benchmark.scoring import positive_maps
 from vebi.methods.base import Explainer
 from vebi.metrics.pointing import grid_pointing
-from vebi.models.classifier import Classifier, eval_mode
+from vebi.models.classifier import Classifier
 from vebi.progress import Progress
 
 SIDE = 2
@@ -61,7 +61,7 @@ def draw_mosaics(truth: GroundTruth, count: int, seed: int, full_size: bool = Tr
 def takes_larger(classifier: Classifier) -> bool:
     """Whether the network takes images of twice its size, so that a mosaic needs no scaling down."""
     larger = F.interpolate(classifier.zero_input(), scale_factor=SIDE)
-    with eval_mode(classifier.model), torch.no_grad():
+    with classifier.evaluation(), torch.no_grad():
         try:
             classifier.logits(larger)
         except Exception:  # networks refuse an input in ways of their own

@@ -17,6 +17,7 @@ from torch.autograd.graph import Node
 from vebi.activations.recorder import ActivationRecorder
 from vebi.backprop.feature_maps import spatial_layers
 from vebi.backprop.heatmaps import upsample, upsample_sum
+from vebi.models.evaluation import widen
 
 #: What passes of a heatmap: nothing up to the first share of the largest contrast at the last layer, or at the ends of
 #: its branches together, all from the second one on.
@@ -120,7 +121,8 @@ def make_gates(
     if not places:
         return Gates(everywhere, everywhere * 0)
     contrasts = [
-        torch.einsum("nk,nkuv->nuv", gradient.mean(dim=(2, 3)), recorder.records[layer]) for layer, gradient in places
+        torch.einsum("nk,nkuv->nuv", widen(gradient).mean(dim=(2, 3)), recorder.records[layer])
+        for layer, gradient in places
     ]
     total = upsample_sum([_to_one(one.clamp(min=0)) for one in contrasts], size)
     nodes = [recorder.gradient_edges[layer].node for layer, _ in places]  # the same one for a layer of two names

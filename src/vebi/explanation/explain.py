@@ -219,7 +219,7 @@ def explain_batch(
     classifier = interpretation.require_classifier()
     with forward_graph(classifier, inputs, descriptor_layers(interpretation)) as (inputs, recorder, logits):
         predicted = logits.argmax(dim=1).tolist()
-        probabilities = logits.softmax(dim=1).amax(dim=1).tolist()
+        probabilities = classifier.probabilities(logits).amax(dim=1).tolist()
         target_indices = predicted if targets is None else list(targets)
         top, maps, levels = evidence_maps(interpretation, inputs, recorder, logits, target_indices, options)
         starts = [recorder.gradient_edges[layer] for layer in dict.fromkeys(f.layer for row in top for f, _ in row)]

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from vebi.data.collections import UNLABELLED, ImageCollection, evenly_spaced
 from vebi.data.loader import batches, report_skipped
 from vebi.errors import ImageError
-from vebi.models.classifier import Classifier, eval_mode
+from vebi.models.classifier import Classifier
 from vebi.progress import Progress
 
 
@@ -57,10 +57,11 @@ def predict(
     rows: list[tuple[int, int, int, float]] = []
     skipped: list[tuple[str, str]] = []
     done = 0
-    with eval_mode(classifier.model), torch.no_grad():
+    with classifier.evaluation(), torch.no_grad():
         for batch in batches(images, indices, classifier.preprocess.prepare, batch_size, strict=strict):
             if batch.indices:
-                top = classifier.logits(batch.inputs.to(classifier.device)).softmax(dim=1).max(dim=1)
+                logits = classifier.logits(batch.inputs.to(classifier.device))
+                top = classifier.probabilities(logits).max(dim=1)
                 rows += zip(batch.indices, batch.labels, top.indices.tolist(), top.values.tolist(), strict=True)
             skipped += batch.skipped
             done += len(batch.indices) + len(batch.skipped)

@@ -25,7 +25,7 @@ from vebi.data.loader import batches
 from vebi.interpretation.encoded_image import EncodedImage
 from vebi.interpretation.firing import cut, firing_window, light_of, light_up, show
 from vebi.lasso.scaling import PLAIN
-from vebi.models.classifier import Classifier, eval_mode
+from vebi.models.classifier import Classifier
 from vebi.progress import Progress
 
 COUNTED = 100  # images whose classes are counted
@@ -119,7 +119,7 @@ def find_exemplars(
     builders = [_ExemplarBuilder(feature, fields[feature.layer]) for feature in features]
     ranks = _ranks(table, columns, builders, classifier.class_names)
     order, done = sorted(ranks), 0
-    with eval_mode(classifier.model), torch.no_grad():
+    with classifier.evaluation(), torch.no_grad():
         for batch in batches(images, order, classifier.preprocess.prepare, batch_size, strict=True):
             maps = _maps(classifier, batch.inputs, features)
             for n, index in enumerate(batch.indices):

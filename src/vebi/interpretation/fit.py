@@ -105,7 +105,7 @@ def interpret(
     assert classifier.class_names is not None  # open_labelled names the classes
     recorded_layers = choose_layers(classifier, layers)
     settings = FitSettings(
-        model=ModelSource(classifier.spec, classifier.weights, classifier.sha256()),
+        model=ModelSource(classifier.spec, classifier.weights, classifier.sha256(), classifier.probe().scores),
         class_names=tuple(classifier.class_names),
         preprocess=classifier.preprocess,
         data=DataSource(len(collection), collection.fingerprint(), _folder_of(images)),
@@ -121,9 +121,14 @@ def interpret(
         strict=bool(strict),
     )
     interpretation = _fit(classifier, collection, recorded_layers, settings, out, progress)
-    for note in interpretation.diagnostics.notes:
+    for note in (*_notes_of_model(classifier), *interpretation.diagnostics.notes):
         warnings.warn(note, VebiWarning, stacklevel=2)
     return interpretation
+
+
+def _notes_of_model(classifier: Classifier) -> tuple[str, ...]:
+    """What was not said when the model was loaded, because it was not."""
+    return () if classifier.spec else classifier.probe().notes
 
 
 def _check_options(mu: float | str | None, features_per_class: int | None, labels: str, batch_size: int) -> None:

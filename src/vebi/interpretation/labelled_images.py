@@ -9,7 +9,7 @@ import torch
 from vebi.data.collections import ImageCollection
 from vebi.data.sources import open_images
 from vebi.errors import InputError, ModelError, VebiWarning, join_names
-from vebi.models.classifier import Classifier, eval_mode
+from vebi.models.classifier import Classifier
 
 
 def open_labelled(classifier: Classifier, images: Any) -> tuple[Classifier, ImageCollection]:
@@ -47,7 +47,7 @@ def with_class_names(classifier: Classifier, images: ImageCollection) -> Classif
         ModelError: There are more or fewer folders than class scores.
         InputError: The names of all folders are numbers whose order as text is another one.
     """
-    with eval_mode(classifier.model), torch.no_grad():
+    with classifier.evaluation(), torch.no_grad():
         count = classifier.logits(classifier.zero_input()).shape[1]
     names = images.class_names
     if not names:

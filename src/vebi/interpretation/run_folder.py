@@ -7,6 +7,7 @@
 import json
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from vebi.interpretation.earlier_format import EARLIER_FORMATS, upgrade_settings
 from vebi.interpretation.settings import FitSettings
 from vebi.models.classifier import Classifier
 from vebi.models.load import load_classifier
+from vebi.models.probe import are_same
 from vebi.outputs import other_files, output_folder
 
 FORMAT = "vebi-run-5"
@@ -29,6 +31,8 @@ SETTINGS = "run.json"
 RESULT = "interpretation.json"
 #: What does not change a result, and may therefore differ when a run is resumed.
 _FREE = {("model", "weights"), ("model", "spec"), ("data", "folder")}
+#: What may differ by rounding.
+_SCORES = ("model", "scores")
 
 
 def open_run(folder: Path, settings: FitSettings) -> bool:
@@ -114,7 +118,8 @@ def check_model(settings: FitSettings, classifier: Classifier) -> None:
         classifier: The model to compare with them.
 
     Raises:
-        RunError: Its weights, its class names or its preprocessing are not those of the run.
+        RunError: Its weights, its class scores, its class names or its preprocessing are not those of the run.
+        ModelError: It cannot be used.
     """
     recorded, actual = settings.model.sha256, classifier.sha256()
     if recorded != actual:
@@ -131,6 +136,11 @@ def check_model(settings: FitSettings, classifier: Classifier) -> None:
         raise RunError(
             f"the run was made with the preprocessing {settings.preprocess}, the model given has "
             f"{classifier.preprocess}: give the same size, mean and std"
+        )
+    if not _are_same_scores(settings.model.scores, classifier.probe().scores):
+        raise RunError(
+            "the model given has the weights of the run, but gives other class scores: its code has changed; give the "
+            "code of the run, or fit again"
         )
 
 
@@ -177,7 +187,7 @@ def check_settings(folder: Path, settings: FitSettings) -> None:
 
 def _first_difference(recorded: Any, requested: Any, path: tuple[str, ...] = ()) -> tuple[str, str, str] | None:
     """The first setting in which two dictionaries differ: its name and both values."""
-    if path in _FREE:
+    if path in _FREE or (path == _SCORES and _are_same_scores(recorded, requested)):
         return None
     if isinstance(recorded, dict) and isinstance(requested, dict):
         for key in {**recorded, **requested}:
@@ -186,6 +196,11 @@ def _first_difference(recorded: Any, requested: Any, path: tuple[str, ...] = ())
                 return difference
         return None
     return None if recorded == requested else ("-".join(path), _shortened(recorded), _shortened(requested))
+
+
+def _are_same_scores(recorded: Sequence[float] | None, actual: Sequence[float] | None) -> bool:
+    """Whether scores are the same but for rounding; those of earlier versions are not known."""
+    return recorded is None or actual is None or are_same(tuple(recorded), tuple(actual))
 
 
 def _shortened(value: Any) -> str:

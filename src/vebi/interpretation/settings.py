@@ -23,6 +23,8 @@ class ModelSource:
         spec: The network, as for ``load_classifier``; None for one made in Python.
         weights: Path of its weights, None where there is no such file.
         sha256: Hash of its weights.
+        scores: Its class scores for two fixed images of noise, of up to 16 classes each, by which other code with the
+            same weights is noticed; None in runs of earlier versions.
 
     Example:
         >>> interpretation.settings.model.sha256 == classifier.sha256()
@@ -32,6 +34,7 @@ class ModelSource:
     spec: str | None
     weights: str | None
     sha256: str
+    scores: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class FitSettings:
         settings = cls(
             **plain
             | {
-                "model": ModelSource(**plain["model"]),
+                "model": _model_source(plain["model"]),
                 "class_names": as_tuple(plain["class_names"]),
                 "preprocess": Preprocess.from_dict(plain["preprocess"]),
                 "data": DataSource(**plain["data"]),
@@ -149,12 +152,19 @@ class FitSettings:
         return settings
 
 
+def _model_source(plain: dict[str, Any]) -> ModelSource:
+    scores = plain.get("scores")
+    return ModelSource(**plain | {"scores": None if scores is None else as_tuple(scores)})
+
+
 def _typed(settings: FitSettings) -> dict[str, bool]:
     """Setting -> whether its value is of its type, and one of those that it can have."""
     model, data, preprocess = settings.model, settings.data, settings.preprocess
     names, channels = zip(*settings.layers, strict=True) if settings.layers else ((), ())
     return {
-        "model": are_all(str, model.sha256) and are_all(str | None, model.spec, model.weights),
+        "model": are_all(str, model.sha256)
+        and are_all(str | None, model.spec, model.weights)
+        and all(map(is_number, model.scores or ())),
         "class_names": are_all(str, *settings.class_names),
         "preprocess": are_all(str, preprocess.interpolation)
         and is_count(preprocess.size)

@@ -8,7 +8,7 @@ from vebi.data.loader import check_batch_size
 from vebi.errors import UsageError
 from vebi.intervention.baseline import baseline_images
 from vebi.metrics.base import validate_finite
-from vebi.models.classifier import Classifier, eval_mode
+from vebi.models.classifier import Classifier
 
 #: Steps from the whole image to none of it.
 STEPS = 28
@@ -176,7 +176,7 @@ def _curves(
     pixels = maps.shape[1] * maps.shape[2]
     curves = start.new_zeros(len(start), steps + 1)
     points = torch.arange(curves.numel(), device=start.device)
-    with eval_mode(classifier.model), torch.no_grad():
+    with classifier.evaluation(), torch.no_grad():
         for first in range(0, len(points), batch_size):
             batch = points[first : first + batch_size]
             image, step = batch // (steps + 1), batch % (steps + 1)
@@ -187,5 +187,6 @@ def _curves(
                     f"targets range from {int(targets.min())} to {int(targets.max())}: "
                     f"count the classes from 0 to {scores.shape[1] - 1}"
                 )
-            curves[image, step] = scores.softmax(dim=1).gather(1, targets[image, None])[:, 0].to(curves.dtype)
+            probabilities = classifier.probabilities(scores).gather(1, targets[image, None])[:, 0]
+            curves[image, step] = probabilities.to(curves.dtype)
     return curves

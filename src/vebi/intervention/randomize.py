@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from vebi.errors import ModelError, UsageError
-from vebi.models.classifier import Classifier, eval_mode
+from vebi.models.classifier import Classifier
 
 MODES = ("cascading", "independent")
 _NORMS = (
@@ -138,7 +138,7 @@ def _started(classifier: Classifier) -> dict[str, None]:
 
     handles = [part.register_forward_pre_hook(pre_hook(name)) for name, part in classifier.model.named_modules()]
     try:
-        with eval_mode(classifier.model), torch.no_grad():
+        with classifier.evaluation(), torch.no_grad():
             classifier.logits(classifier.zero_input())
     finally:
         for handle in handles:

@@ -14,6 +14,7 @@ from vebi.backprop.heatmaps import upsample
 from vebi.errors import UsageError
 from vebi.methods.base import one_hot
 from vebi.models.classifier import Classifier
+from vebi.models.evaluation import widen
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 
@@ -195,7 +196,7 @@ def activations_and_gradients(
     with forward_graph(classifier, images, [layer]) as (_, recorder, scores):
         start = seed(scores.detach(), targets)
         (gradient,) = torch.autograd.grad(scores, [recorder.gradient_edges[layer]], start)
-        return recorder.records[layer], gradient
+        return recorder.records[layer], widen(gradient)
 
 
 def check_interpolation(name: str) -> None:

@@ -18,7 +18,7 @@ from vebi.backprop.heatmaps import upsample
 from vebi.errors import UsageError
 from vebi.methods.base import check_counts
 from vebi.methods.cam import check_interpolation, find_layer
-from vebi.models.classifier import Classifier, eval_mode
+from vebi.models.classifier import Classifier
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,8 @@ class Rise:
         for masks in self._masks(*images.shape[2:]):
             masks = masks.to(images)
             for n, c in enumerate(targets.tolist()):
-                probabilities = masked_scores(self.classifier, images[n], masks).softmax(dim=1)[:, c]
+                scores = masked_scores(self.classifier, images[n], masks)
+                probabilities = self.classifier.probabilities(scores)[:, c]
                 total[n] += torch.einsum("m,mhw->hw", probabilities, masks)
         return total / (self.n_masks * self.probability)
 
@@ -209,12 +210,12 @@ class ScoreCam:
         self, image: Float[Tensor, "c h w"], activation: Float[Tensor, "k u v"], target: int
     ) -> Float[Tensor, "u v"]:
         hidden = torch.zeros_like(image[:1])
-        baseline = masked_scores(self.classifier, image, hidden).softmax(dim=1)[0, target]
+        baseline = self.classifier.probabilities(masked_scores(self.classifier, image, hidden))[0, target]
         total = torch.zeros_like(activation[0])
         for part in passes(len(activation), self.batch_size):
             channels = activation[part]
             scores = masked_scores(self.classifier, image, self._masks(channels, image))
-            weights = scores.softmax(dim=1)[:, target] - baseline
+            weights = self.classifier.probabilities(scores)[:, target] - baseline
             total += torch.einsum("k,kuv->uv", weights, channels)
         return total
 
@@ -235,5 +236,5 @@ def masked_scores(
     classifier: Classifier, image: Float[Tensor, "c h w"], masks: Float[Tensor, "m h w"]
 ) -> Float[Tensor, "m classes"]:
     """The class scores of an image times each of the masks, without gradients and in evaluation mode."""
-    with eval_mode(classifier.model), torch.no_grad():
+    with classifier.evaluation(), torch.no_grad():
         return classifier.logits(image * masks[:, None])

@@ -2,15 +2,20 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from textwrap import shorten
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vebi.errors import ModelError, UsageError
+from vebi.errors import ModelError, UsageError, VebiError
+from vebi.models.evaluation import eval_mode, is_compiled, widen
+from vebi.models.final_activation import SCORES, SIGMOID, FinalActivation
 from vebi.models.preprocess import Preprocess
+from vebi.models.probe import Probe, noise, probe
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class Classifier:
     class_names: tuple[str, ...] | None = None
     spec: str | None = None
     weights: str | None = None
+    #: The last probe, by the state of the weights.
+    _probed: dict[Any, Probe] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", _unwrap(self.model))
@@ -68,34 +75,83 @@ class Classifier:
         return torch.zeros(count, len(self.preprocess.mean), size, size, device=self.device)
 
     def logits(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
-        """The class scores of inputs.
+        """The class scores of inputs, before any softmax or sigmoid that the model ends in.
 
         Args:
             inputs: N x C x H x W, normalised, on the model's device.
 
         Returns:
-            N x classes, finite.
+            N x classes, finite, in single precision at least.
 
         Raises:
-            ModelError: The model does not give one finite row of two or more scores per image, or another number of
-                classes than there are names.
+            ModelError: The model fails, does not give one finite row of two or more scores per image, or gives another
+                number of classes than there are names; or the scores of an image are not its own, see ``probe``.
         """
-        scores = self.model(inputs)
-        if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(inputs) or scores.shape[1] < 2:
-            given = f"a tensor of shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
+        ending = self._ending()
+        if ending == SCORES:
+            return self._outputs(inputs)
+        with FinalActivation() as final:
+            outputs = self._outputs(inputs)
+        other, scores = final.before(outputs)
+        if other != ending:
             raise ModelError(
-                f"for {len(inputs)} images the model gives {given}, but N x C scores of two or more classes are "
-                f"needed: wrap it in a module that returns them"
+                f"the model ends in {ending} for some images and in {other} for others: give one that ends in scores"
             )
-        if not scores.isfinite().all():
-            raise ModelError("the model's class scores hold NaN or infinity: check its weights and the preprocessing")
-        if self.class_names is not None and scores.shape[1] != len(self.class_names):
-            raise ModelError(
-                f"the model gives {scores.shape[1]} class scores, but {len(self.class_names)} class names are known "
-                f"({', '.join(self.class_names[:6])}{', ...' if len(self.class_names) > 6 else ''}): "
-                f"name as many classes as it has"
-            )
-        return scores
+        return widen(scores)
+
+    def probabilities(self, logits: Float[Tensor, "n classes"]) -> Float[Tensor, "n classes"]:
+        """The probabilities of classes: the sigmoid of class scores where the model ends in one, else their softmax.
+
+        Args:
+            logits: N x classes.
+
+        Returns:
+            N x classes, from 0 to 1.
+        """
+        return logits.sigmoid() if self._ending() == SIGMOID else logits.softmax(dim=1)
+
+    @contextmanager
+    def evaluation(self) -> Iterator[None]:
+        """The model in evaluation mode, see ``eval_mode``, while the block runs; how it ends is found out before.
+
+        Raises:
+            ModelError: The model fails, or the scores of an image are not its own.
+        """
+        self._ending()  # its passes must not be recorded among those of the block
+        with eval_mode(self.model):
+            yield
+
+    def probe(self) -> Probe:
+        """What the model gives for two images of noise; it is asked again once its weights have changed.
+
+        Raises:
+            ModelError: The model fails, or the scores of an image are not its own.
+        """
+        state = tuple((value.data_ptr(), value._version) for value in self.model.state_dict().values())
+        if self._probed.get(state) is None:
+            shape = (len(self.preprocess.mean), self.preprocess.size, self.preprocess.size)
+            with _errors_of_model((1, *shape)):
+                inputs = noise(shape).to(self.device)
+            with eval_mode(self.model):
+                made = probe(self.model, self._outputs, inputs)
+            self._probed.clear()
+            self._probed[state] = made
+        return self._probed[state]
+
+    def _ending(self) -> str:
+        """How the model ends: that does not change with its weights."""
+        return next((made.ending for made in list(self._probed.values())), None) or self.probe().ending
+
+    def _outputs(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+        """What the model gives, checked."""
+        with _errors_of_model(tuple(inputs.shape)):
+            outputs: object = self.model(inputs.to(self._dtype))
+        return _check_outputs(outputs, len(inputs), self.class_names)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """The precision that the model computes in: that of its first parameter."""
+        return next((p.dtype for p in self.model.parameters() if p.is_floating_point()), torch.float32)
 
     def sha256(self) -> str:
         """The sha256 of all parameters and buffers with their names and shapes."""
@@ -107,22 +163,44 @@ class Classifier:
         return digest.hexdigest()
 
 
-@contextmanager
-def eval_mode(module: nn.Module) -> Iterator[None]:
-    """Puts a module into evaluation mode, not compiled, while the block runs.
+def _check_outputs(outputs: object, count: int, names: tuple[str, ...] | None) -> Tensor:
+    """The outputs of so many images, widened; raises ModelError where they cannot be class scores."""
+    if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != count or outputs.shape[1] < 2:
+        given = f"a tensor of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise ModelError(
+            f"for {count} images the model gives {given}, but N x C scores of two or more classes are needed: wrap it "
+            f"in a module that returns them"
+        )
+    kind = str(outputs.dtype).removeprefix("torch.")
+    if not outputs.is_floating_point():
+        raise ModelError(f"the model's class scores are {kind}, but real numbers are needed: let it return those")
+    if not outputs.isfinite().all():
+        raise ModelError(
+            f"the model's class scores ({kind}) hold NaN or infinity: check its weights and the preprocessing"
+        )
+    if names is not None and outputs.shape[1] != len(names):
+        raise ModelError(
+            f"the model gives {outputs.shape[1]} class scores, but {len(names)} class names are known "
+            f"({', '.join(names[:6])}{', ...' if len(names) > 6 else ''}): name as many classes as it has"
+        )
+    return widen(outputs)
 
-    Args:
-        module: The module; every part of it returns to the mode that it was in, after an error too.
-    """
-    modes = {part: part.training for part in module.modules()}
-    compiled = any(_is_compiled(part) or part._compiled_call_impl is not None for part in modes)
+
+@contextmanager
+def _errors_of_model(shape: tuple[int, ...]) -> Iterator[None]:
+    """Turns whatever a forward pass of inputs of a shape raises into one sentence."""
     try:
-        module.eval()
-        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
-            yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
+        yield
+    except VebiError:
+        raise
+    except (Exception, SystemExit) as error:
+        text = shorten(str(error), 300)
+        if isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in text:
+            raise VebiError(f"the model runs out of memory on inputs of shape {shape}: take a smaller batch") from error
+        raise ModelError(
+            f"the model fails on an input of shape {shape} ({type(error).__name__}: {text}): check size and mean, and "
+            f"whether it takes any number of images"
+        ) from error
 
 
 def _unwrap(module: nn.Module) -> nn.Module:
@@ -130,8 +208,8 @@ def _unwrap(module: nn.Module) -> nn.Module:
 
     Raises ModelError for a module in which no activation or no gradient can be seen.
     """
-    while isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel) or _is_compiled(module):
-        inner = module._orig_mod if _is_compiled(module) else module.module
+    while isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel) or is_compiled(module):
+        inner = module._orig_mod if is_compiled(module) else module.module
         assert isinstance(inner, nn.Module)
         module = inner
     if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
@@ -144,7 +222,3 @@ def _unwrap(module: nn.Module) -> nn.Module:
             "the model is quantised, and no gradient passes through it: give the model before quantisation"
         )
     return module
-
-
-def _is_compiled(part: nn.Module) -> bool:
-    return type(part).__name__ == "OptimizedModule"

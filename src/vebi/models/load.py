@@ -1,5 +1,6 @@
 """A classifier from a spec: built-in, from torchvision or timm, or from a user's own file."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vebi.errors import InputError, ModelError, UsageError
+from vebi.errors import ModelError, UsageError, VebiWarning
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
 from vebi.models.sources import build_model
@@ -99,7 +100,8 @@ def load_classifier(
     preprocess, names = _preprocess_and_names(name, _first_values([arguments, metadata, defaults]))
     path = str(Path(weights).resolve()) if weights else None
     classifier = Classifier(module.to(torch_device).eval(), preprocess, names, name, path)
-    _check_forward(classifier)
+    for note in classifier.probe().notes:
+        warnings.warn(note, VebiWarning, stacklevel=2)
     return classifier
 
 
@@ -177,17 +179,3 @@ def _preprocess_and_names(spec: str, values: dict[str, Any]) -> tuple[Preprocess
             f"names a list: correct them"
         ) from None
     return Preprocess(size, mean, std, resize, values["interpolation"]), names
-
-
-def _check_forward(classifier: Classifier) -> None:
-    """Raises ModelError where a forward pass fails."""
-    try:
-        with torch.no_grad():
-            classifier.logits(classifier.zero_input())
-    except InputError:
-        raise
-    except Exception as error:
-        size, channels = classifier.preprocess.size, len(classifier.preprocess.mean)
-        raise ModelError(
-            f"the model fails on an input of shape {(1, channels, size, size)}: {error}: check size and mean"
-        ) from error

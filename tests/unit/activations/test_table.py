@@ -15,7 +15,7 @@ from vebi.activations.shards import read_shard, shard_name
 from vebi.activations.table import DescriptorTable, tabulate
 from vebi.data.collections import DatasetImages
 from vebi.data.sources import open_images
-from vebi.errors import ImageError, RunError
+from vebi.errors import ImageError, ModelError, RunError
 from vebi.files import write_arrays
 from vebi.interpretation.run_folder import open_table
 from vebi.interpretation.settings import DataSource
@@ -148,7 +148,7 @@ def test_a_failing_model_leaves_complete_shards_only(toy, squares, tmp_path, mon
     images, layers = open_images(squares, toy.class_names), choose_layers(toy)
     with monkeypatch.context() as patched:
         patched.setattr(type(toy.model), "forward", fail)
-        with pytest.raises(RuntimeError, match="no more memory"):
+        with pytest.raises(ModelError, match=r"fails on an input of shape \(4, 3, 32, 32\) \(RuntimeError: no more"):
             tabulate(toy, images, layers, tmp_path, batch_size=4, shard_size=8)
     assert [p.name for p in tmp_path.iterdir()] == [shard_name(0)]
     assert not any(m._forward_hooks for m in toy.model.modules())

@@ -58,7 +58,7 @@ UNCOVERED = {
     "pow": lambda x: x**2,
     "exp": torch.exp,
     "mul": lambda x: x * x.mean((2, 3), keepdim=True),
-    "div": lambda x: x.mean() / (4 + x),
+    "div": lambda x: x.mean((1, 2, 3), keepdim=True) / (4 + x),
     "reciprocal": lambda x: 1 / (4 + x),
     "bmm": lambda x: torch.bmm(x.flatten(2), x.flatten(2).transpose(1, 2))[:, :, :, None].expand(-1, -1, -1, 4),
     "native_layer_norm": lambda x: F.layer_norm(x, x.shape[1:]),

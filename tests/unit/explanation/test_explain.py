@@ -15,7 +15,7 @@ from vebi.activations.table import tabulate
 from vebi.backprop import heatmaps
 from vebi.backprop.heatmaps import clip_for_display
 from vebi.data.sources import open_images
-from vebi.errors import ImageError, InputError, UsageError, VebiWarning
+from vebi.errors import ImageError, InputError, ModelError, UsageError, VebiWarning
 from vebi.explanation.explain import ExplainOptions, explain, explain_batch, explain_each
 from vebi.explanation.recipe import Recipe
 from vebi.explanation.result import Explanation
@@ -330,10 +330,10 @@ def test_the_model_is_left_as_it_was(found, squares, monkeypatch):
         def fail(*_, **__):
             raise RuntimeError("in the middle")
 
-        for target, name in ((F, "relu"), (heatmaps, "positive_norm")):
+        for target, name, kind in ((F, "relu", ModelError), (heatmaps, "positive_norm", RuntimeError)):
             with monkeypatch.context() as patched:
                 patched.setattr(target, name, fail)
-                with pytest.raises(RuntimeError, match="in the middle"):
+                with pytest.raises(kind, match="in the middle"):
                     explain_batch(found, inputs, ["x"], options=ExplainOptions(recipe=Recipe.paper()))
             assert_same_state(net, before)
         assert torch.utils._python_dispatch._get_current_dispatch_mode() is None

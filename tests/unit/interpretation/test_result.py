@@ -234,6 +234,7 @@ MAY_BE_NONE = {
     ("diagnostics", "accuracy"),
     ("settings", "model", "spec"),
     ("settings", "model", "weights"),
+    ("settings", "model", "scores"),
     ("settings", "data", "folder"),
     ("settings", "preprocess", "resize"),
     ("settings", "features_per_class"),

@@ -159,7 +159,7 @@ def test_after_an_error_too(place):
     classifier = classifier_of(nn.Sequential(nn.Conv2d(3, 2, 1), Brittle(128, 3)))
     classifier.model[1].fails = place
     before, state = classifier.sha256(), torch.get_rng_state()
-    with pytest.raises(UnexpectedError):
+    with pytest.raises(UnexpectedError if place == "reset" else ModelError):
         randomized_copy(classifier, last=2)
     assert classifier.sha256() == before
     assert torch.equal(torch.get_rng_state(), state)

@@ -1,0 +1,132 @@
+"""What a network gives for two images of noise: how it ends, and whether an image's scores are its own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vebi.errors import ModelError
+from vebi.models.final_activation import PROBABILITIES, SCORES, SIGMOID, FinalActivation
+
+#: Classes whose scores are recorded, at most.
+RECORDED = 16
+#: By how much of their spread the scores of an image may differ from pass to pass: more is said, and more is refused.
+SAID, REFUSED = 0.005, 0.05
+#: By how much of their spread scores may differ where they were computed by other kernels, or in other precision.
+SAME = 0.02
+
+#: How many scores have to be from 0 to 1 before they are taken for probabilities.
+TELLING = 8
+
+#: Inputs -> what the network gives, checked for its shape.
+Run = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What is known of a network from two images of noise.
+
+    Attributes:
+        ending: How the network ends, see ``final_activation``.
+        scores: The class scores of both images, of up to 16 classes each, evenly spaced over all.
+        notes: What a user should know.
+    """
+
+    ending: str
+    scores: tuple[float, ...]
+    notes: tuple[str, ...]
+
+
+def probe(module: nn.Module, run: Run, inputs: Float[Tensor, "2 c h w"]) -> Probe:
+    """Passes an image through a network by itself, and then with another one.
+
+    Args:
+        module: The network, in evaluation mode.
+        run: What runs it.
+        inputs: Two images, see ``noise``, on its device.
+
+    Returns:
+        What came out.
+
+    Raises:
+        ModelError: The scores of an image depend on the images beside it or on chance.
+    """
+    with torch.no_grad(), FinalActivation() as final:
+        alone = final.before(run(inputs[:1].clone()))[1]
+    with torch.no_grad(), FinalActivation() as final:
+        outputs = run(inputs)  # the last time: a network may change its input in place
+        ending, together = final.before(outputs)
+    if ending == PROBABILITIES and torch.equal(outputs[0], outputs[1]):
+        ending, together, alone = SCORES, outputs, outputs[:1]  # a constant can sum up to 1 by chance
+    spread = _spread(together)
+    deviation = float((together[:1] - alone).abs().max()) / spread
+    if deviation > REFUSED:
+        raise ModelError(
+            f"the class scores of an image change by {deviation:.0%} of their spread with the images beside it, or "
+            f"from one pass to the next ({_restless(module)}): give a model whose eval() switches that off"
+        )
+    notes = [note for note in (_note_of(ending, outputs), _note_of_change(deviation)) if note]
+    chosen = np.linspace(0, together.shape[1] - 1, min(RECORDED, together.shape[1])).round().astype(int)
+    scores = tuple(float(f"{score:.6g}") for score in together[:, chosen].flatten().tolist())
+    return Probe(ending, scores, tuple(notes))
+
+
+def are_same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether two networks with the same weights compute the same, as far as a probe can tell."""
+    if len(one) != len(other):
+        return False
+    first, second = torch.tensor(one, dtype=torch.float64), torch.tensor(other, dtype=torch.float64)
+    return float((first - second).abs().max()) <= SAME * max(_spread(first), _spread(second))
+
+
+def noise(shape: tuple[int, int, int]) -> Float[Tensor, "2 c h w"]:
+    """Two inputs C x H x W, the same on every machine, of coarse and fine noise."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randn(2, shape[0], 4, 4, generator=generator)
+    fine = torch.randn(2, *shape, generator=generator)
+    return F.interpolate(coarse, shape[1:], mode="nearest") + fine / 2
+
+
+def _spread(scores: Tensor) -> float:
+    """How far scores lie apart: their standard deviation, but not less than what rounding leaves of their size."""
+    return max(float(scores.double().std()), 1e-4 * float(scores.abs().max()), 1e-30)
+
+
+def _restless(module: nn.Module) -> str:
+    """What may be the reason of scores that change."""
+    parts = [
+        (name or "the network itself", part)
+        for name, part in module.named_modules()
+        if part.training or (isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is None)
+    ]
+    if not parts:
+        return "no part of it is in training mode, so its code does it"
+    shown = ", ".join(f"{name}, a {type(part).__name__}" for name, part in parts[:3])
+    return f"{shown}{' and more' if len(parts) > 3 else ''} in training mode or without running statistics"
+
+
+def _note_of(ending: str, outputs: Tensor) -> str | None:
+    if ending == PROBABILITIES:
+        return (
+            "the model gives probabilities, and no softmax at its end can be taken off: their logarithms are taken for "
+            "class scores"
+        )
+    if ending != SCORES:
+        kind = "sigmoid" if ending == SIGMOID else "softmax"
+        return f"the model ends in a {kind}: class scores are what it is given, probabilities are what it gives"
+    if outputs.numel() >= TELLING and bool(((outputs > 0) & (outputs <= 1)).all()):  # those of a ReLU can be 0
+        return (
+            "all class scores are from 0 to 1, as probabilities are, and no sigmoid at the end of the model can be "
+            "taken off: give a model that ends before it, if it has one"
+        )
+    return None
+
+
+def _note_of_change(deviation: float) -> str | None:
+    if deviation <= SAID:
+        return None
+    return f"the class scores of an image change by {deviation:.1%} of their spread with the images beside it"
