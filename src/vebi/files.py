@@ -1,7 +1,10 @@
 """Files that are written in full or not at all, and that show it where they were changed afterwards."""
 
+import errno
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,12 +14,42 @@ import numpy as np
 
 from vebi.errors import RunError
 
+#: The largest file that is read into memory at once.
+MOST_BYTES = 2**31
 #: The suffix of a file that is being written.
 PARTIAL = ".partial"
 #: The name of the checksum of content, in a JSON file and in the metadata of arrays.
 CHECKSUM = "sha256"
 #: The entry of a safetensors file that holds all metadata, and in it that of the checksums of the arrays.
 _METADATA, _ARRAYS = "vebi", "arrays"
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a regular file, of no more than ``MOST_BYTES``: reading a pipe or a device may never end.
+
+    Args:
+        path: The file.
+
+    Raises:
+        OSError: It does not exist, cannot be read, is no regular file or too large.
+    """
+    check_file(path)
+    return path.read_bytes()
+
+
+def check_file(path: Path) -> None:
+    """Checks that something is a regular file of no more than ``MOST_BYTES``.
+
+    Raises:
+        OSError: It is not, does not exist or cannot be looked at.
+    """
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is a pipe, a device or the like", str(path))
+    if status.st_size > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"it has {status.st_size / 2**30:,.0f} GiB", str(path))
 
 
 @contextmanager
@@ -119,6 +152,8 @@ def read_arrays(path: Path, names: Sequence[str] | None = None) -> tuple[dict[st
     """
     from safetensors import SafetensorError, safe_open
 
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("it is no regular file")
     try:
         with safe_open(path, "np") as file:
             stored: dict[str, str] = file.metadata() or {}

@@ -15,7 +15,7 @@ from vebi.benchmark.ground_truth import GroundTruth
 from vebi.benchmark.runner import code_of_scores
 from vebi.benchmark.scoring import positive_maps
 from vebi.benchmark.variations import DEFAULT, Variation, iter_variations
-from vebi.files import check_signature, sign, write_json
+from vebi.files import check_signature, read_file, sign, write_json
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
 from vebi.metrics.iou import STEPS, iou_curve
@@ -58,7 +58,7 @@ def sensitivity_rows(
     """
     key = f"{code_of_scores()} {interpretation.fingerprint()} {truth.fingerprint()}"
     with suppress(OSError, ValueError, TypeError, KeyError):
-        stored = json.loads(cache.read_text())
+        stored = json.loads(read_file(cache))
         check_signature(stored)
         if stored["key"] == key:
             return [SensitivityRow.from_dict(row) for row in stored["rows"]]

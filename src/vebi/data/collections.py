@@ -16,6 +16,7 @@ from PIL import Image
 
 from vebi.data.decode import LoadedImage, as_image, decode
 from vebi.errors import ImageError, InputError, join_names
+from vebi.files import check_file
 
 #: The label of an image whose class is not known.
 UNLABELLED = -1
@@ -229,12 +230,14 @@ def evenly_spaced(items: Sequence[T], most: int) -> list[T]:
 def _sample_hash(path: Path) -> bytes:
     """A hash of a file's size and of its first, middle and last 16 KiB."""
     digest = hashlib.sha256()
-    with suppress(OSError), path.open("rb") as file:  # what cannot be read is reported when it is decoded
-        size = os.fstat(file.fileno()).st_size
-        digest.update(str(size).encode())
-        for offset in sorted({0, max(0, size // 2 - SAMPLE_BYTES // 2), max(0, size - SAMPLE_BYTES)}):
-            file.seek(offset)
-            digest.update(file.read(SAMPLE_BYTES))
+    with suppress(OSError):  # what cannot be read is reported when it is decoded
+        check_file(path)
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            digest.update(str(size).encode())
+            for offset in sorted({0, max(0, size // 2 - SAMPLE_BYTES // 2), max(0, size - SAMPLE_BYTES)}):
+                file.seek(offset)
+                digest.update(file.read(SAMPLE_BYTES))
     return digest.digest()
 
 

@@ -2,24 +2,45 @@
 
 EXIF rotation is applied; grey, palette, CMYK and 16-bit images become 8-bit RGB; transparency is composited over
 white; nothing above ``MAX_PIXELS`` is decoded; what cannot be decoded in full is an ``ImageError``, never a part of an
-image.
+image. The pixels decide: metadata that are broken cost no image.
 """
 
 import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
+from vebi.data.metadata import find_exif, orientation, without_metadata
 from vebi.errors import ImageError
+from vebi.files import read_file
 
 MAX_PIXELS = 89_478_485  # as Pillow: a quarter of a gigabyte of RGB
 #: What Pillow may try on a file. Of its other decoders some start programs (EPS) or accept half a file (JPEG 2000).
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", "MPO", "AVIF", "ICO", "QOI", "SGI")
+#: What it may try by the suffix of a file alone, because there is nothing at its beginning that tells it.
+BY_SUFFIX = {".dib": "DIB", ".pcx": "PCX", ".tga": "TGA"}
+#: The suffixes of files that are taken for images.
+SUFFIXES = {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".avif", ".avifs", ".gif", ".bmp", ".ico"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".qoi", ".sgi", ".rgb", ".rgba", ".bw"),
+    *BY_SUFFIX,
+}
+
+#: Orientation of EXIF -> what turns the image upright.
+_TURNS: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 #: What a collection loads: an RGB image, or a float tensor that is the network's input already.
 LoadedImage = Image.Image | torch.Tensor
@@ -37,15 +58,17 @@ def decode(path: str | os.PathLike[str]) -> Image.Image:
     Raises:
         ImageError: The file cannot be read or decoded, with its path and the reason.
     """
-    return decode_bytes(_read(path), str(path))
+    by_suffix = BY_SUFFIX.get(Path(path).suffix.lower())
+    return decode_bytes(_read(path), str(path), (*FORMATS, by_suffix) if by_suffix else FORMATS)
 
 
-def decode_bytes(data: bytes, name: str) -> Image.Image:
+def decode_bytes(data: bytes, name: str, formats: Sequence[str] = FORMATS) -> Image.Image:
     """As ``decode``, from the bytes of a file.
 
     Args:
-        data: The content of a file in one of ``FORMATS``.
+        data: The content of a file.
         name: What messages call the image.
+        formats: The formats that it can have.
 
     Returns:
         The image in mode RGB, fully decoded.
@@ -53,8 +76,23 @@ def decode_bytes(data: bytes, name: str) -> Image.Image:
     Raises:
         ImageError: The bytes cannot be decoded.
     """
-    with _image_errors(name), Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        return _upright_rgb(image, name)
+    with _image_errors(name):
+        held = orientation(find_exif(data))
+        try:
+            return _decode(data, name, formats, held)
+        except ImageError:
+            raise
+        except Exception:  # decoders raise almost anything on damaged files, and some on damaged metadata
+            pixels = without_metadata(data)
+            if pixels == data:
+                raise
+            return _decode(pixels, name, formats, held)
+
+
+def _decode(data: bytes, name: str, formats: Sequence[str], held: int | None) -> Image.Image:
+    Image.init()
+    with Image.open(io.BytesIO(data), formats=[one for one in formats if one in Image.OPEN]) as image:
+        return _upright_rgb(image, name, held)
 
 
 def to_rgb(image: Image.Image, name: str) -> Image.Image:
@@ -106,11 +144,13 @@ def as_image(image: object, name: str) -> LoadedImage:
 
 def _read(path: str | os.PathLike[str]) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return read_file(Path(path))
     except FileNotFoundError:
         raise ImageError(f"{path} does not exist: give the path of an image") from None
     except OSError as error:
         raise ImageError(f"{path} cannot be read ({error.strerror}): give the path of an image") from None
+    except ValueError:  # a path with a null character
+        raise ImageError(f"{path!r} is no path: give the path of an image") from None
 
 
 @contextmanager
@@ -130,12 +170,15 @@ def _image_errors(name: str) -> Iterator[None]:
         raise ImageError(f"{name} is damaged or truncated ({error}): replace the file") from None
 
 
-def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
+def _upright_rgb(image: Image.Image, name: str, held: int | None = None) -> Image.Image:
     if not 0 < image.width * image.height <= MAX_PIXELS:
         raise ImageError(
             f"{name} has {image.width} x {image.height} pixels, but 1 to {MAX_PIXELS:,} can be decoded: scale it first"
         )
-    image = ImageOps.exif_transpose(image)
+    image.load()
+    turn = _TURNS.get(held or _orientation(image))
+    if turn is not None:
+        image = image.transpose(turn)
     if image.mode.startswith("I") or image.mode == "F":
         return _deep_grey_to_rgb(image, name)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
@@ -143,6 +186,13 @@ def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
         flat.alpha_composite(image.convert("RGBA"))
         return flat.convert("RGB")
     return image.convert("RGB")
+
+
+def _orientation(image: Image.Image) -> object:
+    """How the image was held, by its EXIF data, where Pillow can read these."""
+    with suppress(Exception):  # as many kinds as there are ways to break them
+        return orientation(image.info.get("exif") or b"") or image.getexif().get(ExifTags.Base.Orientation)
+    return None
 
 
 def _deep_grey_to_rgb(image: Image.Image, name: str) -> Image.Image:

@@ -1,14 +1,14 @@
 """Folders and lists of files as collections of images."""
 
 import os
+import unicodedata
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from vebi.data.collections import UNLABELLED, ImageFiles
+from vebi.data.listing import list_images
 from vebi.errors import InputError, VebiWarning, join_names
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 
 
 def from_folder(root: Path, class_names: tuple[str, ...] | None) -> ImageFiles:
@@ -27,14 +27,17 @@ def from_folder(root: Path, class_names: tuple[str, ...] | None) -> ImageFiles:
     """
     if (root / "images").is_dir() and (root / "masks").is_dir():
         root = root / "images"  # a data set with ground truth keeps its images beside its masks
-    names = _image_names(root)
+    listing = list_images(root)
     has_folders = any(path.is_dir() and not path.name.startswith(".") for path in root.iterdir())
-    if not names:
+    if not listing.names:
         holder = f"the folders in {root} hold" if has_folders else f"{root} holds"
-        raise InputError(f"{holder} no images: give a folder with one folder of images per class")
+        others = f" that can be read, but {join_names(listing.left_out, 3)}" if listing.left_out else ""
+        raise InputError(f"{holder} no images{others}: give a folder with one folder of images per class")
+    listing.report(root)
     if not has_folders:
-        return ImageFiles(root, names, [UNLABELLED] * len(names), class_names or ())
-    return _labelled_by_folder(root, names, class_names)
+        warnings.warn(f"{root} has no folders of classes in it: its images have no class", VebiWarning, stacklevel=3)
+        return ImageFiles(root, listing.names, [UNLABELLED] * len(listing.names), class_names or ())
+    return _labelled_by_folder(root, listing.names, class_names)
 
 
 def _labelled_by_folder(root: Path, names: list[str], class_names: tuple[str, ...] | None) -> ImageFiles:
@@ -51,15 +54,25 @@ def _labelled_by_folder(root: Path, names: list[str], class_names: tuple[str, ..
             VebiWarning,
             stacklevel=4,
         )
-    classes = class_names or folders
-    unknown = [name for name in folders if name not in set(classes)]
+    index = _index_of(class_names or folders)
+    classes = class_names or tuple(index)
+    unknown = [name for name in folders if normal(name) not in index]
     if unknown:
         raise InputError(
             f"the folders of {root} are {join_names(folders)}, but the model's classes are {join_names(classes)}, "
             f"without {join_names(unknown)}: name the folders as the model does, or give its class names in its order"
         )
-    index = {name: i for i, name in enumerate(classes)}
-    return ImageFiles(root, inside, [index[name.partition("/")[0]] for name in inside], classes)
+    return ImageFiles(root, inside, [index[normal(name.partition("/")[0])] for name in inside], classes)
+
+
+def _index_of(class_names: Sequence[str]) -> dict[str, int]:
+    """Normal form of a class name -> its index."""
+    return {name: i for i, name in enumerate(dict.fromkeys(map(normal, class_names)))}
+
+
+def normal(name: str) -> str:
+    """A name by which equal ones are found: the same letters can be written composed, or decomposed as by macOS."""
+    return unicodedata.normalize("NFC", name)
 
 
 def from_paths(paths: list[Path], class_names: tuple[str, ...] | None) -> ImageFiles:
@@ -72,8 +85,8 @@ def from_paths(paths: list[Path], class_names: tuple[str, ...] | None) -> ImageF
     Returns:
         The images in the order given.
     """
-    index = {name: i for i, name in enumerate(class_names or ())}
-    labels = [index.get(path.parent.name, UNLABELLED) for path in paths]
+    index = _index_of(class_names or ())
+    labels = [index.get(normal(path.parent.name), UNLABELLED) for path in paths]
     return ImageFiles(Path(), [str(path) for path in paths], labels, class_names or ())
 
 
@@ -93,22 +106,12 @@ def expand_paths(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     for path in map(Path, paths):
         if not path.exists():
             raise InputError(f"{path} does not exist: give images or folders of images")
-        images = [path / name for name in _image_names(path)] if path.is_dir() else [path]
-        if not images:
+        if not path.is_dir():
+            expanded.append(path)
+            continue
+        listing = list_images(path)
+        if not listing.names:
             raise InputError(f"{path} holds no images: give images or folders of images")
-        expanded += images
+        listing.report(path)
+        expanded += [path / name for name in listing.names]
     return expanded
-
-
-def _image_names(folder: Path) -> list[str]:
-    """The paths of all images below a folder, sorted, but none that are hidden or lie in a hidden folder."""
-    names, visited = [], {os.path.realpath(folder)}
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        # realpath and not resolve(), which raises where links form a loop
-        targets = {os.path.realpath(Path(parent, name)): name for name in folders if not name.startswith(".")}
-        folders[:] = [name for target, name in targets.items() if target not in visited]  # a link may point upwards
-        visited |= targets.keys()
-        below = Path(parent).relative_to(folder)
-        shown = [below / name for name in files if not name.startswith(".")]
-        names += [path.as_posix() for path in shown if path.suffix.lower() in SUFFIXES]
-    return sorted(names, key=lambda name: name.split("/"))

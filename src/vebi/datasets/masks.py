@@ -1,5 +1,6 @@
 """Ground truth for heatmaps: the mask of an image is the pixels that make its class."""
 
+import io
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from vebi.datasets.flowers.dataset import load_dataset
 from vebi.datasets.flowers.scene import PARTS
 from vebi.datasets.flowers.variants import carrier_mask
 from vebi.errors import InputError
+from vebi.files import read_file
 from vebi.models.preprocess import Preprocess
 
 Mask = Bool[np.ndarray, "h w"]
@@ -155,7 +157,7 @@ def _read_parts(path: Path) -> Parts:
     root = _require_root(path)
     mask_path, record = root / "masks" / path.parent.name / path.name, _record(root)
     try:
-        with Image.open(mask_path, formats=["PNG"]) as image:
+        with Image.open(io.BytesIO(read_file(mask_path)), formats=["PNG"]) as image:
             if (image.mode, image.size) != ("P", (record["size"],) * 2):
                 raise ValueError(f"mode {image.mode}, {image.width} x {image.height} pixels")
             return np.array(image)

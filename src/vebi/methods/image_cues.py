@@ -96,7 +96,7 @@ class Silhouette(BorderDistance):
 
     Example:
         >>> silhouette = vebi.methods.Silhouette(classifier.preprocess)
-        >>> image, label = vebi.open_images("images/red").load(0)  # a square of 10 x 10 pixels
+        >>> image, label = vebi.open_images("images").load(48)  # red, a square of 10 x 10 pixels
         >>> int(silhouette(classifier.preprocess.prepare(image)[None], torch.tensor([0])).sum())
         100
     """

@@ -14,7 +14,7 @@ from vebi.errors import RunError
 from vebi.explanation.explain import explain_each
 from vebi.explanation.recipe import Recipe
 from vebi.explanation.result import Explanation
-from vebi.files import write_json
+from vebi.files import read_file, write_json
 from vebi.interpretation.result import Interpretation
 from vebi.outputs import other_files, output_folder
 from vebi.progress import Progress
@@ -118,7 +118,7 @@ def _clear(out: Path, paths: list[Path]) -> None:
     if not other_files(out):
         return
     try:
-        rows = json.loads((out / CONTENTS).read_text())["explanations"]
+        rows = json.loads(read_file(out / CONTENTS))["explanations"]
         # the first galleries had no arrays
         earlier = {Path(name).name for row in rows for name in (row["figure"], row.get("arrays", row["figure"]))}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import struct
 import warnings
 import zlib
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
+from vebi.data.collections import ImageFiles
 from vebi.data.decode import MAX_PIXELS, decode, decode_bytes, to_rgb
 from vebi.errors import ImageError
 
@@ -217,3 +219,118 @@ def test_a_damaged_file_is_an_image_or_an_image_error(kind, changes):
 def test_random_bytes_are_an_image_error_or_an_image(head, tail):
     with contextlib.suppress(ImageError):
         assert decode_bytes(head + tail, "x").mode == "RGB"
+
+
+# --- metadata cost no image ------------------------------------------------------------------------------------------
+
+
+def jpeg(exif: bytes) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(GRADIENT).save(buffer, "JPEG", quality=95, exif=exif)
+    return buffer.getvalue()
+
+
+#: 16 x 24 pixels, brighter to the right in red and to the bottom in green.
+GRADIENT = np.stack([*np.mgrid[:16, :24][::-1] * 10, np.full((16, 24), 128)], axis=2).astype(np.uint8)
+
+
+def exif_of(*entries: tuple[int, int, int, bytes], count: int | None = None) -> bytes:
+    """EXIF data with one folder of (tag, type, count, four bytes of value or offset)."""
+    rows = b"".join(struct.pack(">HHI", tag, kind, n) + value for tag, kind, n, value in entries)
+    return b"Exif\0\0MM\0\x2a" + struct.pack(">IH", 8, len(entries) if count is None else count) + rows + bytes(4)
+
+
+ROTATED = (0x0112, 3, 1, b"\0\6\0\0")  # a quarter turn
+
+
+@pytest.mark.parametrize(
+    "neighbour",
+    [
+        (0x011A, 5, 1, b"\xff\xff\xff\xf0"),  # a resolution beyond the end
+        (0x010F, 2, 2**31, b"\0\0\0\x40"),  # a name of 2 GiB
+        (0x8769, 4, 1, b"\xff\xff\xff\xff"),  # a folder of its own beyond the end
+        (0x9286, 99, 7, b"abcd"),  # of no type
+        (0x0128, 3, 0, b"\0\0\0\0"),  # without a value
+        (0x011A, 12, 1, b"\0\0\0\1"),
+    ],
+)
+def test_a_broken_neighbour_of_the_orientation_costs_nothing(neighbour):
+    upright = decode_bytes(jpeg(exif_of(ROTATED)), "a.jpg")
+    assert upright.size == (16, 24)
+    for entries in ((ROTATED, neighbour), (neighbour, ROTATED)):
+        assert np.array_equal(decode_bytes(jpeg(exif_of(*entries)), "a.jpg"), upright)
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0",
+        b"Exif\0\0nonsense",
+        b"Exif\0\0MM\0\x2a\xff\xff\xff\xff",
+        exif_of((0x0112, 2, 4, b"six\0")),
+        exif_of((0x0112, 3, 1, b"\0\x63\0\0")),
+        exif_of((0x0112, 5, 1, b"\0\0\0\x08")),
+    ],
+    ids=range(6),
+)
+def test_an_orientation_that_is_none_leaves_the_image_as_it_lies(exif):
+    assert np.array_equal(decode_bytes(jpeg(exif), "a.jpg"), decode_bytes(jpeg(b""), "a.jpg"))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_every_orientation_is_that_of_pillow(orientation, kind):
+    exif, buffer = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if kind == "WEBP" else {}
+    Image.fromarray(GRADIENT).save(buffer, kind, exif=exif, **options)
+    with Image.open(buffer) as image:
+        expected = ImageOps.exif_transpose(image).convert("RGB")
+    assert np.array_equal(decode_bytes(buffer.getvalue(), "a"), expected)
+
+
+def chunk(kind: bytes, content: bytes, *, damaged: bool = False) -> bytes:
+    checksum = zlib.crc32(kind + content) ^ damaged
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        chunk(b"tEXt", b"Comment\0hello", damaged=True),
+        chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(80_000_000))),  # a bomb of text
+        chunk(b"iCCP", b"profile\0\0no zlib data"),
+        chunk(b"eXIf", b"MM\0\x2a\xff\xff\xff\xff"),
+        chunk(b"pHYs", b"\0"),
+        chunk(b"iTXt", b"\0\0\0"),
+        chunk(b"cHRM", b"short"),
+    ],
+    ids=["checksum", "bomb", "profile", "exif", "pixel size", "text", "colours"],
+)
+def test_a_broken_chunk_of_metadata_costs_nothing(extra):
+    buffer = io.BytesIO()
+    Image.fromarray(GRADIENT).save(buffer, "PNG")
+    content = buffer.getvalue()
+    start = 8 + 25  # behind the header
+    assert np.array_equal(decode_bytes(content[:start] + extra + content[start:], "a.png"), GRADIENT)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_damaged_pixels_are_still_refused(kind):
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)).save(buffer, kind)
+    content = buffer.getvalue()
+    for damaged in (content[: len(content) // 2], content[:-40]):
+        with pytest.raises(ImageError, match="damaged or truncated"):
+            decode_bytes(damaged, "a")
+
+
+def test_only_regular_files_of_bounded_size_are_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "endless.png").symlink_to("/dev/zero")
+    with (tmp_path / "huge.png").open("wb") as file:
+        file.truncate(2**40)
+    for name, fact in (("pipe", "a pipe, a device"), ("endless", "a pipe, a device"), ("huge", "1,024 GiB")):
+        with pytest.raises(ImageError, match=rf"{name}\.png cannot be read .*{fact}"):
+            decode(tmp_path / f"{name}.png")
+    assert ImageFiles(tmp_path, ["pipe.png", "endless.png", "huge.png"], [0, 0, 0], ("a",)).fingerprint()

@@ -1,5 +1,8 @@
 """Folders and lists of files: which images they hold, in which order, with which labels."""
 
+import os
+
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -14,9 +17,11 @@ def test_a_tree_is_labelled_by_its_folders(tree, tmp_path):
     (root / "b" / "notes.txt").write_text("no image")
     (root / "b" / ".hidden").mkdir()
     Image.new("RGB", (4, 4)).save(root / "b" / ".hidden" / "0.png")
-    images = open_images(root)
+    with pytest.warns(VebiWarning, match=rf"^1 file or folder in {root} is left out, .*: b/notes\.txt$"):
+        images = open_images(root)
     assert images.class_names == ("a", "b")
     assert (images.ids, images.labels) == (["a/0.png", "b/0.png", "b/1.png"], [0, 1, 1])
+    (root / "b" / "notes.txt").unlink()
     assert open_images(root, ("b", "c", "a")).labels == [2, 0, 0]
 
 
@@ -27,7 +32,9 @@ def test_images_beside_their_masks(tree, tmp_path):
 
 
 def test_a_flat_folder_has_no_labels(tree, tmp_path):
-    images = open_images(tree(tmp_path, a=2) / "a", ("a", "b"))
+    root = tree(tmp_path, a=2) / "a"
+    with pytest.warns(VebiWarning, match=f"^{root} has no folders of classes in it: its images have no class$"):
+        images = open_images(root, ("a", "b"))
     assert images.labels == [UNLABELLED, UNLABELLED]
 
 
@@ -69,7 +76,8 @@ def test_images_are_sorted_by_the_parts_of_their_paths_and_recognised_by_their_s
     for name in ("a b/x.JPG", "a/z.png", "a/b/y.tar.gif", "a/b.webp", "a/no.", "a/.png", "a/notes.txt", "B/w.Tiff"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    names = [path.relative_to(tmp_path).as_posix() for path in expand_paths([tmp_path])]
+    with pytest.warns(VebiWarning, match=r"^2 files or folders in .* are left out, .*: a/no\., a/notes\.txt$"):
+        names = [path.relative_to(tmp_path).as_posix() for path in expand_paths([tmp_path])]
     assert names == ["B/w.Tiff", "a/b/y.tar.gif", "a/b.webp", "a/z.png", "a b/x.JPG"]
 
 
@@ -78,4 +86,74 @@ def test_links_that_point_upwards_add_nothing(tree, tmp_path):
     before = open_images(tmp_path).ids
     (tmp_path / "red" / "loop").symlink_to(tmp_path)
     (tmp_path / "red" / "self").symlink_to("self")
-    assert open_images(tmp_path).ids == before
+    loops = r"red/loop \(a link to a folder that is read already\), red/self \(Too many levels of symbolic links\)$"
+    with pytest.warns(VebiWarning, match=loops):
+        assert open_images(tmp_path).ids == before
+
+
+@pytest.mark.parametrize(
+    "suffix", ["jfif", "jpe", "JPG", "mpo", "avif", "png", "apng", "dib", "tga", "pcx", "qoi", "ico", "pbm"]
+)
+def test_images_of_every_kind_that_can_be_read(tmp_path, suffix):
+    Image.init()
+    image = Image.new("RGB", (16, 16), (200, 40, 40))
+    path = tmp_path / f"a.{suffix}"
+    kind = Image.registered_extensions()[f".{suffix.lower()}"]
+    (image.convert("1") if suffix == "pbm" else image).save(path, kind)
+    assert expand_paths([tmp_path]) == [path]
+    (loaded, _) = open_images([path]).load(0)
+    assert (loaded.mode, loaded.size) == ("RGB", (16, 16))
+    if suffix != "pbm":
+        assert np.abs(np.asarray(loaded, int) - (200, 40, 40)).max() < 8
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: path.with_suffix(".heic").touch(), r"thing\.heic"),
+        (lambda path: path.with_suffix(".jp2").touch(), r"thing\.jp2"),
+        (lambda path: os.mkfifo(path.with_suffix(".png")), r"thing\.png \(a pipe, a device or the like\)"),
+        (lambda path: path.with_suffix(".png").symlink_to("/dev/zero"), r"thing\.png \(a pipe, a device or the like\)"),
+        (lambda path: path.with_suffix(".png").symlink_to("nowhere"), r"thing\.png \(a link that leads nowhere\)"),
+        (lambda path: path.symlink_to(path.parents[1] / "b"), r"thing \(a link to a folder that is read already\)"),
+    ],
+    ids=["heic", "jp2", "pipe", "device", "dead link", "link to a class"],
+)
+def test_what_is_left_out_is_named_and_why(tree, tmp_path, make, reason):
+    root = tree(tmp_path, a=1, b=1)
+    make(root / "a" / "thing")
+    with pytest.warns(VebiWarning, match=f"^1 file or folder in {root} is left out, .*: a/{reason}$") as warned:
+        images = open_images(root)
+    assert len(warned) == 1
+    assert images.ids == ["a/0.png", "b/0.png"]
+
+
+def test_a_folder_that_cannot_be_read_is_named(tree, tmp_path, monkeypatch):
+    root, scandir = tree(tmp_path, a=1, b=1, c=1), os.scandir
+
+    def forbid(path):
+        if str(path).endswith("/c"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", forbid)
+    with pytest.warns(VebiWarning, match=r": c \(Permission denied\)$"):
+        assert open_images(root).class_names == ("a", "b")
+
+
+def test_a_folder_without_images_says_what_it_holds_instead(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.heic").touch()
+    with pytest.raises(InputError, match=r"hold no images that can be read, but a/x\.heic, b/x\.heic"):
+        open_images(tmp_path)
+
+
+def test_names_are_compared_whatever_their_letters_are_made_of(tree, tmp_path):
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    root = tree(tmp_path, **{decomposed: 1, "b": 1})
+    images = open_images(root, ("b", composed))
+    assert images.class_names == ("b", composed)
+    assert sorted(images.labels) == [0, 1]
+    assert open_images([root / decomposed / "0.png"], ("b", composed)).labels == [1]
+    assert open_images(root).class_names == ("b", composed)

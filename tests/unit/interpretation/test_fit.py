@@ -119,6 +119,7 @@ def test_where_the_evidence_comes_from(toy, squares, tmp_path):
         np.testing.assert_allclose(found.layer_shares[j], expected)
 
 
+@pytest.mark.filterwarnings("ignore:.*has no folders of classes:vebi.errors.VebiWarning")
 def test_near_constant_columns_do_not_stand_in_for_a_constant_term(tmp_path):
     """The fault that the paper's form has: with one feature a class, the one that hardly varies wins there alone."""
     torch.manual_seed(0)
@@ -209,6 +210,7 @@ def test_fidelity_is_that_of_the_features_alone(toy, squares, reference):
     assert 0.5 < reference.diagnostics.fidelity <= 1
 
 
+@pytest.mark.filterwarnings("ignore:.*has no folders of classes:vebi.errors.VebiWarning")
 def test_predicted_and_true_labels(toy, squares, tmp_path, reference):
     """Exchanged folders change the fit to true labels and leave the one to predictions alone."""
     paths = []
@@ -260,6 +262,7 @@ def flat(squares, folder):
     return folder
 
 
+@pytest.mark.filterwarnings("ignore:.*has no folders of classes:vebi.errors.VebiWarning")
 def test_a_folder_without_classes_can_be_fitted_to_predictions(toy, squares, tmp_path):
     found = interpret(toy, flat(squares, tmp_path / "flat"), mu=MU)
     assert found.diagnostics.accuracy is None

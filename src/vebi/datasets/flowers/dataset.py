@@ -25,7 +25,7 @@ from vebi.datasets.flowers.plain import PlainFrame
 from vebi.datasets.flowers.scene import parts_of
 from vebi.datasets.flowers.variants import PAPER_VARIANTS, VARIANTS, FlowerClass, classes
 from vebi.errors import InputError, UsageError
-from vebi.files import atomic_write, write_json
+from vebi.files import atomic_write, read_file, write_json
 from vebi.outputs import other_files, output_folder
 from vebi.progress import Progress
 
@@ -270,7 +270,7 @@ def _png(image: Image.Image) -> bytes:
 def _read_record(path: Path) -> dict[str, Any]:
     """The content of dataset.json or of dataset.partial.json. InputError where it cannot be read."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_file(path))
     except FileNotFoundError:
         raise InputError(f"{path} is missing: {path.parent} is no finished data set, so generate it first") from None
     except (OSError, ValueError, RecursionError) as error:

@@ -178,6 +178,7 @@ def test_a_checkpoint_is_a_safetensors_file(squares, tmp_path):
         train(squares, tmp_path / "network.pt", epochs=1)
 
 
+@pytest.mark.filterwarnings("ignore:.*has no folders of classes:vebi.errors.VebiWarning")
 def test_images_without_class_folders_cannot_train(squares, tmp_path):
     with pytest.raises(InputError, match="red has no class folders"):
         train(squares / "red", tmp_path / "network.safetensors", epochs=1)
