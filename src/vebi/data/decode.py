@@ -7,7 +7,7 @@ image. The pixels decide: metadata that are broken cost no image.
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -42,6 +42,8 @@ _TURNS: dict[object, Image.Transpose] = {
     8: Image.Transpose.ROTATE_90,
 }
 
+#: An opened image, its name and its orientation -> the image that is wanted.
+Finish = Callable[[Image.Image, str, int | None], Image.Image]
 #: What a collection loads: an RGB image, or a float tensor that is the network's input already.
 LoadedImage = Image.Image | torch.Tensor
 
@@ -58,17 +60,30 @@ def decode(path: str | os.PathLike[str]) -> Image.Image:
     Raises:
         ImageError: The file cannot be read or decoded, with its path and the reason.
     """
-    by_suffix = BY_SUFFIX.get(Path(path).suffix.lower())
-    return decode_bytes(_read(path), str(path), (*FORMATS, by_suffix) if by_suffix else FORMATS)
+    return _decode(_read(path), str(path), _formats_of(path), _upright_rgb)
 
 
-def decode_bytes(data: bytes, name: str, formats: Sequence[str] = FORMATS) -> Image.Image:
+def decode_values(path: str | os.PathLike[str]) -> Image.Image:
+    """The image in a file as it is stored, in any mode, but upright: where values mean something, as in masks.
+
+    Args:
+        path: A file in one of ``FORMATS``.
+
+    Returns:
+        The image, fully decoded.
+
+    Raises:
+        ImageError: The file cannot be read or decoded, with its path and the reason.
+    """
+    return _decode(_read(path), str(path), _formats_of(path), _upright)
+
+
+def decode_bytes(data: bytes, name: str) -> Image.Image:
     """As ``decode``, from the bytes of a file.
 
     Args:
-        data: The content of a file.
+        data: The content of a file in one of ``FORMATS``.
         name: What messages call the image.
-        formats: The formats that it can have.
 
     Returns:
         The image in mode RGB, fully decoded.
@@ -76,23 +91,30 @@ def decode_bytes(data: bytes, name: str, formats: Sequence[str] = FORMATS) -> Im
     Raises:
         ImageError: The bytes cannot be decoded.
     """
+    return _decode(data, name, FORMATS, _upright_rgb)
+
+
+def _formats_of(path: str | os.PathLike[str]) -> Sequence[str]:
+    by_suffix = BY_SUFFIX.get(Path(path).suffix.lower())
+    return (*FORMATS, by_suffix) if by_suffix else FORMATS
+
+
+def _decode(data: bytes, name: str, formats: Sequence[str], finish: Finish) -> Image.Image:
+    """What ``finish`` makes of the opened image; without its metadata, where decoders give up on these."""
+    Image.init()
+    available = [one for one in formats if one in Image.OPEN]
     with _image_errors(name):
-        held = orientation(find_exif(data))
+        held, pixels = orientation(find_exif(data)), without_metadata(data)
         try:
-            return _decode(data, name, formats, held)
+            with Image.open(io.BytesIO(data), formats=available) as image:
+                return finish(image, name, held)
         except ImageError:
             raise
-        except Exception:  # decoders raise almost anything on damaged files, and some on damaged metadata
-            pixels = without_metadata(data)
+        except Exception:  # decoders raise almost anything on damaged files
             if pixels == data:
                 raise
-            return _decode(pixels, name, formats, held)
-
-
-def _decode(data: bytes, name: str, formats: Sequence[str], held: int | None) -> Image.Image:
-    Image.init()
-    with Image.open(io.BytesIO(data), formats=[one for one in formats if one in Image.OPEN]) as image:
-        return _upright_rgb(image, name, held)
+        with Image.open(io.BytesIO(pixels), formats=available) as image:
+            return finish(image, name, held)
 
 
 def to_rgb(image: Image.Image, name: str) -> Image.Image:
@@ -170,22 +192,31 @@ def _image_errors(name: str) -> Iterator[None]:
         raise ImageError(f"{name} is damaged or truncated ({error}): replace the file") from None
 
 
-def _upright_rgb(image: Image.Image, name: str, held: int | None = None) -> Image.Image:
+def _upright(image: Image.Image, name: str, held: int | None = None) -> Image.Image:
+    """The image in its own mode, decoded and turned; ``held`` is its orientation where that is known already."""
     if not 0 < image.width * image.height <= MAX_PIXELS:
         raise ImageError(
             f"{name} has {image.width} x {image.height} pixels, but 1 to {MAX_PIXELS:,} can be decoded: scale it first"
         )
     image.load()
     turn = _TURNS.get(held or _orientation(image))
-    if turn is not None:
-        image = image.transpose(turn)
+    return image.copy() if turn is None else image.transpose(turn)
+
+
+def _upright_rgb(image: Image.Image, name: str, held: int | None = None) -> Image.Image:
+    image = _upright(image, name, held)
     if image.mode.startswith("I") or image.mode == "F":
         return _deep_grey_to_rgb(image, name)
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+    if has_alpha(image):
         flat = Image.new("RGBA", image.size, "white")
         flat.alpha_composite(image.convert("RGBA"))
         return flat.convert("RGB")
     return image.convert("RGB")
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Whether pixels of an image can be transparent."""
+    return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
 
 
 def _orientation(image: Image.Image) -> object:

@@ -15,6 +15,7 @@ from vebi.data.decode import decode
 from vebi.datasets.flowers.dataset import load_dataset
 from vebi.datasets.flowers.scene import PARTS
 from vebi.datasets.flowers.variants import carrier_mask
+from vebi.datasets.mask_files import read_mask
 from vebi.errors import InputError
 from vebi.files import read_file
 from vebi.models.preprocess import Preprocess
@@ -29,8 +30,8 @@ def find_masks(images: ImageCollection, folder: Path | None = None) -> Callable[
     Args:
         images: The collection.
         folder: A folder of masks: MASKS/CLASS/NAME.png (or with the suffix of the image) for IMAGES/CLASS/NAME.jpg, of
-            the same size in pixels. Any pixel that is not black is the object. Images of `vebi flowers` need none:
-            their data set holds the part masks.
+            the same size in pixels. Any pixel that is not black is the object, whatever its value, but none that is
+            transparent. Images of `vebi flowers` need none: their data set holds the part masks.
 
     Returns:
         A function from the index of an image to its mask, h x w at the resolution of the image. None where there are no
@@ -115,13 +116,14 @@ def _read_mask(images: ImageFiles, folder: Path, index: int) -> Mask:
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
         raise InputError(f"{images.path(index)} has no mask: {candidates[0]} does not exist, give masks for all images")
-    mask, image = decode(path), decode(images.path(index))
-    if mask.size != image.size:
+    mask, image = read_mask(path), decode(images.path(index))
+    height, width = mask.shape
+    if (width, height) != image.size:
         raise InputError(
-            f"{path} has {mask.width} x {mask.height} pixels, its image {image.width} x {image.height}: "
+            f"{path} has {width} x {height} pixels, its image {image.width} x {image.height}: "
             f"give a mask of the same size"
         )
-    return np.asarray(np.asarray(mask).any(axis=2))
+    return mask
 
 
 def _are_flowers(images: ImageFiles) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from vebi.errors import UsageError
@@ -72,16 +72,27 @@ def validate_maps(maps: Float[Tensor, "n h w"]) -> None:
         )
 
 
-def validate_masks(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "m y x"]) -> None:
-    """Refuses masks that do not fit their maps, and empty ones.
+def validate_masks(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "m y x"]) -> Bool[Tensor, "m y x"]:
+    """Refuses masks that do not fit their maps, those of other values than 0 and 1, and empty ones.
 
     Args:
         maps: n x h x w.
-        masks: n x h x w, each with at least one pixel.
+        masks: n x h x w, each with at least one pixel; of booleans, or of 0 and 1.
+
+    Returns:
+        The masks as booleans.
 
     Raises:
-        UsageError: Maps and masks of different shapes, or an empty mask.
+        UsageError: Maps and masks of different shapes, an empty mask, or one of other values.
     """
+    if masks.dtype != torch.bool:
+        other = masks[(masks != 0) & (masks != 1)]
+        if len(other):
+            raise UsageError(
+                f"masks hold the value {other[0].item():g}, but booleans, or 0 and 1, are needed: compare them with 0 "
+                f"first"
+            )
+        masks = masks.bool()
     if maps.shape != masks.shape:
         raise UsageError(
             f"maps of shape {tuple(maps.shape)} come with masks of shape {tuple(masks.shape)}: "
@@ -90,20 +101,25 @@ def validate_masks(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "m y x"]) -
     empty = ~masks.flatten(1).any(dim=1)
     if empty.any():
         raise UsageError(f"the mask of image {_first(empty)} is empty: leave such images out")
+    return masks
 
 
-def validate(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "m y x"]) -> None:
+def validate(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "m y x"]) -> Bool[Tensor, "m y x"]:
     """Refuses maps and masks that cannot be scored.
 
     Args:
         maps: n x h x w.
         masks: n x h x w, each with at least one pixel: no map can overlap with an empty one.
 
+    Returns:
+        The masks as booleans.
+
     Raises:
-        UsageError: Maps and masks of different shapes, maps that ``validate_maps`` refuses, or an empty mask.
+        UsageError: Maps that ``validate_maps`` refuses, or masks that ``validate_masks`` refuses.
     """
-    validate_masks(maps, masks)
+    masks = validate_masks(maps, masks)
     validate_maps(maps)
+    return masks
 
 
 def scale_to_max(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:

@@ -1,7 +1,7 @@
 """Intersection over union of a heatmap's upper level sets with a mask (Oramas et al., ICLR 2019, section 4.3)."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from vebi.errors import UsageError
@@ -12,13 +12,13 @@ STEPS = 101
 
 
 def iou_curve(
-    maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"], thresholds: Float[Tensor, " t"]
+    maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"], thresholds: Float[Tensor, " t"]
 ) -> Float[Tensor, "n t"]:
     """Computes the IoU of {map >= t} with the mask for every threshold t.
 
     Args:
         maps: Heatmaps in [0, 1], n x h x w.
-        masks: Ground truth, n x h x w, none of them empty.
+        masks: Ground truth, n x h x w, booleans or 0 and 1, none of them empty.
         thresholds: t of them, in rising order.
 
     Returns:
@@ -36,7 +36,7 @@ def iou_curve(
         >>> vebi.metrics.iou_curve(maps, masks, torch.tensor([0.0, 0.5, 1.0]))
         tensor([[0.5000, 1.0000, 0.5000]])
     """
-    validate(maps, masks)
+    masks = validate(maps, masks)
     if (maps > 1).any():
         raise UsageError(f"heatmaps range from {maps.min():.3g} to {maps.max():.3g}: scale them to [0, 1] first")
     size = masks.sum(dim=(1, 2))
@@ -51,12 +51,12 @@ def iou_curve(
     return intersection / (at_least(torch.ones_like(masks)) + size[:, None] - intersection)
 
 
-def auc_iou(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"], steps: int = STEPS) -> Float[Tensor, " n"]:
+def auc_iou(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"], steps: int = STEPS) -> Float[Tensor, " n"]:
     """Computes the area under the IoU curve of every map. Higher is better.
 
     Args:
         maps: Heatmaps in [0, 1], n x h x w.
-        masks: Ground truth, n x h x w, none of them empty.
+        masks: Ground truth, n x h x w, booleans or 0 and 1, none of them empty.
         steps: How many thresholds, evenly spaced on [0, 1], the mean is taken over.
 
     Returns:
@@ -77,7 +77,7 @@ def auc_iou(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"], steps: i
     return iou_curve(maps, masks, _thresholds(steps, maps)).mean(dim=1)
 
 
-def best_iou(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"], steps: int = STEPS) -> Float[Tensor, " n"]:
+def best_iou(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"], steps: int = STEPS) -> Float[Tensor, " n"]:
     """Computes the largest IoU over the thresholds of ``auc_iou``. Higher is better.
 
     That is how well a map does where the threshold is picked per image, with the mask at hand. Never below the share of
@@ -85,7 +85,7 @@ def best_iou(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"], steps: 
 
     Args:
         maps: Heatmaps in [0, 1], n x h x w.
-        masks: Ground truth, n x h x w, none of them empty.
+        masks: Ground truth, n x h x w, booleans or 0 and 1, none of them empty.
         steps: How many thresholds, evenly spaced on [0, 1], are tried.
 
     Returns:

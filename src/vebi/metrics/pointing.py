@@ -1,13 +1,13 @@
 """Pointing games: whether a heatmap's maximum, or how much of its sum, lies where the object is."""
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from vebi.errors import UsageError
 from vebi.metrics.base import scale_to_max, validate, validate_maps
 
 
-def pointing_game(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"]) -> Float[Tensor, " n"]:
+def pointing_game(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"]) -> Float[Tensor, " n"]:
     """Tells whether a map's highest pixel lies in the mask. Higher is better.
 
     Where several pixels share the maximum, the score is the share of them in the mask, which picking one at random
@@ -16,13 +16,13 @@ def pointing_game(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"]) ->
 
     Args:
         maps: Non-negative heatmaps of any scale, n x h x w.
-        masks: Ground truth, n x h x w, none of them empty.
+        masks: Ground truth, n x h x w, booleans or 0 and 1, none of them empty.
 
     Returns:
         1 or 0, between them where pixels are tied, n.
 
     Raises:
-        UsageError: An empty mask, values that are negative or not finite, or different shapes.
+        UsageError: An empty mask or one of other values, values that are negative or not finite, or different shapes.
 
     Reference:
         Zhang et al., "Top-Down Neural Attention by Excitation Backprop", IJCV 2018.
@@ -32,7 +32,7 @@ def pointing_game(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"]) ->
         >>> vebi.metrics.pointing_game(maps, maps > 1)
         tensor([1.])
     """
-    validate(maps, masks)
+    masks = validate(maps, masks)
     highest = maps == maps.amax(dim=(1, 2), keepdim=True)
     return (highest & masks).sum(dim=(1, 2)) / highest.sum(dim=(1, 2))
 

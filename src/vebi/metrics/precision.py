@@ -1,13 +1,13 @@
 """Average precision: the pixels of the mask as positives, ranked by the heatmap."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from vebi.metrics.base import validate
 
 
-def average_precision(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"]) -> Float[Tensor, " n"]:
+def average_precision(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"]) -> Float[Tensor, " n"]:
     """Computes the average precision of a map's pixels as scores for the mask. Higher is better.
 
     The sum of (R_k - R_k-1) P_k over a map's distinct values, highest first, where P_k and R_k are precision and recall
@@ -17,13 +17,13 @@ def average_precision(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"]
 
     Args:
         maps: Non-negative heatmaps of any scale, n x h x w.
-        masks: Ground truth, n x h x w, none of them empty.
+        masks: Ground truth, n x h x w, booleans or 0 and 1, none of them empty.
 
     Returns:
         Average precision in [0, 1], n.
 
     Raises:
-        UsageError: An empty mask, values that are negative or not finite, or different shapes.
+        UsageError: An empty mask or one of other values, values that are negative or not finite, or different shapes.
 
     Example:
         >>> maps = torch.tensor([[[4.0, 3.0], [2.0, 1.0]]])
@@ -31,7 +31,7 @@ def average_precision(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"]
         >>> vebi.metrics.average_precision(maps, masks)  # (1/1 + 2/3) / 2
         tensor([0.8333])
     """
-    validate(maps, masks)
+    masks = validate(maps, masks)
     heat, inside = maps.flatten(1).contiguous(), masks.flatten(1)
     # recall rises by 1 / |mask| with every pixel of the mask: the sum is the mean precision at their values;
     # pixels outside, set below every value, count for none of them

@@ -1,25 +1,25 @@
 """Relevance mass and relevance rank accuracy (Arras et al., "CLEVR-XAI", Information Fusion 81, 2022)."""
 
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from vebi.metrics.base import scale_to_max, validate
 
 
-def relevance_mass(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"]) -> Float[Tensor, " n"]:
+def relevance_mass(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"]) -> Float[Tensor, " n"]:
     """Computes the share of a map's sum that lies in the mask. Higher is better.
 
     A map of zeros scores 0: it points at nothing. Any other constant map scores the share of the mask.
 
     Args:
         maps: Non-negative heatmaps of any scale, n x h x w.
-        masks: Ground truth, n x h x w, none of them empty.
+        masks: Ground truth, n x h x w, booleans or 0 and 1, none of them empty.
 
     Returns:
         Shares in [0, 1], n.
 
     Raises:
-        UsageError: An empty mask, values that are negative or not finite, or different shapes.
+        UsageError: An empty mask or one of other values, values that are negative or not finite, or different shapes.
 
     Reference:
         Arras, Osman and Samek, "CLEVR-XAI: A Benchmark Dataset for the Ground Truth Evaluation of Neural Network
@@ -31,13 +31,13 @@ def relevance_mass(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"]) -
         >>> vebi.metrics.relevance_mass(maps, masks)
         tensor([0.6000])
     """
-    validate(maps, masks)
+    masks = validate(maps, masks)
     heat = scale_to_max(maps)
     total = heat.sum(dim=(1, 2))  # 0 or at least 1, the highest value
     return (heat * masks).sum(dim=(1, 2)) / total.clamp(min=1)
 
 
-def relevance_rank(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"]) -> Float[Tensor, " n"]:
+def relevance_rank(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"]) -> Float[Tensor, " n"]:
     """Computes the share of a map's K highest pixels in the mask, K its size. Higher is better.
 
     Where pixels are tied at the K-th value, those of them that are still needed count by their expected share, as if
@@ -45,13 +45,13 @@ def relevance_rank(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"]) -
 
     Args:
         maps: Non-negative heatmaps of any scale, n x h x w.
-        masks: Ground truth, n x h x w, none of them empty.
+        masks: Ground truth, n x h x w, booleans or 0 and 1, none of them empty.
 
     Returns:
         Shares in [0, 1], n.
 
     Raises:
-        UsageError: An empty mask, values that are negative or not finite, or different shapes.
+        UsageError: An empty mask or one of other values, values that are negative or not finite, or different shapes.
 
     Reference:
         Arras, Osman and Samek, "CLEVR-XAI: A Benchmark Dataset for the Ground Truth Evaluation of Neural Network
@@ -63,7 +63,7 @@ def relevance_rank(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"]) -
         >>> vebi.metrics.relevance_rank(maps, masks)
         tensor([0.5000])
     """
-    validate(maps, masks)
+    masks = validate(maps, masks)
     heat, inside = maps.flatten(1), masks.flatten(1)
     size = inside.sum(dim=1, keepdim=True)
     last = heat.sort(dim=1, descending=True).values.gather(1, size - 1)

@@ -130,7 +130,7 @@ def _validate_pairs(one: Tensor, other: Tensor, where: Tensor | None) -> Bool[Te
         validate_finite(maps)
     if where is None:
         return torch.ones_like(one, dtype=torch.bool)
-    validate_masks(one, where)
+    where = validate_masks(one, where)
     return where
 
 

@@ -9,8 +9,9 @@ from PIL import Image
 from vebi.data.collections import DatasetImages, Subset
 from vebi.data.sources import open_images
 from vebi.datasets.flowers import carrier_mask, generate, load_dataset
+from vebi.datasets.mask_files import read_mask
 from vebi.datasets.masks import find_foregrounds, find_masks
-from vebi.errors import InputError
+from vebi.errors import InputError, VebiWarning
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_masks_that_are_not_there_or_do_not_fit(tree):
     (tree / "truth" / "a" / "0.png").unlink()
     with pytest.raises(InputError, match=r"a/0\.jpg has no mask.*a/0\.png"):
         find_masks(images, tree / "truth")(0)
-    Image.new("L", (6, 8)).save(tree / "truth" / "a" / "0.png")
+    Image.fromarray(np.eye(8, 6, dtype=np.uint8)).save(tree / "truth" / "a" / "0.png")
     with pytest.raises(InputError, match=r"a/0\.png has 6 x 8 pixels, .* 8 x 6"):
         find_masks(images, tree / "truth")(0)
     with pytest.raises(InputError, match="nowhere"):
@@ -113,3 +114,101 @@ def test_the_foreground_is_every_part_of_the_flower(tmp_path, scene):
     mask.write_bytes(b"no")
     with pytest.raises(InputError, match=re.escape(str(mask))):
         foregrounds(0)
+
+
+# --- which pixels are the object -------------------------------------------------------------------------------------
+
+IDS = np.array([[0, 1, 128], [129, 257, 65535]], np.uint16)
+OBJECT = [[False, True, True], [True, True, True]]
+
+
+def saved(folder, image, name="mask.png", **options):
+    image.save(folder / name, **options)
+    return folder / name
+
+
+def palette(indices, colours):
+    image = Image.fromarray(np.array(indices, np.uint8)).convert("P")
+    image.putdata([k for row in indices for k in row])
+    image.putpalette([value for colour in colours for value in colour])
+    return image
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        (Image.fromarray(IDS), "mask.png"),
+        (Image.fromarray(IDS), "mask.tif"),
+        (Image.fromarray(IDS.astype(np.int32)), "mask.tif"),
+        (Image.fromarray(IDS.astype(np.float32) / 1e6), "mask.tif"),
+        (Image.fromarray((IDS > 0).astype(np.uint8)), "mask.png"),
+        (Image.fromarray(IDS > 0), "mask.png"),
+        (Image.fromarray(np.stack([0 * IDS, 0 * IDS, np.minimum(IDS, 255)], 2).astype(np.uint8)), "mask.png"),
+        (palette([[0, 1, 2], [3, 1, 2]], [(0, 0, 0), (9, 0, 0), (0, 9, 0), (0, 0, 9)]), "mask.png"),
+        (palette([[0, 1, 2], [3, 1, 2]], [(0, 0, 0)] * 4), "mask.png"),  # colours that nobody chose
+        (palette([[1, 0, 0], [0, 0, 0]], [(255, 255, 255), (0, 0, 0)]), "mask.png"),  # white is the first colour
+    ],
+    ids=[
+        "16 bit",
+        "16 bit TIFF",
+        "32 bit",
+        "float",
+        "8 bit",
+        "1 bit",
+        "blue",
+        "palette",
+        "black palette",
+        "white first",
+    ],
+)
+def test_any_value_but_zero_is_the_object(tmp_path, image, name):
+    assert read_mask(saved(tmp_path, image, name)).tolist() == OBJECT
+
+
+RGBA = {
+    "white on transparency": ([(0, 0, 0, 0), (255, 255, 255, 255)], [False, True]),
+    "white under transparency": ([(255, 255, 255, 0), (255, 255, 255, 255)], [False, True]),
+    "white on black, all opaque": ([(0, 0, 0, 255), (255, 255, 255, 255)], [False, True]),
+    "black on transparency": ([(0, 0, 0, 0), (0, 0, 0, 255)], [False, True]),
+    "half transparent": ([(0, 0, 0, 0), (0, 0, 0, 1)], [False, True]),
+    "white on black on transparency": ([(0, 0, 0, 0), (0, 0, 0, 255), (9, 0, 0, 255)], [False, False, True]),
+}
+
+
+@pytest.mark.parametrize("name", RGBA)
+def test_what_is_transparent_is_no_object(tmp_path, name):
+    pixels, expected = RGBA[name]
+    image = Image.fromarray(np.array([pixels], np.uint8))
+    assert read_mask(saved(tmp_path, image)).tolist() == [expected]
+    grey = image.convert("LA")
+    assert read_mask(saved(tmp_path, grey)).tolist() == [expected]
+
+
+def test_traces_of_compression_are_no_object(tmp_path):
+    square = np.zeros((64, 64), np.uint8)
+    square[13:40, 17:50] = 255
+    mask = read_mask(saved(tmp_path, Image.fromarray(square), "mask.jpg", quality=40))
+    assert (mask == (square > 0)).mean() > 0.99
+    assert not mask[:5].any()
+
+
+@pytest.mark.parametrize(("value", "fact"), [(0, "is empty"), (7, "covers all of its image")])
+def test_a_mask_that_says_nothing_is_warned_of_by_its_name(tmp_path, value, fact):
+    path = saved(tmp_path, Image.new("L", (4, 4), value))
+    with pytest.warns(VebiWarning, match=f"^the mask {path} {fact}$"):
+        read_mask(path)
+
+
+def test_masks_are_turned_as_their_images_are(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(tmp_path, Image.fromarray(IDS.astype(np.uint8)), exif=exif)
+    assert read_mask(path).shape == (3, 2)
+
+
+def test_masks_that_cannot_be_read(tmp_path):
+    (tmp_path / "mask.png").write_bytes(b"no mask")
+    with pytest.raises(InputError, match="is not an image that can be decoded"):
+        read_mask(tmp_path / "mask.png")
+    with pytest.raises(InputError, match="not finite"):
+        read_mask(saved(tmp_path, Image.fromarray(np.full((2, 2), np.nan, np.float32)), "mask.tif"))

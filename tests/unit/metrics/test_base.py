@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from vebi.errors import UsageError
+from vebi.metrics import METRICS
 from vebi.metrics.base import Metric, scale_to_max, validate, validate_maps
 
 MAPS, MASKS = torch.rand(3, 2, 4), torch.ones(3, 2, 4, dtype=torch.bool)
@@ -19,10 +20,22 @@ def changed(tensor, image, value):
 
 
 def test_what_is_in_order_passes():
-    assert validate(MAPS, MASKS) is None
-    assert validate(100 * MAPS, MASKS) is None
-    assert validate(torch.zeros(3, 2, 4), changed(~MASKS, slice(None), True)) is None
-    assert validate(MAPS[:0], MASKS[:0]) is None
+    assert validate(MAPS, MASKS) is MASKS
+    assert validate(100 * MAPS, MASKS) is MASKS
+    assert validate(torch.zeros(3, 2, 4), changed(~MASKS, slice(None), True)).sum() == 3
+    assert validate(MAPS[:0], MASKS[:0]).shape == (0, 2, 4)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float32, torch.float64])
+def test_masks_of_0_and_1_are_those_of_booleans(dtype):
+    masks = changed(MASKS, 1, False)
+    for metric in METRICS:
+        maps = MAPS / MAPS.amax()
+        assert torch.equal(metric.function(maps, masks.to(dtype)), metric.function(maps, masks))
+        for value in (255, 2, -1):
+            if value > 0 or dtype != torch.uint8:
+                with pytest.raises(UsageError, match=f"masks hold the value {value}, but booleans, or 0 and 1"):
+                    metric.function(maps, (masks.to(torch.int64) * value).to(dtype))
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 4), (3, 4, 2), (1, 2, 4)])
