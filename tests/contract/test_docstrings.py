@@ -34,9 +34,10 @@ PUBLIC = dict(public())
 
 
 @pytest.fixture
-def desk(tmp_path, squares, toy, interpreted_once, monkeypatch):
-    """What an example may use: a model of three classes, its images and an interpretation of it."""
+def desk(tmp_path, squares, masks, toy, interpreted_once, monkeypatch):
+    """What an example may use: a model of three classes, its images with masks and an interpretation of it."""
     shutil.copytree(squares, tmp_path / "images")
+    shutil.copytree(masks, tmp_path / "masks")
     monkeypatch.chdir(tmp_path)
     return {"vebi": vebi, "np": np, "torch": torch, "classifier": toy, "interpretation": interpreted_once}
 

@@ -141,7 +141,7 @@ class BenchmarkResult:
     Example:
         >>> import json, pathlib
         >>> result = vebi.benchmark.benchmark_model(
-        ...     classifier, "images", pathlib.Path("bench"), masks="images", mu=1.5, per_class=1, mosaics=0
+        ...     classifier, "images", pathlib.Path("bench"), masks="masks", mu=1.5, per_class=1, mosaics=0
         ... )
         >>> table = json.loads(pathlib.Path("bench/table.json").read_text())
         >>> vebi.benchmark.BenchmarkResult.from_dict(table) == result
