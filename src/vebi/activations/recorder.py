@@ -126,7 +126,7 @@ class ActivationRecorder(Generic[Record], TorchDispatchMode):  # type: ignore[no
             super().__exit__(error, value, traceback)  # type: ignore[no-untyped-call]  # torch does not type it
             self._unhook()
         if error is None:
-            self._check()
+            self.check(self._names or ())
 
     def _unhook(self) -> None:
         for handle in self._handles:
@@ -215,8 +215,9 @@ class ActivationRecorder(Generic[Record], TorchDispatchMode):  # type: ignore[no
                 self.node_modules.setdefault(node, name)
                 nodes.update(following for following, _ in node.next_functions if following is not None)
 
-    def _check(self) -> None:
-        for name in sorted(self._names or ()):
+    def check(self, names: Iterable[str]) -> None:
+        """Raises ModelError where a layer did not run, or where, while gradients are on, none passes through it."""
+        for name in sorted(names):
             if name not in self.records:
                 raise ModelError(f"the layer {name} did not run: name layers that every image passes through")
             if torch.is_grad_enabled() and name not in self.gradient_edges:

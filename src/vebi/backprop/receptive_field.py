@@ -2,7 +2,7 @@
 
 A backward pass in which every operator only tells whether a value reaches another one: kernels of ones, open
 activation functions and norms, pooling over all of the window, and no negative numbers, so that no two paths cancel
-out. What is not zero at the input is the receptive field, for any chain of strides, padding, dilation and pooling,
+out. What is not zero at the layer before is seen of it, for any chain of strides, padding, dilation and pooling,
 without reading the network's source. The statistics that a layer or group norm takes of the whole map do not count.
 """
 
@@ -11,14 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool
 from torch import Tensor
-from torch.autograd.graph import GradientEdge
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.utils._pytree import tree_map_only
 
 from vebi.activations.recorder import ActivationRecorder
 from vebi.backprop.dispatch import BackwardMode, Operator
+from vebi.backprop.field_axis import Axis, from_ends, from_inside, join
 from vebi.backprop.rules import ACTIVATION_BACKWARD, pass_through
 from vebi.backprop.stride_fix import pair
 from vebi.models.classifier import Classifier
@@ -64,6 +67,9 @@ class ReceptiveField:
 def receptive_fields(classifier: Classifier, names: Sequence[str]) -> dict[str, ReceptiveField]:
     """Measures the receptive fields of layers at the classifier's input size.
 
+    From layer to layer, what a position sees of the layers just before it is measured; what these see of the image is
+    known by then. So fields that reach beyond the image are known, too, and every part of the network is passed once.
+
     Args:
         classifier: The network.
         names: Names of layers.
@@ -75,55 +81,119 @@ def receptive_fields(classifier: Classifier, names: Sequence[str]) -> dict[str, 
         ModelError: A layer did not run, or no gradient leads from it to the image.
     """
     with classifier.evaluation(), torch.inference_mode(False), torch.enable_grad():
-        inputs = classifier.zero_input(4).requires_grad_()
-        with ActivationRecorder(classifier.model, names, lambda _, __, a: a.detach()) as recorder:
+        inputs = classifier.zero_input(2).requires_grad_()
+        with ActivationRecorder(classifier.model, None, _outline) as recorder:
             classifier.logits(inputs.clone())  # a network may change its input in place
-        return {name: _field(recorder.gradient_edges[name], recorder.records[name], inputs) for name in names}
+        recorder.check(names)
+        fields = _Fields(recorder, inputs)
+        return {name: fields.of(name) for name in names}
 
 
-def _field(start: GradientEdge, activation: Tensor, inputs: Tensor) -> ReceptiveField:
-    """The field of a layer with these activations of four images."""
-    if activation.ndim == 2 or max(activation.shape[2:]) == 1:
-        return ReceptiveField((0.0, 0.0), (0.0, 0.0), (inputs.shape[2], inputs.shape[3]))
-    height, width = activation.shape[2:]
-    seed = torch.zeros_like(activation)
-    # an image each for the first position and its diagonal neighbour, for the last but one and the last
-    for image, position in enumerate((0, 1, -2, -1)):
-        seed[image, :, max(-height, min(position, height - 1)), max(-width, min(position, width - 1))] = 1
+def _outline(_name: str, _kind: str, activation: Tensor) -> Tensor:
+    """An activation without its values: one that takes no memory."""
+    return activation.new_zeros(()).expand(activation.shape)
+
+
+class _Fields:
+    """The fields of layers, along both axes and in full."""
+
+    def __init__(self, recorder: ActivationRecorder[Tensor], inputs: Tensor) -> None:
+        self._inputs = inputs
+        self._edges = recorder.gradient_edges
+        self._shapes = {name: output.shape for name, output in recorder.records.items()}
+        self._image = get_gradient_edge(inputs)
+        # later names of a node would be met on the way from it to itself; and what has no positions tells nothing
+        spatial = [name for name, edge in self._edges.items() if len(self._shapes[name]) == 4]
+        self._names = {self._edges[name].node: name for name in reversed(spatial)}
+        self._known: dict[Node, tuple[Axis, Axis]] = {self._image.node: (Axis(0, 1, 1), Axis(0, 1, 1))}
+
+    def of(self, name: str) -> ReceptiveField:
+        """The field of a layer."""
+        height, width = self._inputs.shape[2:]
+        if len(self._shapes[name]) != 4:
+            return ReceptiveField((0.0, 0.0), (0.0, 0.0), (height, width))
+        node = self._edges[name].node
+        for waiting in self._in_order(node):
+            self._known[waiting] = self._measure(waiting)
+        y, x = (axis.clip(pixels) for axis, pixels in zip(self._known[node], (height, width), strict=True))
+        return ReceptiveField((y.start, x.start), (y.jump, x.jump), (round(y.size), round(x.size)))
+
+    def _in_order(self, node: Node) -> list[Node]:
+        """The layers whose fields have to be known for that of a layer, in the order of the pass, itself the last."""
+        order, pending = [], [node]
+        while pending:
+            node = pending[-1]
+            unknown = [other for other in self._before(node) if other not in self._known and other not in order]
+            if not unknown:
+                pending.pop()
+            if not unknown and node not in self._known and node not in order:
+                order.append(node)
+            pending += unknown
+        return order
+
+    def _before(self, node: Node) -> list[Node]:
+        """The layers just before a layer, and the image where a way leads there without passing one."""
+        ends, seen = dict[Node, None](), set[Node]()
+        pending = [following for following, _ in node.next_functions]
+        while pending:
+            one = pending.pop()
+            if one is None or one in seen:
+                continue
+            seen.add(one)
+            if one in self._names or one is self._image.node:
+                ends[one] = None
+            else:
+                pending += [following for following, _ in one.next_functions]
+        return list(ends)
+
+    def _measure(self, node: Node) -> tuple[Axis, Axis]:
+        """The field of a layer, from those of the layers just before it."""
+        name = self._names[node]
+        shape, ways = self._shapes[name], list[tuple[Axis, Axis]]()
+        for end in self._before(node):
+            step = _step(self._edges[name], shape, self._edge(end))
+            if step is not None:
+                known = self._known[end]
+                ways.append((step[0].through(known[0]), step[1].through(known[1])))
+        y, x = (join([way[k] for way in ways], shape[2 + k], self._inputs.shape[2 + k]) for k in (0, 1))
+        return y, x
+
+    def _edge(self, node: Node) -> GradientEdge:
+        return self._image if node is self._image.node else self._edges[self._names[node]]
+
+
+def _step(start: GradientEdge, shape: torch.Size, end: GradientEdge) -> tuple[Axis, Axis] | None:
+    """What the positions of a layer see of the one before it, along both axes; None where they see nothing of it."""
+    height, width = shape[2:]
+    for share in (0.25, 0.5):  # two positions tell it, if all that they see lies inside
+        ys, xs = _pair(height, share), _pair(width, share)
+        rows, columns = _see(start, shape, end, ys, xs)
+        y, x = from_inside(rows, ys), from_inside(columns, xs)
+        if y is not None and x is not None:
+            return y, x
+    first = _see(start, shape, end, (0, min(1, height - 1)), (0, min(1, width - 1)))
+    last = _see(start, shape, end, (max(0, height - 2), height - 1), (max(0, width - 2), width - 1))
+    rows, columns = (np.concatenate([first[k], last[k]]) for k in (0, 1))
+    return (from_ends(rows, height), from_ends(columns, width)) if rows.any() else None
+
+
+def _pair(count: int, share: float) -> tuple[int, int]:
+    """Two positions, as far from the ends as a share of all says, or next to each other in the middle."""
+    first = int(share * (count - 1))
+    return first, min(max(count - 1 - first, first + 1), count - 1)
+
+
+def _see(
+    start: GradientEdge, shape: torch.Size, end: GradientEdge, ys: tuple[int, int], xs: tuple[int, int]
+) -> tuple[Bool[np.ndarray, "2 rows"], Bool[np.ndarray, "2 columns"]]:
+    """The rows and columns of a layer that two positions of another one see, each in an image of its own."""
+    seed = torch.zeros(shape, device=start.node._input_metadata[start.output_nr].device)
+    for image, (y, x) in enumerate(zip(ys, xs, strict=True)):
+        seed[image, :, y, x] = 1
     with BackwardMode(_reach):
-        (reached,) = torch.autograd.grad(start, inputs, seed, retain_graph=True)
-    seen = reached.ne(0).any(dim=1)
-    start_y, jump_y, size_y = _axis(seen.any(dim=2), height)
-    start_x, jump_x, size_x = _axis(seen.any(dim=1), width)
-    return ReceptiveField((start_y, start_x), (jump_y, jump_x), (size_y, size_x))
-
-
-def _axis(reached: Tensor, positions: int) -> tuple[float, float, int]:
-    """start, jump and size along one axis, from what the first two and the last two positions reach (4 x pixels)."""
-    pixels = reached.shape[1]
-    measured = _measure(reached, positions) if reached.any(dim=1).all() else None  # some see only padding
-    if measured is None:  # wider than can be seen: in networks that pad so much, positions lie evenly over the image
-        jump = pixels / positions
-        return (jump - pixels) / 2, jump, pixels
-    start, step, size = measured
-    return start + max(0, size - pixels) / 2, float(step), min(size, pixels)
-
-
-def _measure(reached: Tensor, positions: int) -> tuple[int, int, int] | None:
-    """start, jump and full size, where both ends of some field lie inside the image; None where they do not."""
-    pixels = reached.shape[1]
-    first_end, second_end = (int(row.nonzero().amax()) for row in reached[:2])
-    before_start, last_start = (int(row.nonzero().amin()) for row in reached[2:])
-    if first_end == pixels - 1 or last_start == 0:
-        return None
-    if second_end < pixels - 1:
-        jump = second_end - first_end
-    elif before_start > 0:
-        jump = last_start - before_start
-    else:
-        return None
-    size = first_end - last_start + jump * (positions - 1) + 1
-    return first_end - size + 1, jump, size
+        (reached,) = torch.autograd.grad(start, [end], seed, retain_graph=True)
+    pixels: np.ndarray = reached.amax(dim=1).numpy(force=True) > 0  # there is nothing below 0
+    return np.asarray(pixels.any(axis=2)), np.asarray(pixels.any(axis=1))
 
 
 def _reach(operator: Operator, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:

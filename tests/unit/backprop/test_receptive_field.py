@@ -7,6 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from vebi.backprop import receptive_field
 from vebi.backprop.receptive_field import ReceptiveField, receptive_fields
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
@@ -114,22 +115,62 @@ def test_of_a_field_larger_than_the_image_the_middle_is_kept():
     assert fields(nn.Sequential(conv(18, 2, 8)), "0", size=16) == square(-7, 2, 16)
 
 
+def test_fields_that_reach_beyond_the_image_are_known():
+    """Of one that is larger than the image at every position, though no end of it is seen."""
+    assert fields(nn.Sequential(conv(7, 2, 3), conv(7, 2, 3), conv(7, 1, 3)), "2", size=16) == square(-7.5, 4, 16)
+
+
+class Pads(nn.Module):
+    """Pads one side alone."""
+
+    def __init__(self, *sides):
+        super().__init__()
+        self.sides = sides
+
+    def forward(self, x):
+        return F.pad(x, self.sides)
+
+
 @pytest.mark.parametrize(
-    ("layers", "start", "jump"),
+    ("layers", "size", "expected"),
     [
-        (lambda: [conv(7, 2, 3), conv(7, 2, 3), conv(7, 1, 3)], -21 + (43 - 16) / 2, 4),
-        (lambda: [conv(1, 1, 2)], -2 - 15 / 2, 1),  # its corners see only padding
+        # 193 of 224 pixels are seen: the stride leaves the rest out; their middle is 96, and not 111.5
+        (lambda: [conv(193, 64)], 224, square(0, 0, 193)),
+        (lambda: [conv(129, 16), conv(5, 4), nn.ReLU()], 224, square(0, 0, 193)),
+        (lambda: [conv(97, 32), nn.AdaptiveAvgPool2d(1)], 224, square(0, 0, 193)),
+        # left and top alone are padded
+        (lambda: [Pads(30, 0, 30, 0), conv(31)], 64, square(-30, 1, 31)),
+        (lambda: [Pads(60, 0, 60, 0), conv(61)], 64, square(-60, 1, 61)),
+        (lambda: [Pads(60, 0, 60, 0), conv(61), Pads(60, 0, 60, 0), conv(61)], 64, square(-120 + 28.5, 1, 64)),
+        (lambda: [Pads(0, 40, 0, 40), conv(41), nn.MaxPool2d(2)], 64, square(0, 2, 42)),
     ],
 )
-def test_where_no_field_is_seen_whole_positions_stand_evenly_over_the_image(layers, start, jump):
+def test_fields_that_reach_over_one_edge_only(layers, size, expected):
     layers = layers()
-    found = fields(nn.Sequential(*layers), str(len(layers) - 1), size=16)
-    positions = round(16 / found.jump[0])
-    assert found.size == (16, 16)
-    assert found.jump == (16 / positions,) * 2
-    middle = (positions - 1) / 2  # both ways agree in the middle, and nowhere differ by more than a position
-    assert found.start[0] + found.jump[0] * middle == pytest.approx(0)
-    assert abs(found.start[0] - start) <= 2 * jump
+    assert fields(nn.Sequential(*layers), str(len(layers) - 1), size=size) == expected
+
+
+def test_the_ends_may_see_nothing_but_padding():
+    assert fields(nn.Sequential(conv(1, 1, 2)), "0", size=16) == square(-2, 1, 1)
+    assert fields(nn.Sequential(conv(3, 1, 40), conv(3)), "1", size=16) == square(-40, 1, 5)
+
+
+class Branches(nn.Module):
+    """A short and a long way side by side, and a gate that sees everything."""
+
+    def __init__(self, gated):
+        super().__init__()
+        self.long, self.short, self.gate = nn.Sequential(conv(3, p=1), conv(3, p=1)), conv(1), conv(1)
+        self.end, self.gated = nn.ReLU(), gated
+
+    def forward(self, x):
+        y = self.long(x) + self.short(x)
+        return self.end(y * self.gate(y.mean((2, 3), keepdim=True)).sigmoid() if self.gated else y)
+
+
+def test_ways_side_by_side():
+    assert fields(Branches(gated=False), "end", size=16) == square(-2, 1, 5)
+    assert fields(Branches(gated=True), "end", size=16) == square(-7.5, 1, 16)
 
 
 def test_corners():
@@ -196,6 +237,20 @@ def test_gates_without_a_name_are_open(gate):
 def test_a_way_that_cannot_be_measured_is_not_guessed(k):
     """The only two positions reach the two edges, so that nothing tells how far apart they are."""
     assert fields(nn.Sequential(conv(k, 12, 4)), "0", size=30) in (square(-4, 12, k), square(-7.5, 15, 30))
+
+
+def test_every_layer_in_the_time_of_few_passes():
+    """Each part of the network is passed once, however many layers are asked for."""
+    layers = [layer for _ in range(30) for layer in (conv(3, p=1, inside=8, out=8), nn.BatchNorm2d(8), nn.ReLU())]
+    net = nn.Sequential(conv(3, p=1, out=8), *layers)
+    calls = []
+    with pytest.MonkeyPatch.context() as patch:
+        convolution = receptive_field._convolution
+        patch.setattr(receptive_field, "_convolution", lambda *given: calls.append(1) or convolution(*given))
+        found = fields(net, *map(str, range(len(net))), size=64)
+    assert len(calls) <= 4 * 31
+    assert found[-1] == square(-31, 1, 63)
+    assert [field.size[0] for field in found[1::3]] == [2 * k + 3 for k in range(1, 31)]
 
 
 def test_fields_are_measured_in_inference_mode_too(toy):

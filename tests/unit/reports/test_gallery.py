@@ -80,6 +80,7 @@ def test_damaged_images_are_skipped_named_and_counted(interpretation, squares, t
         write_gallery(interpretation, [bad], tmp_path / "out")
 
 
+@pytest.mark.filterwarnings("ignore:.*are left out:vebi.errors.VebiWarning")
 def test_images_are_never_overwritten(interpretation, squares, tmp_path):
     """``out`` may be, by mistake, the folder of the images themselves."""
     image = tmp_path / "a.png"
