@@ -1,5 +1,6 @@
 """One HTML file, with every image inlined: classes, their features, explained examples, scores."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from vebi import provenance
 from vebi.data.collections import ImageCollection, evenly_spaced
 from vebi.data.sources import open_images
-from vebi.errors import InputError, UsageError
+from vebi.errors import InputError, UsageError, VebiWarning
 from vebi.explanation.assessment import Assessment, assess
 from vebi.explanation.mask_scores import WHOLE
 from vebi.files import atomic_write
@@ -86,7 +87,7 @@ def write_report(
             assessment,
             title=title or f"What {_model_name(interpretation)} has learned",
             class_names=class_names,
-            same_images=images is None,
+            same_images=_are_of_the_fit(interpretation, collection, expected=images is None),
         )
         with atomic_write(out) as partial:
             partial.write_text(page, encoding="utf-8")
@@ -101,6 +102,19 @@ def _collection(interpretation: Interpretation, images: Any) -> ImageCollection:
     if images is None and not Path(str(folder)).exists():
         raise InputError(f"the images of the run are not in {folder} any more: give images to take examples from")
     return open_images(folder if images is None else images, interpretation.class_names)
+
+
+def _are_of_the_fit(interpretation: Interpretation, images: ImageCollection, *, expected: bool) -> bool:
+    """Whether images are those of the fit, as they were then; warns where they are expected to be and are not."""
+    source = interpretation.settings.data
+    same = len(images) == source.n_images and images.fingerprint() == source.sha256
+    if expected and not same:
+        warnings.warn(
+            f"the images in {source.folder} are no longer those of the fit: the report shows what lies there now",
+            VebiWarning,
+            stacklevel=3,
+        )
+    return same
 
 
 def render(
@@ -118,7 +132,7 @@ def render(
         assessment: How it does on the images that examples come from.
         title: Heading of the page.
         class_names: Names of the classes to show, by default up to 24, spread evenly.
-        same_images: Whether these are the images of the fit.
+        same_images: Whether these are the images of the fit, as they were then.
     """
     index = SelectionIndex(interpretation)
     views = FeatureViews(index)

@@ -4,6 +4,7 @@ import base64
 import io
 import itertools
 import re
+import shutil
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -199,6 +200,29 @@ def test_by_default_examples_come_from_the_images_of_the_fit(toy_run, tmp_path):
         write_report(with_folder(None), tmp_path / "y.html")
     with pytest.raises(UsageError, match=f"{tmp_path} is a folder"):
         write_report(interpretation, tmp_path)
+
+
+@pytest.mark.parametrize("change", ["another image", "one more", "one less", "another class"])
+def test_images_that_changed_since_the_fit_are_no_longer_the_same(toy, squares, tmp_path, change):
+    folder = tmp_path / "images"
+    shutil.copytree(squares, folder)
+    found = vebi.interpret(toy, folder, mu=1)
+    write_report(found, tmp_path / "before.html")
+    assert "the same images: 72" in words((tmp_path / "before.html").read_text())
+    write_report(found, tmp_path / "before.html", images=folder)
+    assert "the same images: 72" in words((tmp_path / "before.html").read_text())
+    first = folder / "red" / "00.png"
+    if change == "another image":
+        Image.new("RGB", (SIZE, SIZE), "red").save(first)
+    elif change == "one more":
+        shutil.copy(first, folder / "red" / "99.png")
+    elif change == "one less":
+        first.unlink()
+    else:
+        first.rename(folder / "blue" / "99.png")
+    with pytest.warns(VebiWarning, match=f"^the images in {folder} are no longer those of the fit: the report shows"):
+        write_report(found, tmp_path / "after.html")
+    assert "other images: 7" in words((tmp_path / "after.html").read_text())
 
 
 def test_a_damaged_image_is_left_out_unless_strict(toy_run, squares, tmp_path):
