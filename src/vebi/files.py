@@ -81,6 +81,17 @@ def atomic_write(path: Path) -> Iterator[Path]:
         raise
 
 
+def write_text(path: Path, text: str) -> None:
+    """Writes a text in UTF-8, atomically.
+
+    Args:
+        path: The file to write; its folder exists.
+        text: The text; what is no character, as in the name of a file that is not UTF-8, is written as its code.
+    """
+    with atomic_write(path) as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
 def write_json(path: Path, content: Any) -> None:
     """Writes ``content`` as JSON, atomically.
 
@@ -88,8 +99,7 @@ def write_json(path: Path, content: Any) -> None:
         path: The file to write; its folder exists.
         content: Anything that JSON takes.
     """
-    with atomic_write(path) as partial:
-        partial.write_text(json.dumps(content, indent=1) + "\n")
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def sign(content: dict[str, Any]) -> dict[str, Any]:
@@ -125,14 +135,15 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, 
         arrays: Arrays by name, in any memory order: they are made contiguous, as safetensors writes memory as it lies.
         metadata: Texts by name.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     checksums = {name: _hash_array(array) for name, array in arrays.items()}
     # one entry, for safetensors writes several in a random order, and the same content is to be the same file
     everything = {_METADATA: json.dumps(sign((metadata or {}) | {_ARRAYS: checksums}), sort_keys=True)}
+    content = save(arrays, everything)
     with atomic_write(path) as partial:
-        save_file(arrays, partial, everything)
+        partial.write_bytes(content)
 
 
 def read_arrays(path: Path, names: Sequence[str] | None = None) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -1,7 +1,9 @@
 """Where results are written: files and folders that can be written to, each by one process at a time."""
 
+import hashlib
 import os
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from vebi.files import PARTIAL
 
 #: The name of the lock of a folder, and what the name of the lock of a file ends in.
 LOCK = ".lock"
+#: Bytes in the name of a file without its suffix, at most: systems allow 255 for all of it.
+LONGEST = 200
 
 
 @contextmanager
@@ -64,6 +68,33 @@ def _locked(path: Path, target: Path) -> Iterator[None]:
             with suppress(OSError):
                 path.unlink()  # before it is released: afterwards it would be that of someone else
         lock.release()
+
+
+def file_stem(name: str, taken: Collection[str] = ()) -> str:
+    """A name for a file, without its suffix: for any name, and another one than those that are taken.
+
+    Args:
+        name: Any text that is not empty.
+        taken: Names that are in use, as ``same_name`` gives them.
+
+    Returns:
+        The name where that will do. Longer ones are shortened, and end in their hash; ``/`` and ``:`` are replaced;
+        what is taken gets a number.
+    """
+    stem = name.replace(":", "-").replace("/", "_").replace("\0", "_")
+    if len(os.fsencode(stem)) > LONGEST:
+        digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
+        stem = f"{os.fsencode(stem)[: LONGEST - 9].decode('utf-8', 'ignore')}-{digest}"
+    k, free = 1, stem
+    while same_name(free) in taken:
+        k += 1
+        free = f"{stem}-{k}"
+    return free
+
+
+def same_name(name: str) -> str:
+    """What is equal for names that are one file on some system: upper and lower case, composed and decomposed."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def other_files(folder: Path) -> list[Path]:

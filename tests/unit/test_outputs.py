@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from vebi.errors import RunError, UsageError
-from vebi.outputs import other_files, output_file, output_folder, prepare_output_file, prepare_output_folder
+from vebi.outputs import (
+    LONGEST,
+    file_stem,
+    other_files,
+    output_file,
+    output_folder,
+    prepare_output_file,
+    prepare_output_folder,
+    same_name,
+)
 
 HOLD = """
 import sys, time
@@ -89,3 +98,30 @@ def test_locks_and_unfinished_files_are_not_in_the_way(tmp_path):
         assert other_files(tmp_path) == []
         (tmp_path / "a.json").touch()
         assert other_files(tmp_path) == [tmp_path / "a.json"]
+
+
+@pytest.mark.parametrize(
+    "name", ["layer1.0.relu", "a/b:3", "x" * 300, "\u82b1" * 100, "a" * 199 + "\u00e9", "\udcff\udcfe", "nul\0"]
+)
+def test_any_name_makes_a_file(tmp_path, name):
+    stem = file_stem(name)
+    assert len(os.fsencode(stem)) <= LONGEST
+    (tmp_path / f"{stem}.webp.partial").touch()
+    assert file_stem(name) == stem
+    assert len(name) > 150 or stem == name.replace("/", "_").replace(":", "-").replace("\0", "_")
+
+
+def test_long_names_that_begin_alike_stay_apart():
+    names = ["x" * 251 + end for end in ("", "a", "b")]
+    assert len({file_stem(name) for name in names}) == 3
+
+
+@pytest.mark.parametrize("names", [["a", "a", "a"], ["a", "A"], ["caf\u00e9", "cafe\u0301"], ["x" * 251] * 2])
+def test_names_that_are_one_file_on_some_system_get_numbers(names):
+    taken = set()
+    stems = []
+    for name in names:
+        stems.append(file_stem(name, taken))
+        taken.add(same_name(stems[-1]))
+    assert len(taken) == len(names)
+    assert stems[1].endswith("-2")

@@ -176,7 +176,7 @@ def errors_of(method: Method) -> Iterator[None]:
         raise ModelError(f"{method.name}: {error}") from error
     except VebiError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if not method.key:
             raise
         raise ModelError(f"{method.name} stopped with {type(error).__name__}: {error}") from error

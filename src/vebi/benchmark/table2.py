@@ -21,7 +21,7 @@ from vebi.benchmark.runner import code_of_scores
 from vebi.data.loader import check_batch_size
 from vebi.datasets.flowers import generate
 from vebi.datasets.flowers.variants import classes
-from vebi.files import atomic_write, write_json
+from vebi.files import atomic_write, write_json, write_text
 from vebi.models.load import find_device
 from vebi.outputs import output_folder
 from vebi.progress import StageProgress, stage
@@ -102,8 +102,7 @@ def run_table2(
             progress("everything", total, total)
         table = _make_table(results, hashes, plan, compared, experiment_command(NAME, plan, methods))
         write_json(out / f"{NAME}.json", table.to_dict())
-        with atomic_write(out / f"{NAME}.md") as partial:
-            partial.write_text(render_network_markdown(table), encoding="utf-8")
+        write_text(out / f"{NAME}.md", render_network_markdown(table))
         write_network_page(table, out / "report.html")
         _write_scores(out / f"{NAME}.npz", results)
         return table

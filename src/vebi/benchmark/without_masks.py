@@ -23,7 +23,7 @@ from vebi.data.collections import UNLABELLED, ImageCollection, ImageFiles, Subse
 from vebi.data.loader import check_batch_size
 from vebi.data.sources import open_unlabelled
 from vebi.errors import UsageError
-from vebi.files import atomic_write, write_json
+from vebi.files import atomic_write, write_json, write_text
 from vebi.interpretation.fit import interpret
 from vebi.interpretation.labelled_images import open_labelled
 from vebi.interpretation.result import Interpretation
@@ -241,8 +241,7 @@ def _settings(parts: Sequence[_Part], fitted_on_scored: bool, **options: int | N
 
 def _write(table: ImageTable, examples: Sequence[Examples], out: Path) -> None:
     write_json(out / f"{NAME}.json", table.to_dict())
-    with atomic_write(out / f"{NAME}.md") as partial_file:
-        partial_file.write_text(render_image_markdown(table), encoding="utf-8")
+    write_text(out / f"{NAME}.md", render_image_markdown(table))
     sheet = draw_sheet(join_examples(examples), {row.method: row.title for row in table.rows})
     with atomic_write(out / "sheet.webp") as partial_file:
         sheet.save(partial_file, "WEBP", quality=85)

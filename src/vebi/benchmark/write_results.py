@@ -10,7 +10,7 @@ from vebi import provenance
 from vebi.benchmark.make_rows import make_curves, make_rows
 from vebi.benchmark.methods import Method
 from vebi.benchmark.runner import FoldScores, code_of_scores
-from vebi.files import atomic_write, write_json
+from vebi.files import write_json, write_text
 from vebi.metrics.iou import STEPS
 from vebi.reports.benchmark_report.examples import Examples
 from vebi.reports.benchmark_report.markdown import render_markdown
@@ -101,8 +101,7 @@ def write_result(result: BenchmarkResult, examples: Mapping[str, Examples], out:
         name: Name of the files without their suffix.
     """
     write_json(out / f"{name}.json", result.to_dict())
-    with atomic_write(out / f"{name}.md") as partial:
-        partial.write_text(render_markdown(result), encoding="utf-8")
+    write_text(out / f"{name}.md", render_markdown(result))
     write_benchmark_page(result, examples, out / "report.html")
 
 

@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass
 from functools import partial
 from typing import Any, get_type_hints
 
+from vebi.cli.console import keep_stdout
 from vebi.cli.errors import report_errors
 from vebi.cli.options import Config
 
@@ -33,7 +34,7 @@ def _as_command(function: Function, resumable: bool) -> Function:
 
     def run(**values: Any) -> None:
         values.pop("config", None)  # its callback has read it
-        with report_errors(resumable):
+        with report_errors(resumable), keep_stdout():
             for name, kind in groups.items():
                 values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
             function(**values)

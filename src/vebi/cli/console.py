@@ -2,12 +2,19 @@
 
 import io
 import json
+import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from typing import Any, TextIO
 
 from vebi.progress import StageProgress
+
+#: Between two lines of progress, where no terminal draws bars.
+SECONDS = 10.0
+#: Columns of a table that no terminal shows.
+WIDE = 100_000
 
 
 def note(text: str) -> None:
@@ -15,14 +22,46 @@ def note(text: str) -> None:
     print(" ".join(text.split()), file=sys.stderr, flush=True)
 
 
+#: Where results go, while standard output is kept for them.
+_results: TextIO | None = None
+
+
+@contextmanager
+def keep_stdout() -> Iterator[None]:
+    """While the block runs, only results go to stdout; what else is printed, as by a model, goes to stderr."""
+    global _results
+    with ExitStack() as stack:
+        before, results = _results, sys.stdout
+        sys.stdout.flush()
+        with suppress(OSError, ValueError, AttributeError):  # where it is no file, as in a notebook
+            if sys.stdout.fileno() == 1:  # what other languages and processes print goes by the number
+                saved = os.dup(1)
+                stack.callback(os.close, saved)
+                os.dup2(2, 1)
+                stack.callback(os.dup2, saved, 1)
+                results = stack.enter_context(os.fdopen(os.dup(saved), "w", encoding="utf-8", errors="replace"))
+                results.reconfigure(encoding=sys.stdout.encoding, errors="backslashreplace")
+        _results = results
+        try:
+            with redirect_stdout(sys.stderr):
+                yield
+            results.flush()
+        finally:
+            _results = before
+
+
+def _print_result(text: str) -> None:
+    print(text, file=_results or sys.stdout)
+
+
 def print_json(content: Any) -> None:
     """Prints data as JSON, on stdout."""
-    print(json.dumps(content, indent=1))
+    _print_result(json.dumps(content, indent=1))
 
 
 @contextmanager
 def progress() -> Iterator[StageProgress]:
-    """Yields a function (stage, done, total) that draws progress bars on stderr, if that is a terminal."""
+    """Yields a function (stage, done, total) that draws bars on stderr, or off a terminal a line every few seconds."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -32,8 +71,13 @@ def progress() -> Iterator[StageProgress]:
     bars = Progress(*columns, console=console, disable=not console.is_terminal, speed_estimate_period=1800)
     with bars:
         tasks: dict[str, Any] = {}
+        said = time.monotonic()
 
         def update(stage: str, done: int, total: int) -> None:
+            nonlocal said
+            if not console.is_terminal and time.monotonic() - said > SECONDS:
+                note(f"{stage}: {done} of {total}")
+                said = time.monotonic()
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=total)
             elif done < bars.tasks[tasks[stage]].completed:  # the stage has begun anew
@@ -56,5 +100,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         content.add_row(*(Text(str(cell)) for cell in row))  # names may hold brackets, which rich reads as markup
     # if rich itself wrote to a closed pipe, it would exit with code 1
     buffer = io.StringIO()
-    Console(file=buffer, force_terminal=sys.stdout.isatty()).print(content)
-    print(buffer.getvalue(), end="")
+    terminal = (_results or sys.stdout).isatty()
+    # off a terminal nothing is wrapped: lines are for other programs, and names must not be broken
+    Console(file=buffer, force_terminal=terminal, width=None if terminal else WIDE).print(content)
+    _print_result("\n".join(line.rstrip() for line in buffer.getvalue().splitlines()))

@@ -1,5 +1,7 @@
 """The entry point: the commands, and how a command line is parsed."""
 
+import io
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -50,8 +52,23 @@ for function in (layers, audit, fit, path, explain, report, flowers, train, demo
 app.add_typer(bench.app, name="bench")
 
 
+def _open_streams() -> None:
+    """Sees to it that printing never fails: whatever streams are closed, and whatever characters they know."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # it was closed: the next file that is opened would take its place, and be printed into
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123  # for as long as the process lives
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115, PTH123
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Runs the command line of this process, and exits."""
+    _open_streams()
     with report_errors():
         code = app(prog_name="vebi", standalone_mode=False)
     sys.exit(code or 0)

@@ -25,7 +25,7 @@ from vebi.interpretation.stability import FeatureStability, Stability
 from vebi.interpretation.validation import validate
 from vebi.lasso.scaling import Scaling
 from vebi.models.classifier import Classifier
-from vebi.outputs import output_folder
+from vebi.outputs import file_stem, output_folder
 
 ARRAYS = "interpretation.safetensors"
 
@@ -226,7 +226,7 @@ class Interpretation:
             run_folder.open_run(folder, self.settings)
             (folder / "features").mkdir(exist_ok=True)
             for exemplar in self.exemplars:
-                name = str(exemplar.feature).replace(":", "-").replace("/", "_")
+                name = file_stem(str(exemplar.feature))
                 sheet = EncodedImage.encode(np.asarray(contact_sheet(exemplar)))
                 (folder / "features" / f"{name}.webp").write_bytes(sheet.data)
             files.write_arrays(folder / ARRAYS, arrays)

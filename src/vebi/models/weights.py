@@ -44,8 +44,9 @@ def save_checkpoint(
         "class_names": json.dumps(list(class_names)),
         "note": json.dumps(note),
     }
+    content = safetensors.torch.save(module.state_dict(), metadata)
     with atomic_write(path) as partial:
-        safetensors.torch.save_file(module.state_dict(), partial, metadata)
+        partial.write_bytes(content)
 
 
 def read_note(path: Path) -> dict[str, Any]:

@@ -77,6 +77,35 @@ def _row(panels: list[Panel]) -> Image.Image:
         if panel.thumb is not None:
             row.paste(panel.thumb, (left, below))
             left += THUMB + 8
-        draw.text((left, below), panel.title, INK, ImageFont.load_default(16))
-        draw.text((left, below + 22), panel.note, FAINT, ImageFont.load_default(13))
+        width = (k + 1) * (SIDE + GAP) - left
+        draw_text(draw, (left, below), panel.title, width, INK, 16)
+        draw_text(draw, (left, below + 22), panel.note, width, FAINT, 13)
     return row
+
+
+def draw_text(
+    draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, width: int, ink: tuple[int, int, int], size: int
+) -> None:
+    """Draws one line; where it is too long its middle is left out, since names differ at their ends.
+
+    Args:
+        draw: Where to draw.
+        at: Pixels (x, y).
+        text: Any text; what is no character is drawn as a question mark.
+        width: Pixels that it may take.
+        ink: Its colour.
+        size: Its size in pixels.
+    """
+    font = ImageFont.load_default(size)
+    line = " ".join(text.encode("utf-8", "replace").decode().split())
+    kept = len(line)
+    while draw.textlength(shorten_middle(line, kept), font) > width and kept > 1:
+        kept -= max(1, kept // 20)
+    draw.text(at, shorten_middle(line, kept), ink, font)
+
+
+def shorten_middle(text: str, kept: int) -> str:
+    """A text of which so many characters are kept, as many of its end as of its beginning."""
+    if kept >= len(text):
+        return text
+    return f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"

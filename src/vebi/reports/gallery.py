@@ -16,7 +16,7 @@ from vebi.explanation.recipe import Recipe
 from vebi.explanation.result import Explanation
 from vebi.files import read_file, write_json
 from vebi.interpretation.result import Interpretation
-from vebi.outputs import other_files, output_folder
+from vebi.outputs import file_stem, other_files, output_folder, same_name
 from vebi.progress import Progress
 from vebi.reports.figure import explanation_figure
 
@@ -101,8 +101,8 @@ def _write_explanations(
         for explanation in stream:
             if not rows:
                 _write_contents(out, [], interpretation, options)  # from the first image on the folder is a gallery
-            name = _free_name(Path(explanation.image_id).stem, names)
-            names.add(name)
+            name = file_stem(Path(explanation.image_id).stem, names)
+            names.add(same_name(name))
             rows.append(_write_explanation(out, name, explanation, interpretation))
     finally:  # what was explained before an error or an interruption is kept
         if rows:
@@ -125,14 +125,6 @@ def _clear(out: Path, paths: list[Path]) -> None:
         raise RunError(f"{out} holds other files and no explanations: choose an empty or a new folder") from None
     for name in earlier:
         (out / name).unlink(missing_ok=True)
-
-
-def _free_name(stem: str, names: set[str]) -> str:
-    """A file name, without its suffix, that is not among ``names``."""
-    name, k = stem, 2
-    while name in names:
-        name, k = f"{stem}-{k}", k + 1
-    return name
 
 
 def _write_explanation(

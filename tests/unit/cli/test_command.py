@@ -6,6 +6,7 @@ from typing import Annotated
 import pytest
 import typer
 
+from vebi.cli import console
 from vebi.cli.command import command
 from vebi.errors import InputError
 
@@ -25,7 +26,8 @@ def area(name: str, *, size: Size, scale: int = 1) -> None:
         raise InputError("nobody has no area")
     if name == "stopped":
         raise KeyboardInterrupt
-    print(name, scale * size.width * size.height)
+    print("a library says something")
+    console.print_json([name, scale * size.width * size.height])
 
 
 def call(*words: str) -> int:
@@ -39,7 +41,9 @@ def call(*words: str) -> int:
 def test_a_dataclass_stands_for_its_options(capsys):
     assert call("a") == 0
     assert call("b", "--width", "5", "--scale", "2") == 0
-    assert capsys.readouterr().out == "a 6\nb 20\n"
+    out, err = capsys.readouterr()
+    assert "".join(out.split()) == '["a",6]["b",20]'
+    assert err == 2 * "a library says something\n"
 
 
 def test_the_options_stand_where_the_dataclass_does(capsys):

@@ -73,6 +73,21 @@ def test_no_progress_off_a_terminal(monkeypatch):
     assert sys.stderr.getvalue() == ""
 
 
+def test_a_line_of_progress_every_few_seconds_off_a_terminal(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr(console, "SECONDS", 0)
+    with console.progress() as update:
+        update("descriptors", 1, 3)
+        update("exemplars", 2, 4)
+    assert sys.stderr.getvalue() == "descriptors: 1 of 3\nexemplars: 2 of 4\n"
+
+
+def test_nothing_is_wrapped_off_a_terminal(capsys):
+    names = ["a very long name of a class " * 8, "layer." * 60]
+    console.table(["class", "layer"], [names])
+    assert capsys.readouterr().out.splitlines()[1].split("  ")[0] == names[0].strip()
+
+
 def test_a_stage_that_begins_again_counts_from_the_start(monkeypatch):
     """Stages come once a fold: the second time must not look finished."""
     seen = []

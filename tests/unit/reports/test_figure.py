@@ -2,11 +2,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 import vebi
 from vebi.backprop.heatmaps import clip_for_display
 from vebi.interpretation.contact_sheet import resize_square
-from vebi.reports.figure import GAP, SIDE, THUMB, explanation_figure, heat_panel
+from vebi.reports.figure import GAP, SIDE, THUMB, draw_text, explanation_figure, heat_panel, shorten_middle
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +70,18 @@ def test_a_panel_is_brighter_where_the_map_is_high(explained):
     panel = np.asarray(heat_panel(explanation, heat)).astype(int)
     redness = panel[..., 0] - panel[..., 2]
     assert redness[: SIDE // 2].mean() > redness[SIDE // 2 :].mean() + 30
+
+
+@pytest.mark.parametrize("text", ["layer" * 60 + ".relu:87", "short", "\udcff", "two\nlines", ""])
+def test_a_line_takes_no_more_than_its_width(text):
+    image = Image.new("RGB", (200, 40), "white")
+    draw_text(ImageDraw.Draw(image), (0, 0), text, 120, (0, 0, 0), 16)
+    pixels = np.asarray(image)
+    assert (pixels[:, 121:] == 255).all()
+    assert (pixels[22:] == 255).all()
+    assert (pixels < 128).any() == bool(text)
+
+
+def test_the_ends_of_a_name_are_kept():
+    assert shorten_middle("layer4.1.conv2.relu:511", 9) == "layer…:511"
+    assert shorten_middle("relu:5", 6) == "relu:5"

@@ -1,5 +1,6 @@
 """The passes over the training images, of which each is saved, so that training can be stopped and resumed."""
 
+import io
 import json
 import math
 from dataclasses import asdict
@@ -48,8 +49,10 @@ def optimize(
             "network": network.state_dict(),
             "optimizer": optimizer.state_dict(),
         }
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
         with atomic_write(state) as partial:
-            torch.save(content, partial)
+            partial.write_bytes(buffer.getvalue())
         if progress:
             progress(epoch + 1, settings.epochs)
     _set_memory_format(network, torch.contiguous_format)

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from vebi.backprop.heatmaps import clip_for_display
 from vebi.reports.benchmark_report.examples import Examples
 from vebi.reports.colors import overlay
+from vebi.reports.figure import draw_text
 
 #: Pixels: the side of a map, the gap between maps, the height of a line of text.
 SIDE, GAP, LINE = 112, 6, 16
@@ -33,7 +34,7 @@ def draw_sheet(examples: Examples, titles: Mapping[str, str]) -> Image.Image:
     maps = [clip_for_display(examples.maps[method]) for method in shown]
     for n, name in enumerate(examples.classes):
         top = head + n * (step + LINE)
-        draw.text((GAP, top), name, INK, font)
+        draw_text(draw, (GAP, top), name, step - GAP, INK, 12)
         tiles = [examples.images[n], *(overlay(examples.images[n], heat[n]) for heat in maps)]
         for k, tile in enumerate(tiles):
             small = Image.fromarray(np.asarray(tile)).resize((SIDE, SIDE), Image.Resampling.LANCZOS)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from vebi.files import atomic_write
+from vebi.files import write_text
 from vebi.reports.benchmark_report import network_wording as wording
 from vebi.reports.benchmark_report.glossary import WHOLE_IMAGE
 from vebi.reports.benchmark_report.network_board import KINDS, make_network_board, top_of_boards
@@ -24,8 +24,7 @@ def write_network_page(table: NetworkTable, out: Path) -> None:
         table: What is shown.
         out: The HTML file.
     """
-    with atomic_write(out) as partial:
-        partial.write_text(render_network_page(table), encoding="utf-8")
+    write_text(out, render_network_page(table))
 
 
 def render_network_page(table: NetworkTable) -> str:

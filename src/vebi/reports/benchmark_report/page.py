@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vebi.files import atomic_write
+from vebi.files import write_text
 from vebi.reports.benchmark_report import wording
 from vebi.reports.benchmark_report.examples import Examples, make_strips
 from vebi.reports.benchmark_report.findings import findings
@@ -34,8 +34,7 @@ def write_benchmark_page(result: BenchmarkResult, examples: Mapping[str, Example
         examples: Images with heatmaps, by data set.
         out: The HTML file.
     """
-    with atomic_write(out) as partial:
-        partial.write_text(render_page(result, examples), encoding="utf-8")
+    write_text(out, render_page(result, examples))
 
 
 def render_page(result: BenchmarkResult, examples: Mapping[str, Examples]) -> str:

@@ -11,7 +11,7 @@ from vebi.data.sources import open_images
 from vebi.errors import InputError, UsageError, VebiWarning
 from vebi.explanation.assessment import Assessment, assess
 from vebi.explanation.mask_scores import WHOLE
-from vebi.files import atomic_write
+from vebi.files import write_text
 from vebi.interpretation.result import Interpretation
 from vebi.outputs import output_file
 from vebi.progress import StageProgress
@@ -89,8 +89,7 @@ def write_report(
             class_names=class_names,
             same_images=_are_of_the_fit(interpretation, collection, expected=images is None),
         )
-        with atomic_write(out) as partial:
-            partial.write_text(page, encoding="utf-8")
+        write_text(out, page)
         return assessment
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from markupsafe import Markup, escape
 
 from vebi.data.collections import evenly_spaced
-from vebi.files import atomic_write
+from vebi.files import write_text
 from vebi.interpretation.result import Interpretation
 from vebi.lasso.cross_validation import mean_and_se
 from vebi.outputs import output_file
@@ -116,8 +116,8 @@ def write_figure(interpretation: Interpretation, out: str | Path, class_names: S
     """
     out = Path(out)
     names = list(class_names or evenly_spaced(interpretation.class_names, MOST_CLASSES))
-    with output_file(out), atomic_write(out) as partial:
-        partial.write_text(figure(interpretation, names), encoding="utf-8")
+    with output_file(out):
+        write_text(out, figure(interpretation, names))
 
 
 def figure(interpretation: Interpretation, class_names: Sequence[str]) -> str:
