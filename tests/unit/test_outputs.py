@@ -100,15 +100,16 @@ def test_locks_and_unfinished_files_are_not_in_the_way(tmp_path):
         assert other_files(tmp_path) == [tmp_path / "a.json"]
 
 
-@pytest.mark.parametrize(
-    "name", ["layer1.0.relu", "a/b:3", "x" * 300, "\u82b1" * 100, "a" * 199 + "\u00e9", "\udcff\udcfe", "nul\0"]
-)
+LONG = ["x" * 300, "\u82b1" * 100, "a" * 199 + "\u00e9"]
+
+
+@pytest.mark.parametrize("name", ["layer1.0.relu", "a/b:3", "\udcff\udcfe", "nul\0", *LONG], ids=range(7))
 def test_any_name_makes_a_file(tmp_path, name):
     stem = file_stem(name)
     assert len(os.fsencode(stem)) <= LONGEST
     (tmp_path / f"{stem}.webp.partial").touch()
     assert file_stem(name) == stem
-    assert len(name) > 150 or stem == name.replace("/", "_").replace(":", "-").replace("\0", "_")
+    assert name in LONG or stem == name.replace("/", "_").replace(":", "-").replace("\0", "_")
 
 
 def test_long_names_that_begin_alike_stay_apart():

@@ -192,7 +192,7 @@ def _see(
         seed[image, :, y, x] = 1
     with BackwardMode(_reach):
         (reached,) = torch.autograd.grad(start, [end], seed, retain_graph=True)
-    pixels: np.ndarray = reached.amax(dim=1).numpy(force=True) > 0  # there is nothing below 0
+    pixels: np.ndarray = reached.amax(dim=1).gt(0).numpy(force=True)  # there is nothing below 0
     return np.asarray(pixels.any(axis=2)), np.asarray(pixels.any(axis=1))
 
 
