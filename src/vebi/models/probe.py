@@ -15,7 +15,9 @@ from vebi.models.final_activation import PROBABILITIES, SCORES, SIGMOID, FinalAc
 #: Classes whose scores are recorded, at most.
 RECORDED = 16
 #: By how much of their spread the scores of an image may differ from pass to pass: more is said, and more is refused.
-SAID, REFUSED = 0.005, 0.05
+SAID, REFUSED = 0.001, 0.01
+#: The same for networks in half precision, which round more.
+SAID_OF_HALF, REFUSED_OF_HALF = 0.02, 0.1
 #: By how much of their spread scores may differ where they were computed by other kernels, or in other precision.
 SAME = 0.02
 
@@ -64,12 +66,13 @@ def probe(module: nn.Module, run: Run, inputs: Float[Tensor, "2 c h w"]) -> Prob
         ending, together, alone = SCORES, outputs, outputs[:1]  # a constant can sum up to 1 by chance
     spread = _spread(together)
     deviation = float((together[:1] - alone).abs().max()) / spread
-    if deviation > REFUSED:
+    is_half = next((p.dtype for p in module.parameters()), torch.float32) in (torch.float16, torch.bfloat16)
+    if deviation > (REFUSED_OF_HALF if is_half else REFUSED):
         raise ModelError(
-            f"the class scores of an image change by {deviation:.0%} of their spread with the images beside it, or "
+            f"the class scores of an image change by {deviation:.1%} of their spread with the images beside it, or "
             f"from one pass to the next ({_restless(module)}): give a model whose eval() switches that off"
         )
-    notes = [note for note in (_note_of(ending, outputs), _note_of_change(deviation)) if note]
+    notes = [note for note in (_note_of(ending, outputs), _note_of_change(deviation, is_half)) if note]
     chosen = np.linspace(0, together.shape[1] - 1, min(RECORDED, together.shape[1])).round().astype(int)
     scores = tuple(float(f"{score:.6g}") for score in together[:, chosen].flatten().tolist())
     return Probe(ending, scores, tuple(notes))
@@ -126,7 +129,7 @@ def _note_of(ending: str, outputs: Tensor) -> str | None:
     return None
 
 
-def _note_of_change(deviation: float) -> str | None:
-    if deviation <= SAID:
+def _note_of_change(deviation: float, is_half: bool) -> str | None:
+    if deviation <= (SAID_OF_HALF if is_half else SAID):
         return None
     return f"the class scores of an image change by {deviation:.1%} of their spread with the images beside it"
