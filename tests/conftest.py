@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import hypothesis
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -103,3 +104,11 @@ def interpreted_once(toy_module, squares):
 
     toy = Classifier(toy_module, Preprocess(SIZE, ToyNet.mean, ToyNet.std), ToyNet.class_names)
     return interpret(toy, squares, mu=1.5)
+
+
+@pytest.fixture
+def without_checks_of_types():
+    """As a user runs it: the checks that tests run under would find what the program has to find itself."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -55,7 +55,11 @@ class MissingExtraError(VebiError):
     """
 
     def __init__(self, package: str, extra: str, purpose: str):
+        self._given = package, extra, purpose
         super().__init__(f"{purpose} needs the package {package}, which is not installed: pip install 'vebi[{extra}]'")
+
+    def __reduce__(self) -> tuple[type["MissingExtraError"], tuple[str, str, str]]:
+        return type(self), self._given  # by its message alone it could not be made again, as in another process
 
 
 def join_names(names: Sequence[str], most: int = 12) -> str:

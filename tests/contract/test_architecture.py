@@ -22,7 +22,7 @@ ROWS = [
     "backprop activations datasets",
     "models data",
     "lasso metrics",
-    "errors files outputs progress provenance",
+    "arguments errors files outputs progress provenance",
 ]
 ROW = {room: i for i, row in enumerate(ROWS) for room in row.split()}
 

@@ -1,6 +1,6 @@
 """Layers and channels of a network, by name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from vebi.activations.recorder import ACTIVATIONS, ActivationRecorder
+from vebi.arguments import require
 from vebi.errors import UsageError
-from vebi.models.classifier import Classifier
+from vebi.models.classifier import Classifier, check_classifier
 
 
 @dataclass(frozen=True, order=True)
@@ -82,6 +83,7 @@ def list_layers(classifier: Classifier) -> list[Layer]:
         >>> [layer.name for layer in vebi.list_layers(classifier) if layer.is_activation]
         ['relu1', 'relu']
     """
+    check_classifier(classifier)
     functions = set(ACTIVATIONS.values())
 
     def to_layer(name: str, kind: str, output: Tensor) -> Layer | None:
@@ -107,6 +109,13 @@ PRESETS: dict[str, Callable[[Sequence[Layer]], Sequence[Layer]]] = {
 }
 
 
+def _as_list(patterns: str | Sequence[str] | None) -> list[str]:
+    """One pattern or several as a list, that of all activation functions where there is none."""
+    if isinstance(patterns, str) or not isinstance(patterns, Iterable):
+        return ["all"] if patterns is None else [patterns]
+    return list(patterns) or ["all"]
+
+
 def choose_layers(classifier: Classifier, patterns: str | Sequence[str] | None = None) -> tuple[Layer, ...]:
     """The layers with the given names, in the order in which they end.
 
@@ -123,7 +132,8 @@ def choose_layers(classifier: Classifier, patterns: str | Sequence[str] | None =
     """
     layers = list_layers(classifier)
     chosen: set[str] = set()
-    for pattern in [patterns] if isinstance(patterns, str) else (patterns or ["all"]):
+    for pattern in _as_list(patterns):
+        require("a layer", pattern, str, "the name of one, or a glob, is needed")
         matches = {layer.name for layer in layers if fnmatchcase(layer.name, pattern)}
         if not matches and pattern in PRESETS:
             matches = {layer.name for layer in PRESETS[pattern]([layer for layer in layers if layer.is_activation])}

@@ -1,7 +1,6 @@
 """Files and data sets as collections of labelled images."""
 
 import hashlib
-import operator
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
@@ -15,11 +14,11 @@ import numpy as np
 from PIL import Image
 
 from vebi.data.decode import LoadedImage, as_image, decode
-from vebi.errors import ImageError, InputError, join_names
+from vebi.data.items import UNLABELLED as UNLABELLED
+from vebi.data.items import class_index, split_item
+from vebi.errors import ImageError
 from vebi.files import check_file
 
-#: The label of an image whose class is not known.
-UNLABELLED = -1
 SAMPLE_BYTES = 16_384
 
 T = TypeVar("T")
@@ -149,18 +148,17 @@ class DatasetImages:
 
         Raises:
             InputError: The item is no (image, label) pair, or its label is none of the classes.
-            ImageError: The image cannot be decoded.
+            ImageError: The item cannot be loaded, or its image cannot be decoded.
         """
         with self._lock:
-            item = self.items[index]
-        try:
-            image, label = item
-        except (TypeError, ValueError):
-            raise InputError(
-                f"item {index} of the data set is a {type(item).__name__} and no (image, label) pair: "
-                f"give a data set that yields pairs"
-            ) from None
-        return as_image(image, f"item {index}"), _class_index(label, self.class_names, f"item {index}")
+            try:
+                item = self.items[index]
+            except Exception as error:  # of somebody else's code
+                raise ImageError(
+                    f"item {index} of the data set cannot be loaded ({type(error).__name__}: {error}): correct it"
+                ) from error
+        image, label = split_item(item, f"item {index}")
+        return as_image(image, f"item {index}"), class_index(label, self.class_names, f"item {index}")
 
     def fingerprint(self) -> str:
         """A hash of the length and of up to 16 evenly spaced items.
@@ -239,25 +237,3 @@ def _sample_hash(path: Path) -> bytes:
                 file.seek(offset)
                 digest.update(file.read(SAMPLE_BYTES))
     return digest.digest()
-
-
-def _class_index(label: Any, class_names: tuple[str, ...], name: str) -> int:
-    """The class index of an item's label; ``name`` is what messages call the item."""
-    if isinstance(label, str):
-        if label in class_names:
-            return class_names.index(label)
-        known = f"are {join_names(class_names)}: name the data's classes as the model does"
-        raise InputError(
-            f"there is a class {label!r} in the data, but the model's classes "
-            + (known if class_names else "have no names: give them")
-        )
-    try:
-        index = operator.index(label)
-    except TypeError:
-        raise InputError(
-            f"{name} has the label {label!r}, but a class index or a class name is needed: correct the data set"
-        ) from None
-    if index < 0 or (class_names and index >= len(class_names)):
-        last = len(class_names) - 1 if class_names else "..."
-        raise InputError(f"{name} has the label {index}, but the model's classes are 0 to {last}: correct the data set")
-    return index

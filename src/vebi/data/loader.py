@@ -9,9 +9,10 @@ from threading import Lock
 
 import torch
 
+from vebi.arguments import as_count
 from vebi.data.collections import ImageCollection
 from vebi.data.decode import LoadedImage
-from vebi.errors import ImageError, UsageError, VebiWarning
+from vebi.errors import ImageError, VebiWarning
 
 #: How many skipped images a note names at most.
 MOST_NAMES = 20
@@ -61,7 +62,7 @@ def batches(
         UsageError: ``batch_size`` is below 1.
         ImageError: With ``strict``, the first image that cannot be decoded.
     """
-    check_batch_size(batch_size)
+    batch_size = check_batch_size(batch_size)
     groups = [indices[i : i + batch_size] for i in range(0, len(indices), batch_size)]
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         ahead = [_LoadingBatch(pool, images, group, prepare) for group in groups[:1]]
@@ -75,10 +76,9 @@ def batches(
                 loading.cancel()
 
 
-def check_batch_size(batch_size: int) -> None:
-    """Raises UsageError where ``batch_size`` is below 1."""
-    if batch_size < 1:
-        raise UsageError(f"batch_size is {batch_size}, but at least one image must pass at a time: give 1 or more")
+def check_batch_size(batch_size: int) -> int:
+    """The number of images per pass; raises UsageError where it is no whole number of 1 or more."""
+    return as_count("batch_size", batch_size)
 
 
 class _LoadingBatch:

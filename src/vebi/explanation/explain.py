@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vebi.activations.layers import Feature
 from vebi.activations.recorder import ActivationRecorder
+from vebi.arguments import as_count, require
 from vebi.backprop import heatmaps
 from vebi.backprop.feature_maps import backprop_features, forward_graph
 from vebi.backprop.graph_audit import audit_graph
@@ -27,7 +28,7 @@ from vebi.explanation.contrast import make_gates
 from vebi.explanation.contributions import descriptor_layers, top_contributions
 from vebi.explanation.recipe import Recipe
 from vebi.explanation.result import Evidence, Explanation
-from vebi.interpretation.result import Interpretation
+from vebi.interpretation.result import Interpretation, check_interpretation
 from vebi.progress import Progress
 
 
@@ -47,8 +48,8 @@ class ExplainOptions:
     recipe: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:
-        if self.max_features < 1:
-            raise UsageError(f"max_features is {self.max_features}, but at least one heatmap is needed")
+        object.__setattr__(self, "max_features", as_count("max_features", self.max_features))
+        require("recipe", self.recipe, Recipe, "a vebi.Recipe is needed: make one, as vebi.Recipe.paper()")
 
 
 def explain(
@@ -150,13 +151,14 @@ def explain_each(
         ['blue', 'blue']
     """
     options, target_index = ExplainOptions(max_features, recipe), _target_index(interpretation, target)
-    check_batch_size(batch_size)
+    batch_size = check_batch_size(batch_size)
     collection = open_unlabelled(images, interpretation.class_names)
     return _stream(interpretation, collection, target_index, options, batch_size, strict, progress)
 
 
 def _target_index(interpretation: Interpretation, target: str | None) -> int | None:
     """The index of the class to explain. Raises UsageError where there is no such class, or no model."""
+    check_interpretation(interpretation)
     interpretation.require_classifier()
     return None if target is None else interpretation.class_index(target)
 

@@ -11,16 +11,16 @@ from vebi import lasso
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Layer, choose_layers
 from vebi.activations.table import SHARD, tabulate
+from vebi.arguments import as_count, require
 from vebi.data.collections import ImageCollection
 from vebi.data.loader import check_batch_size
 from vebi.errors import UsageError, VebiWarning
-from vebi.interpretation.checks import is_count
 from vebi.interpretation.labelled_images import open_labelled
 from vebi.interpretation.result import Interpretation, load
 from vebi.interpretation.run_folder import open_run
 from vebi.interpretation.settings import AUTO, LABELS, DataSource, FitSettings, ModelSource
 from vebi.interpretation.table_fit import fit_table
-from vebi.models.classifier import Classifier
+from vebi.models.classifier import Classifier, check_classifier
 from vebi.outputs import output_folder
 from vebi.progress import StageProgress, stage
 
@@ -100,7 +100,10 @@ def interpret(
     """
     if mu is None and features_per_class is None:
         features_per_class = FEATURES_PER_CLASS
-    _check_options(mu, features_per_class, labels, batch_size)
+    check_classifier(classifier)
+    features_per_class = None if features_per_class is None else as_count("features_per_class", features_per_class)
+    batch_size = check_batch_size(batch_size)
+    _check_options(mu, features_per_class, labels, descriptor, out)
     classifier, collection = open_labelled(classifier, images)
     assert classifier.class_names is not None  # open_labelled names the classes
     recorded_layers = choose_layers(classifier, layers)
@@ -131,7 +134,13 @@ def _notes_of_model(classifier: Classifier) -> tuple[str, ...]:
     return () if classifier.spec else classifier.probe().notes
 
 
-def _check_options(mu: float | str | None, features_per_class: int | None, labels: str, batch_size: int) -> None:
+def _check_options(
+    mu: float | str | None,
+    features_per_class: int | None,
+    labels: str,
+    descriptor: Descriptor,
+    out: str | Path | None,
+) -> None:
     if mu is not None and features_per_class is not None:
         raise UsageError("mu and features_per_class are both given, and each would set the other: give one of them")
     if isinstance(mu, str):
@@ -139,11 +148,10 @@ def _check_options(mu: float | str | None, features_per_class: int | None, label
             raise UsageError(f"mu is {mu!r}: give a number above 0, or {AUTO!r}")
     elif mu is not None:
         lasso.check_mu(mu)
-    elif not is_count(features_per_class) or features_per_class == 0:
-        raise UsageError(f"features_per_class is {features_per_class!r}: give a whole number above 0")
     if labels not in LABELS:
         raise UsageError(f"labels is {labels!r}: choose predicted or true")
-    check_batch_size(batch_size)
+    require("descriptor", descriptor, Descriptor, "a vebi.Descriptor is needed: make one, as vebi.Descriptor()")
+    require("out", out, (str, os.PathLike, type(None)), "the path of a run folder, or None, is needed")
 
 
 def _folder_of(images: Any) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from vebi.arguments import as_number
 from vebi.errors import UsageError
 
 #: A relative duality gap above this is reported: the solution is not to be trusted.
@@ -48,9 +49,10 @@ def check_mu(mu: float) -> float:
         >>> vebi.lasso.check_mu(10)
         10.0
     """
-    if not (isinstance(mu, int | float | np.number) and np.isfinite(mu) and mu > 0):
+    number = as_number("mu", mu)
+    if number <= 0:
         raise UsageError(f"mu is {mu!r}, but it bounds an l1 norm and must be a number above 0")
-    return float(mu)
+    return number
 
 
 def certify(

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from vebi.arguments import require
 from vebi.errors import UsageError
 
 
@@ -85,6 +86,10 @@ def validate_masks(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "m y x"])
     Raises:
         UsageError: Maps and masks of different shapes, an empty mask, or one of other values.
     """
+    for name, given in (("maps", maps), ("masks", masks)):
+        require(name, given, Tensor, "a torch.Tensor is needed: use torch.from_numpy for an array")
+        if given.ndim != 3:
+            raise UsageError(f"{name} have the shape {tuple(given.shape)}, but n x h x w is needed, one map per image")
     if masks.dtype != torch.bool:
         other = masks[(masks != 0) & (masks != 1)]
         if len(other):

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from vebi.arguments import require
 from vebi.errors import UsageError
 from vebi.metrics.base import validate
 
@@ -104,4 +105,5 @@ def best_iou(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"], steps
 
 
 def _thresholds(steps: int, maps: Tensor) -> Tensor:
+    require("maps", maps, Tensor, "a torch.Tensor is needed: use torch.from_numpy for an array")
     return torch.linspace(0, 1, steps, dtype=maps.dtype, device=maps.device)

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vebi.arguments import require
 from vebi.errors import ModelError, UsageError, VebiError
 from vebi.models.evaluation import eval_mode, is_compiled, widen
 from vebi.models.final_activation import SCORES, SIGMOID, FinalActivation
@@ -51,7 +52,13 @@ class Classifier:
     _probed: dict[Any, Probe] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        require("model", self.model, nn.Module, "a torch.nn.Module is needed: vebi.load_classifier takes a file")
+        require("preprocess", self.preprocess, Preprocess, "a vebi.Preprocess is needed: make one")
         object.__setattr__(self, "model", _unwrap(self.model))
+        if isinstance(self.class_names, str):
+            raise UsageError(f"class_names is the text {self.class_names!r}, but a list of names is needed")
+        if self.class_names is not None:
+            object.__setattr__(self, "class_names", tuple(map(str, self.class_names)) or None)
         names = self.class_names or ()
         twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
         if twice is not None:
@@ -72,7 +79,7 @@ class Classifier:
             ``count`` x C x ``size`` x ``size`` zeros on the model's device: the mean of each channel at every pixel.
         """
         size = self.preprocess.size
-        return torch.zeros(count, len(self.preprocess.mean), size, size, device=self.device)
+        return torch.zeros(count, len(self.preprocess.mean), size, size, dtype=torch.float32, device=self.device)
 
     def logits(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
         """The class scores of inputs, before any softmax or sigmoid that the model ends in.
@@ -161,6 +168,16 @@ class Classifier:
             digest.update(f"{name}\0{tuple(array.shape)}\0{array.dtype}\0".encode())
             digest.update(array.reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
+
+
+def check_classifier(given: object) -> None:
+    """Refuses what is no classifier, such as the network itself.
+
+    Raises:
+        UsageError: It is none.
+    """
+    hint = "use vebi.Classifier(network, vebi.Preprocess(...), class_names), or vebi.load_classifier for a file"
+    require("the classifier", given, Classifier, f"a vebi.Classifier is needed: {hint}")
 
 
 def _check_outputs(outputs: object, count: int, names: tuple[str, ...] | None) -> Tensor:

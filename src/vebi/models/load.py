@@ -43,7 +43,8 @@ def load_classifier(
             ``interpolation`` and ``class_names`` are read where it has them. The file is executed, so it must be
             yours, and can import modules beside it while it is loaded.
         weights: A safetensors file, or a file that ``torch.load(weights_only=True)`` reads: a state dict, or a dict
-            with one under ``state_dict``. Without it torchvision and timm fetch their own pretrained weights.
+            with one under ``state_dict``, ``model``, ``ema`` or another usual name; prefixes of all names, such as
+            ``module.``, are taken off. Without it torchvision and timm fetch their own pretrained weights.
         mean: The mean of each channel on the scale from 0 to 1: three numbers for RGB, one for grey.
         std: The standard deviation of each channel on the same scale, above 0: three numbers or one, as ``mean``.
         size: Height and width of the network's input in pixels.

@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from vebi.arguments import as_count, as_number
 from vebi.errors import ImageError, UsageError
 
 INTERPOLATIONS = ("bilinear", "bicubic", "lanczos", "nearest")
@@ -47,6 +48,12 @@ class Preprocess:
     interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            numbers = np.atleast_1d(np.asarray(getattr(self, name), dtype=object)).ravel()
+            object.__setattr__(self, name, tuple(as_number(name, number) for number in numbers))
+        for name in ("size", "resize"):
+            if name == "size" or self.resize is not None:
+                object.__setattr__(self, name, as_count(name, getattr(self, name), least=0))
         if self.interpolation not in INTERPOLATIONS:
             raise UsageError(f"interpolation is {self.interpolation!r}: choose one of {', '.join(INTERPOLATIONS)}")
         if self.size < 1 or (self.resize is not None and self.resize < self.size):
@@ -156,4 +163,4 @@ class Preprocess:
 
     @staticmethod
     def _per_channel(values: tuple[float, ...]) -> Tensor:
-        return torch.tensor(values).view(-1, 1, 1)
+        return torch.tensor(values, dtype=torch.float32, device="cpu").view(-1, 1, 1)

@@ -88,9 +88,9 @@ def are_same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 
 def noise(shape: tuple[int, int, int]) -> Float[Tensor, "2 c h w"]:
     """Two inputs C x H x W, the same on every machine, of coarse and fine noise."""
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.randn(2, shape[0], 4, 4, generator=generator)
-    fine = torch.randn(2, *shape, generator=generator)
+    generator = torch.Generator("cpu").manual_seed(0)
+    shapes = (2, shape[0], 4, 4), (2, *shape)
+    coarse, fine = (torch.randn(s, generator=generator, dtype=torch.float32, device="cpu") for s in shapes)
     return F.interpolate(coarse, shape[1:], mode="nearest") + fine / 2
 
 

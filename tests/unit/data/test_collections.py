@@ -128,7 +128,7 @@ def test_labels_of_a_data_set_without_class_names():
         open_images([(ARRAY, "a")]).load(0)
 
 
-def test_an_error_of_the_data_set_itself_is_not_disguised():
+def test_an_item_that_raises_is_an_image_that_cannot_be_loaded():
     class Broken:
         def __len__(self):
             return 1
@@ -136,8 +136,42 @@ def test_an_error_of_the_data_set_itself_is_not_disguised():
         def __getitem__(self, index):
             raise ValueError("mine")
 
-    with pytest.raises(ValueError, match="mine"):
+    with pytest.raises(ImageError, match=r"^item 0 of the data set cannot be loaded \(ValueError: mine\)"):
         open_images(Broken()).load(0)
+
+
+LABELS = [
+    1,
+    np.int32(1),
+    torch.tensor(1),
+    torch.tensor([1]),
+    1.0,
+    np.float32(1),
+    np.array([0, 1]),
+    "b",
+    np.str_("b"),
+    b"b",
+]
+
+
+@pytest.mark.parametrize("label", LABELS, ids=range(10))
+@pytest.mark.parametrize("keys", [None, ("image", "label"), ("img", "fine_label"), ("pixel_values", "labels")])
+def test_labels_and_items_of_every_kind(label, keys):
+    item = (ARRAY, label) if keys is None else dict(zip(keys, (ARRAY, label), strict=True))
+    image, index = open_images([item], ("a", "b")).load(0)
+    assert index == 1
+    assert np.array_equal(image, ARRAY)
+
+
+@pytest.mark.parametrize("label", [0.5, float("nan"), np.array([1, 1]), np.array([0.5, 0.5]), [], object(), 1j, {}])
+def test_labels_that_are_none(label):
+    with pytest.raises(InputError, match=r"item 0 has the label .*, but a class index or a class name is needed"):
+        open_images([(ARRAY, label)], ("a", "b")).load(0)
+
+
+def test_items_with_other_keys():
+    with pytest.raises(InputError, match="item 0 of the data set has the keys text, id, but 'image' and 'label' are"):
+        open_images([{"text": "x", "id": 3}]).load(0)
 
 
 def test_fingerprint_of_a_data_set():

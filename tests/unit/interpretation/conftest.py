@@ -2,17 +2,8 @@
 
 from dataclasses import fields, is_dataclass
 
-import jaxtyping
 import numpy as np
 import pytest
-
-
-@pytest.fixture
-def without_checks_of_types():
-    """As a user runs it: the checks that tests run under would find what the program has to find itself."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

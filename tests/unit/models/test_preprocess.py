@@ -93,7 +93,7 @@ def test_tensors_are_taken_as_ready():
     ],
 )
 def test_values_that_are_not_allowed(wrong):
-    with pytest.raises(UsageError, match=r"size|mean"):
+    with pytest.raises(UsageError, match=r"size|mean|std"):
         Preprocess(**dict(size=8, **RGB) | wrong)
 
 

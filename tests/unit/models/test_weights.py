@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from support import ToyNet
 
-from vebi.errors import ModelError, UsageError, VebiError
+from vebi.errors import ModelError, UsageError, VebiError, VebiWarning
 from vebi.models.flowernet import FlowerNet
 from vebi.models.load import load_classifier
 from vebi.models.preprocess import Preprocess
@@ -33,8 +33,49 @@ def test_weights_of_every_kind(spec, tmp_path):
     save_file(state, tmp_path / "w.safetensors")
     torch.save(state, tmp_path / "w.pt")
     torch.save({"state_dict": state, "epoch": 3}, tmp_path / "w.ckpt")
-    hashes = {load_classifier(spec(), tmp_path / f"w.{kind}").sha256() for kind in ("safetensors", "pt", "ckpt")}
+    hashes = {load_classifier(spec(), tmp_path / f"w.{kind}").sha256() for kind in ("safetensors", "pt")}
+    with pytest.warns(VebiWarning, match=r"the weights of .*w\.ckpt are those under 'state_dict'$"):
+        hashes.add(load_classifier(spec(), tmp_path / "w.ckpt").sha256())
     assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod.", "model.backbone."])
+@pytest.mark.parametrize(
+    "keys", [(), ("state_dict",), ("model",), ("model_state_dict",), ("ema",), ("checkpoint", "model")]
+)
+def test_weights_as_training_code_writes_them(spec, tmp_path, prefix, keys):
+    state = {"conv.weight": torch.full((2, 3, 3, 3), 0.25), "conv.bias": torch.ones(2)}
+    content = {prefix + name: value for name, value in state.items()}
+    for key in reversed(keys):
+        content = {key: content, "epoch": 3, "optimizer": {"lr": 0.1}}
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.warns(VebiWarning) as said:
+        network = load_classifier(spec(), tmp_path / "w.pt").model
+    assert torch.equal(network.conv.weight, state["conv.weight"])
+    texts = [str(warning.message) for warning in said]
+    assert any(f"{prefix!r} is taken off the names of the weights in" in text for text in texts)
+    assert not keys or any(f"are those under {' and '.join(map(repr, keys))}" in text for text in texts)
+
+
+def test_averaged_weights_come_before_those_of_the_last_step(spec, tmp_path):
+    last = {"conv.weight": torch.zeros(2, 3, 3, 3), "conv.bias": torch.zeros(2)}
+    averaged = {name: value + 1 for name, value in last.items()}
+    torch.save({"model": last, "ema": averaged}, tmp_path / "w.pt")
+    with pytest.warns(VebiWarning, match="under 'ema'$"):
+        assert load_classifier(spec(), tmp_path / "w.pt").model.conv.bias.tolist() == [1, 1]
+
+
+def test_weights_that_do_not_fit_show_the_names_of_both_sides(spec, tmp_path):
+    save_file({"stem.weight": torch.zeros(1), "stem.bias": torch.zeros(1)}, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"the file has stem\..*, the network conv\.weight, conv\.bias: give"):
+        load_classifier(spec(), tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_other_precision_are_those_of_the_network(spec, tmp_path, dtype):
+    state = {"conv.weight": torch.full((2, 3, 3, 3), 0.25, dtype=dtype), "conv.bias": torch.ones(2, dtype=dtype)}
+    save_file(state, tmp_path / "w.safetensors")
+    assert load_classifier(spec(), tmp_path / "w.safetensors").model.conv.weight.dtype == torch.float32
 
 
 # --- what must not run ----------------------------------------------------------------------------------------------

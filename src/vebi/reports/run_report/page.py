@@ -12,7 +12,7 @@ from vebi.errors import InputError, UsageError, VebiWarning
 from vebi.explanation.assessment import Assessment, assess
 from vebi.explanation.mask_scores import WHOLE
 from vebi.files import write_text
-from vebi.interpretation.result import Interpretation
+from vebi.interpretation.result import Interpretation, check_interpretation
 from vebi.outputs import output_file
 from vebi.progress import StageProgress
 from vebi.reports.html import render_template
@@ -76,6 +76,7 @@ def write_report(
         >>> assessment.looked_at
         72
     """
+    check_interpretation(interpretation)
     for name in class_names or ():
         interpretation.class_index(name)  # raises for a name that does not exist
     collection = _collection(interpretation, images)

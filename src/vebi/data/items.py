@@ -1,0 +1,91 @@
+"""An item of a data set: which part of it is the image and which the label, and what class a label names."""
+
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vebi.errors import InputError, join_names
+
+#: The label of an image whose class is not known.
+UNLABELLED = -1
+#: What the image and the label of an item are called in data sets whose items are dictionaries.
+IMAGES = ("image", "img", "pixel_values", "jpg", "png")
+LABELS = ("label", "labels", "target", "fine_label", "cls", "class")
+
+
+def split_item(item: Any, name: str) -> tuple[Any, Any]:
+    """The image and the label of an item.
+
+    Args:
+        item: A pair, or a dictionary with an ``image`` (or ``img``, ``pixel_values``) and a ``label`` (``labels``,
+            ``target``).
+        name: What messages call the item.
+
+    Raises:
+        InputError: It is neither.
+    """
+    if isinstance(item, Mapping):
+        image, label = (next((key for key in keys if key in item), None) for keys in (IMAGES, LABELS))
+        if image is not None and label is not None:
+            return item[image], item[label]
+        raise InputError(
+            f"{name} of the data set has the keys {join_names([str(key) for key in item])}, but 'image' and 'label' "
+            f"are needed: rename them"
+        )
+    try:
+        image, label = item
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{name} of the data set is a {type(item).__name__} and no (image, label) pair: give a data set that "
+            f"yields pairs"
+        ) from None
+    return image, label
+
+
+def class_index(label: Any, class_names: tuple[str, ...], name: str) -> int:
+    """The class index of an item's label.
+
+    Args:
+        label: A class index, a class name, a vector that is 1 at the class and 0 elsewhere.
+        class_names: The model's class names.
+        name: What messages call the item.
+
+    Raises:
+        InputError: It is none of the classes.
+    """
+    if isinstance(label, bytes):
+        label = label.decode("utf-8", "replace")
+    if isinstance(label, str):
+        if label in class_names:
+            return class_names.index(label)
+        known = f"are {join_names(class_names)}: name the data's classes as the model does"
+        raise InputError(
+            f"there is a class {label!r} in the data, but the model's classes "
+            + (known if class_names else "have no names: give them")
+        )
+    index = _as_index(label)
+    if index is None:
+        raise InputError(
+            f"{name} has the label {label!r}, but a class index or a class name is needed: correct the data set"
+        )
+    if index < 0 or (class_names and index >= len(class_names)):
+        last = len(class_names) - 1 if class_names else "..."
+        raise InputError(f"{name} has the label {index}, but the model's classes are 0 to {last}: correct the data set")
+    return index
+
+
+def _as_index(label: Any) -> int | None:
+    try:
+        return operator.index(label)
+    except TypeError:
+        pass
+    try:
+        values = np.asarray(label, dtype=float).ravel()
+    except (TypeError, ValueError):
+        return None
+    if len(values) == 1 and values[0] == np.round(values[0]):
+        return int(values[0])
+    is_one_hot = len(values) > 1 and np.isin(values, (0, 1)).all() and values.sum() == 1
+    return int(values.argmax()) if is_one_hot else None

@@ -1,0 +1,132 @@
+"""What a caller in Python gets wrong is one sentence; numbers of other libraries are numbers."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+import vebi
+
+pytestmark = pytest.mark.usefixtures("without_checks_of_types")
+
+WRONG = {
+    "a network for a classifier": (
+        lambda c, i, d: vebi.interpret(c.model, d),
+        "the classifier is a ToyNet, .*vebi.Classifier",
+    ),
+    "a path for a classifier": (
+        lambda c, i, d: vebi.interpret("net.pt", d),
+        "the classifier is a str, .*load_classifier",
+    ),
+    "a network for its layers": (lambda c, i, d: vebi.list_layers(c.model), "the classifier is a ToyNet"),
+    "a network for an audit": (lambda c, i, d: vebi.audit_backward(c.model), "the classifier is a ToyNet"),
+    "a classifier to explain": (
+        lambda c, i, d: vebi.explain(c, d),
+        "the interpretation is a Classifier, .*vebi.interpret",
+    ),
+    "a classifier to explain all": (lambda c, i, d: vebi.explain_each(c, d), "the interpretation is a Classifier"),
+    "a classifier to report": (lambda c, i, d: vebi.write_report(c, "x.html"), "the interpretation is a Classifier"),
+    "text for a batch size": (
+        lambda c, i, d: vebi.interpret(c, d, batch_size="4"),
+        "batch_size is '4', .* whole number",
+    ),
+    "half a feature": (lambda c, i, d: vebi.interpret(c, d, features_per_class=2.5), "features_per_class is 2.5"),
+    "yes many features": (lambda c, i, d: vebi.interpret(c, d, features_per_class=True), "features_per_class is True"),
+    "a list for mu": (lambda c, i, d: vebi.interpret(c, d, mu=[1]), r"mu is \[1\]"),
+    "a number for a layer": (lambda c, i, d: vebi.interpret(c, d, layers=3), "a layer is an int"),
+    "a text for a descriptor": (
+        lambda c, i, d: vebi.interpret(c, d, descriptor="log"),
+        "descriptor is a str, .*Descriptor",
+    ),
+    "a number for a folder": (
+        lambda c, i, d: vebi.interpret(c, d, out=3),
+        "out is an int, but the path of a run folder",
+    ),
+    "half a heatmap": (lambda c, i, d: vebi.explain(i, d, max_features=2.5), "max_features is 2.5"),
+    "a text for a recipe": (lambda c, i, d: vebi.explain(i, d, recipe="paper"), "recipe is a str, .*vebi.Recipe"),
+    "a text for a size": (lambda c, i, d: vebi.Preprocess("32", (0.5,) * 3, (0.5,) * 3), "size is '32'"),
+    "nothing for a mean": (lambda c, i, d: vebi.Preprocess(32, None, (0.5,) * 3), "mean is None"),
+    "a text for names": (
+        lambda c, i, d: vebi.Classifier(c.model, c.preprocess, "red"),
+        "class_names is the text 'red'",
+    ),
+    "a function for a network": (
+        lambda c, i, d: vebi.Classifier(len, c.preprocess),
+        "model is a builtin_function_or_method",
+    ),
+    "a dictionary": (lambda c, i, d: vebi.Classifier(c.model, {"size": 32}), "preprocess is a dict"),
+    "arrays to score": (
+        lambda c, i, d: vebi.metrics.auc_iou(np.ones((2, 4, 4)), np.ones((2, 4, 4))),
+        "maps is a ndarray",
+    ),
+    "one map": (lambda c, i, d: vebi.metrics.relevance_mass(torch.ones(4, 4), torch.ones(4, 4)), r"shape \(4, 4\)"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_argument_is_one_sentence(name, toy, interpreted_once, squares):
+    call, fact = WRONG[name]
+    with pytest.raises(vebi.UsageError, match=fact):
+        call(toy, interpreted_once, squares)
+
+
+@pytest.mark.parametrize("number", [np.int64, np.uint8, torch.tensor])
+def test_whole_numbers_of_other_libraries(toy, squares, tmp_path, number):
+    found = vebi.interpret(toy, squares, features_per_class=number(2), batch_size=number(8), out=tmp_path)
+    assert vebi.load(tmp_path).settings.features_per_class == 2
+    assert len(vebi.explain(found, squares / "red" / "00.png", max_features=number(1)).evidence) == 1
+
+
+@pytest.mark.parametrize("number", [np.float32, np.array, torch.tensor])
+def test_real_numbers_of_other_libraries(toy, squares, tmp_path, number):
+    vebi.interpret(toy, squares, mu=number(1.5), out=tmp_path)
+    assert vebi.load(tmp_path).mu == 1.5
+
+
+def test_arrays_in_a_preprocessing_and_for_names(toy, squares, tmp_path):
+    preprocess = vebi.Preprocess(np.int64(32), np.full(3, 0.5), torch.full((3,), 0.25))
+    assert preprocess == toy.preprocess
+    classifier = vebi.Classifier(toy.model, preprocess, np.array(["blue", "green", "red"]))
+    vebi.interpret(classifier, squares, mu=1.5, out=tmp_path)
+    assert vebi.load(tmp_path, toy).class_names == ("blue", "green", "red")
+
+
+@pytest.mark.parametrize("default", ["float64", "bfloat16", "device"])
+def test_defaults_of_torch_do_not_matter(toy, squares, interpreted_once, default):
+    path = squares / "red" / "00.png"
+    expected = vebi.explain(interpreted_once, path)
+    try:
+        if default == "device":
+            torch.set_default_device("meta")
+        else:
+            torch.set_default_dtype(getattr(torch, default))
+        found = vebi.interpret(vebi.Classifier(toy.model, toy.preprocess, toy.class_names), squares, mu=1.5)
+        explained = vebi.explain(found, path)
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    np.testing.assert_allclose(found.weights, interpreted_once.weights, atol=1e-9)
+    np.testing.assert_allclose(explained.combined_map(), expected.combined_map(), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*near chance:vebi.errors.VebiWarning")
+def test_items_that_raise_are_skipped_and_named_unless_strict(toy):
+    class Images:
+        def __len__(self):
+            return 12
+
+        def __getitem__(self, index):
+            if index == 4:
+                raise RuntimeError("a bad day")
+            return np.full((32, 32, 3), 20 * index, np.uint8), index % 3
+
+    with pytest.warns(vebi.VebiWarning, match=r"1 of 12 images could not be decoded .*item 4 .*a bad day"):
+        vebi.interpret(toy, Images(), mu=1.5)
+    with pytest.raises(vebi.ImageError, match="item 4 of the data set cannot be loaded"):
+        vebi.interpret(toy, Images(), mu=1.5, strict=True)
+
+
+def test_errors_can_be_sent_to_another_process():
+    for error in (vebi.MissingExtraError("a", "b", "c"), vebi.RunError("x"), vebi.UsageError("y")):
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)  # our own
