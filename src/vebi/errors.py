@@ -1,10 +1,12 @@
-"""The errors of vebi, one small hierarchy.
+"""The errors of vebi, one small hierarchy, and the checks of arguments that raise them.
 
 Every message says what was given, what is needed and what to do, in one sentence. The class decides the exit
 code of the command line: 1 the run failed, 2 usage, 3 bad input.
 """
 
+import operator
 from collections.abc import Sequence
+from typing import Any
 
 
 class VebiWarning(UserWarning):
@@ -73,3 +75,65 @@ def join_names(names: Sequence[str], most: int = 12) -> str:
         The first ``most`` names with commas, and how many more there are.
     """
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def require(name: str, value: Any, kind: type | tuple[type, ...], needed: str) -> None:
+    """Refuses an argument of another type.
+
+    Args:
+        name: Of the argument.
+        value: What was given.
+        kind: The type that it has to have, or one of several.
+        needed: What is needed, and how to get it.
+
+    Raises:
+        UsageError: It has another type.
+    """
+    if not isinstance(value, kind):
+        article = "an" if type(value).__name__[0] in "aeiouAEIOU" else "a"
+        raise UsageError(f"{name} is {article} {type(value).__name__}, but {needed}")
+
+
+def as_count(name: str, value: Any, least: int = 1) -> int:
+    """A whole number, of NumPy or torch as well.
+
+    Args:
+        name: Of the argument.
+        value: What was given.
+        least: The smallest number that is allowed.
+
+    Returns:
+        The same number as an int.
+
+    Raises:
+        UsageError: It is no whole number, or below ``least``.
+    """
+    try:
+        number = least - 1 if isinstance(value, bool) else operator.index(value)
+    except (TypeError, ValueError):
+        number = least - 1
+    if number < least:
+        raise UsageError(f"{name} is {value!r}, but a whole number of {least} or more is needed")
+    return number
+
+
+def as_number(name: str, value: Any) -> float:
+    """A finite number, of NumPy or torch as well.
+
+    Args:
+        name: Of the argument.
+        value: What was given.
+
+    Returns:
+        The same number as a float.
+
+    Raises:
+        UsageError: It is no finite number.
+    """
+    try:
+        number = float("nan") if isinstance(value, bool | str | bytes) else float(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        number = float("nan")
+    if not abs(number) < float("inf"):
+        raise UsageError(f"{name} is {value!r}, but a finite number is needed")
+    return number

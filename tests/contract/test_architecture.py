@@ -22,7 +22,7 @@ ROWS = [
     "backprop activations datasets",
     "models data",
     "lasso metrics",
-    "arguments errors files outputs progress provenance",
+    "errors files outputs progress provenance",
 ]
 ROW = {room: i for i, row in enumerate(ROWS) for room in row.split()}
 

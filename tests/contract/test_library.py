@@ -110,7 +110,7 @@ def test_defaults_of_torch_do_not_matter(toy, squares, interpreted_once, default
     np.testing.assert_allclose(explained.combined_map(), expected.combined_map(), atol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore:.*near chance:vebi.errors.VebiWarning")
+@pytest.mark.filterwarnings("ignore:.*(near chance|never predicted|every weight):vebi.errors.VebiWarning")
 def test_items_that_raise_are_skipped_and_named_unless_strict(toy):
     class Images:
         def __len__(self):

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from vebi.activations.recorder import ACTIVATIONS, ActivationRecorder
-from vebi.arguments import require
-from vebi.errors import UsageError
+from vebi.errors import UsageError, require
 from vebi.models.classifier import Classifier, check_classifier
 
 

@@ -9,10 +9,9 @@ from threading import Lock
 
 import torch
 
-from vebi.arguments import as_count
 from vebi.data.collections import ImageCollection
 from vebi.data.decode import LoadedImage
-from vebi.errors import ImageError, VebiWarning
+from vebi.errors import ImageError, VebiWarning, as_count
 
 #: How many skipped images a note names at most.
 MOST_NAMES = 20

@@ -16,19 +16,18 @@ from torch import Tensor
 
 from vebi.activations.layers import Feature
 from vebi.activations.recorder import ActivationRecorder
-from vebi.arguments import as_count, require
 from vebi.backprop import heatmaps
 from vebi.backprop.feature_maps import backprop_features, forward_graph
 from vebi.backprop.graph_audit import audit_graph
 from vebi.data.collections import ImageCollection
 from vebi.data.loader import batches, check_batch_size, report_skipped
 from vebi.data.sources import is_image, open_unlabelled
-from vebi.errors import ImageError, UsageError
+from vebi.errors import ImageError, UsageError, as_count, require
 from vebi.explanation.contrast import make_gates
 from vebi.explanation.contributions import descriptor_layers, top_contributions
 from vebi.explanation.recipe import Recipe
 from vebi.explanation.result import Evidence, Explanation
-from vebi.interpretation.result import Interpretation, check_interpretation
+from vebi.interpretation.result import Interpretation
 from vebi.progress import Progress
 
 
@@ -158,7 +157,7 @@ def explain_each(
 
 def _target_index(interpretation: Interpretation, target: str | None) -> int | None:
     """The index of the class to explain. Raises UsageError where there is no such class, or no model."""
-    check_interpretation(interpretation)
+    require("the interpretation", interpretation, Interpretation, "what vebi.interpret or vebi.load gives is needed")
     interpretation.require_classifier()
     return None if target is None else interpretation.class_index(target)
 

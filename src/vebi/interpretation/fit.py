@@ -11,10 +11,9 @@ from vebi import lasso
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Layer, choose_layers
 from vebi.activations.table import SHARD, tabulate
-from vebi.arguments import as_count, require
 from vebi.data.collections import ImageCollection
 from vebi.data.loader import check_batch_size
-from vebi.errors import UsageError, VebiWarning
+from vebi.errors import UsageError, VebiWarning, as_count, require
 from vebi.interpretation.labelled_images import open_labelled
 from vebi.interpretation.result import Interpretation, load
 from vebi.interpretation.run_folder import open_run

@@ -11,7 +11,6 @@ from jaxtyping import Float
 from vebi import files
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Feature
-from vebi.arguments import require
 from vebi.errors import RunError, UsageError, join_names
 from vebi.interpretation import run_folder
 from vebi.interpretation.contact_sheet import contact_sheet
@@ -249,11 +248,6 @@ class Interpretation:
             mu_path=self.mu_path,
             stability=self.stability,
         )
-
-
-def check_interpretation(given: object) -> None:
-    """Refuses what is no interpretation, such as a classifier. Raises UsageError."""
-    require("the interpretation", given, Interpretation, "what vebi.interpret or vebi.load gives is needed")
 
 
 def load(folder: str | os.PathLike[str], classifier: Classifier | None = None) -> Interpretation:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from vebi.arguments import as_number
-from vebi.errors import UsageError
+from vebi.errors import UsageError, as_number
 
 #: A relative duality gap above this is reported: the solution is not to be trusted.
 TOLERANCE = 1e-6

@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from vebi.arguments import require
-from vebi.errors import UsageError
+from vebi.errors import UsageError, require
 
 
 @dataclass(frozen=True)

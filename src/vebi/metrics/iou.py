@@ -4,8 +4,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from vebi.arguments import require
-from vebi.errors import UsageError
+from vebi.errors import UsageError, require
 from vebi.metrics.base import validate
 
 #: Thresholds, evenly spaced on [0, 1].

@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vebi.arguments import require
-from vebi.errors import ModelError, UsageError, VebiError
+from vebi.errors import ModelError, UsageError, VebiError, require
 from vebi.models.evaluation import eval_mode, is_compiled, widen
 from vebi.models.final_activation import SCORES, SIGMOID, FinalActivation
 from vebi.models.preprocess import Preprocess

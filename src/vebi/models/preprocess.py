@@ -9,8 +9,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from vebi.arguments import as_count, as_number
-from vebi.errors import ImageError, UsageError
+from vebi.errors import ImageError, UsageError, as_count, as_number
 
 INTERPOLATIONS = ("bilinear", "bicubic", "lanczos", "nearest")
 

@@ -8,11 +8,11 @@ from typing import Any
 from vebi import provenance
 from vebi.data.collections import ImageCollection, evenly_spaced
 from vebi.data.sources import open_images
-from vebi.errors import InputError, UsageError, VebiWarning
+from vebi.errors import InputError, UsageError, VebiWarning, require
 from vebi.explanation.assessment import Assessment, assess
 from vebi.explanation.mask_scores import WHOLE
 from vebi.files import write_text
-from vebi.interpretation.result import Interpretation, check_interpretation
+from vebi.interpretation.result import Interpretation
 from vebi.outputs import output_file
 from vebi.progress import StageProgress
 from vebi.reports.html import render_template
@@ -76,7 +76,7 @@ def write_report(
         >>> assessment.looked_at
         72
     """
-    check_interpretation(interpretation)
+    require("the interpretation", interpretation, Interpretation, "what vebi.interpret or vebi.load gives is needed")
     for name in class_names or ():
         interpretation.class_index(name)  # raises for a name that does not exist
     collection = _collection(interpretation, images)
