@@ -1,14 +1,16 @@
 """Layers and channels of a network, by name."""
 
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor
 
+from vebi.activations.class_maps import find_class_maps
 from vebi.activations.recorder import ACTIVATIONS, ActivationRecorder
-from vebi.errors import UsageError, require
+from vebi.errors import UsageError, VebiWarning, require
 from vebi.models.classifier import Classifier, check_classifier
 
 
@@ -118,30 +120,82 @@ def _as_list(patterns: str | Sequence[str] | None) -> list[str]:
 def choose_layers(classifier: Classifier, patterns: str | Sequence[str] | None = None) -> tuple[Layer, ...]:
     """The layers with the given names, in the order in which they end.
 
+    What is a fixed function of single class scores, such as the last activation of SqueezeNet, is left out unless it is
+    named: it would explain a class by its own score.
+
     Args:
         classifier: The model.
-        patterns: Names or globs such as ``layer3.*``, one or several; or ``all`` activation functions, those that are
-            ``spatial``, with more than one position, or the ``late`` ones, the second half. None is ``all``.
+        patterns: Names; globs such as ``layer3.*``, which stand for activation functions where they match any; or
+            ``all`` activation functions, those that are ``spatial``, with more than one position, or the ``late``
+            ones, the second half. What begins with ``!`` is left out of what the others name. None is ``all``.
 
     Returns:
         Every layer that matches any of the patterns, once.
 
     Raises:
-        UsageError: A pattern matches no layer, or none is given and the network has no activation function.
+        UsageError: A pattern matches no layer, none is left, or none is given and the network has no activation
+            function.
     """
-    layers = list_layers(classifier)
-    chosen: set[str] = set()
+    layers = match_layers(list_layers(classifier), patterns)
+    maps = _class_maps(classifier, layers, _as_list(patterns))
+    left = tuple(layer for layer in layers if layer.name not in maps)
+    if not left:
+        raise UsageError(
+            f"{', '.join(sorted(maps))} is the class scores themselves, and no other layer is left: name one"
+        )
+    return left
+
+
+def match_layers(layers: Sequence[Layer], patterns: str | Sequence[str] | None = None) -> list[Layer]:
+    """Those of some layers that match, see ``choose_layers``, the class scores themselves included.
+
+    Raises:
+        UsageError: A pattern matches no layer, or none is left.
+    """
+    wanted, unwanted = list[str](), list[str]()
     for pattern in _as_list(patterns):
         require("a layer", pattern, str, "the name of one, or a glob, is needed")
-        matches = {layer.name for layer in layers if fnmatchcase(layer.name, pattern)}
-        if not matches and pattern in PRESETS:
-            matches = {layer.name for layer in PRESETS[pattern]([layer for layer in layers if layer.is_activation])}
-            if not matches:
-                raise UsageError(
-                    "the network has no activation function with N x C x H x W or N x C values: name the layers to "
-                    "record"
-                )
+        (unwanted if pattern.startswith("!") else wanted).append(pattern.removeprefix("!"))
+    chosen = set().union(*(_matches(layers, pattern) for pattern in wanted or ["all"]))
+    chosen -= set().union(*(_matches(layers, pattern, every=True) for pattern in unwanted))
+    if not chosen:
+        raise UsageError("no layer is left: name one that is not excluded")
+    return [layer for layer in layers if layer.name in chosen]
+
+
+def _matches(layers: Sequence[Layer], pattern: str, *, every: bool = False) -> set[str]:
+    """The names that a pattern stands for: of a glob those of activation functions, where it matches any.
+
+    With ``every`` those of other layers, too. Raises UsageError where there are none.
+    """
+    if any(layer.name == pattern for layer in layers):
+        return {pattern}
+    matches = [layer for layer in layers if fnmatchcase(layer.name, pattern)]
+    activations = [layer for layer in layers if layer.is_activation]
+    if not matches and pattern in PRESETS:
+        matches = list(PRESETS[pattern](activations))
         if not matches:
-            raise UsageError(f"no layer is called {pattern!r}: `vebi layers` lists those that can be recorded")
-        chosen |= matches
-    return tuple(layer for layer in layers if layer.name in chosen)
+            raise UsageError(
+                "the network has no activation function with N x C x H x W or N x C values: name the layers to record"
+            )
+    if not matches:
+        raise UsageError(f"no layer is called {pattern!r}: `vebi layers` lists those that can be recorded")
+    of_functions = [layer for layer in matches if layer.is_activation]
+    return {layer.name for layer in (matches if every else of_functions or matches)}
+
+
+def _class_maps(classifier: Classifier, chosen: Sequence[Layer], named: Collection[str]) -> set[str]:
+    """Layers that are the class scores themselves, and said to be left out; one that is named stays, and it is said."""
+    if not chosen:
+        return set()
+    with classifier.evaluation(), torch.no_grad():
+        classes = classifier.logits(classifier.zero_input()).shape[1]
+    maps = set(find_class_maps(classifier, [layer.name for layer in chosen if layer.channels == classes]))
+    for name in sorted(maps):
+        what = "explains classes by their own scores" if name in named else "is left out"
+        warnings.warn(
+            f"the layer {name} is the class scores themselves, one channel for each, and {what}",
+            VebiWarning,
+            stacklevel=4,
+        )
+    return maps - set(named)

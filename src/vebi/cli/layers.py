@@ -29,11 +29,12 @@ def layers(
     """
     from dataclasses import asdict
 
-    from vebi.activations.layers import choose_layers, list_layers
+    from vebi.activations.layers import list_layers, match_layers
     from vebi.backprop.receptive_field import receptive_fields
 
     classifier = model.load(spec)
-    choice = choose_layers(classifier, layer) if layer else list_layers(classifier)
+    layers = list_layers(classifier)
+    choice = match_layers(layers, layer) if layer else layers
     fields = receptive_fields(classifier, [x.name for x in choice])
     if as_json:
         console.print_json([{**asdict(x), "receptive_field": fields[x.name].size} for x in choice])

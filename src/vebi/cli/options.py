@@ -51,8 +51,9 @@ Layers = Annotated[
     typer.Option(
         "--layers",
         metavar="NAME",
-        help="A layer, by name or glob like 'layer3.*'; may be repeated. Or spatial, the activation functions with "
-        "positions, or late, their second half; by default all of them, which `vebi layers` lists.",
+        help="A layer by name, or the activation functions that match a glob like 'layer3.*'; may be repeated, and "
+        "'!layer3.*' leaves out. Or spatial, the activation functions with positions, or late, their second half; by "
+        "default all of them, which `vebi layers` lists.",
     ),
 ]
 MASKS = (

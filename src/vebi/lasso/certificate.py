@@ -48,7 +48,10 @@ def check_mu(mu: float) -> float:
         >>> vebi.lasso.check_mu(10)
         10.0
     """
-    number = as_number("mu", mu)
+    try:
+        number = as_number("mu", mu)
+    except UsageError:
+        number = 0.0
     if number <= 0:
         raise UsageError(f"mu is {mu!r}, but it bounds an l1 norm and must be a number above 0")
     return number

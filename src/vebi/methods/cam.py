@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vebi.activations.layers import choose_layers, list_layers
+from vebi.activations.layers import list_layers, match_layers
 from vebi.backprop.feature_maps import forward_graph
 from vebi.backprop.heatmaps import upsample
 from vebi.errors import UsageError
@@ -170,7 +170,7 @@ def find_layer(classifier: Classifier, name: str | None = None) -> str:
         UsageError: There is no such activation function, or ``name`` is no single layer with maps.
     """
     if name is not None:
-        chosen = choose_layers(classifier, name)
+        chosen = match_layers(list_layers(classifier), name)
         if len(chosen) != 1 or not chosen[0].is_spatial:
             raise UsageError(f"{name!r} names no single layer with maps of more than one position: see `vebi layers`")
         return chosen[0].name

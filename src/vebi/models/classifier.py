@@ -61,7 +61,8 @@ class Classifier:
         names = self.class_names or ()
         twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
         if twice is not None:
-            raise UsageError(f"two classes are called {twice!r}: give every class a name of its own")
+            places = " and ".join(str(k) for k, name in enumerate(names) if name == twice)
+            raise UsageError(f"two classes are called {twice!r}, {places}: give every class a name of its own")
 
     @property
     def device(self) -> torch.device:

@@ -49,7 +49,8 @@ class Preprocess:
     def __post_init__(self) -> None:
         for name in ("mean", "std"):
             numbers = np.atleast_1d(np.asarray(getattr(self, name), dtype=object)).ravel()
-            object.__setattr__(self, name, tuple(as_number(name, number) for number in numbers))
+            of_numbers = tuple(x if isinstance(x, float) else as_number(name, x) for x in numbers)
+            object.__setattr__(self, name, of_numbers)
         for name in ("size", "resize"):
             if name == "size" or self.resize is not None:
                 object.__setattr__(self, name, as_count(name, getattr(self, name), least=0))

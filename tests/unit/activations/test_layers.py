@@ -4,12 +4,13 @@ import re
 from collections import OrderedDict
 
 import pytest
+import torch
 import torch.nn.functional as F
 from torch import nn
 from unit.activations.nets import Net, classifier_of
 
 from vebi.activations.layers import Feature, choose_layers, list_layers
-from vebi.errors import UsageError
+from vebi.errors import UsageError, VebiWarning
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
 
@@ -111,3 +112,88 @@ def test_channels_last_activations_are_not_taken_for_channels_first():
 
 def test_one_pattern_may_be_given_as_it_is():
     assert [layer.name for layer in choose_layers(classifier_of(Net()), "blocks.0.relu")] == ["blocks.0.relu"]
+
+
+# --- globs and what is left out --------------------------------------------------------------------------------------
+
+
+def test_a_glob_stands_for_activation_functions_alone():
+    net = classifier_of(Net())
+    assert [layer.name for layer in choose_layers(net, "stem.*")] == ["stem.1"]
+    assert [layer.name for layer in choose_layers(net, ["stem.*", "stem.0"])] == ["stem.0", "stem.1"]
+    assert [layer.name for layer in choose_layers(net, "hea*")] == ["head"]  # where there is none, for other layers
+    with pytest.raises(UsageError, match=r"no layer is called 'nothing\*'"):
+        choose_layers(net, "nothing*")
+
+
+def test_layers_can_be_left_out():
+    net = classifier_of(Net())
+    everything = [layer.name for layer in choose_layers(net)]
+    assert [layer.name for layer in choose_layers(net, "!blocks.*")] == [n for n in everything if "blocks" not in n]
+    assert [layer.name for layer in choose_layers(net, ["blocks.*", "!blocks.1.*", "!*#2"])] == ["blocks.0.relu"]
+    assert [layer.name for layer in choose_layers(net, ["stem.0", "gelu", "!gelu"])] == ["stem.0"]
+    with pytest.raises(UsageError, match="no layer is left"):
+        choose_layers(net, ["gelu", "!gelu"])
+    with pytest.raises(UsageError, match=r"'nothing'"):
+        choose_layers(net, ["gelu", "!nothing"])
+
+
+# --- layers that are the class scores --------------------------------------------------------------------------------
+
+
+class Maps(nn.Module):
+    """Convolutions whose last maps become the scores of three classes."""
+
+    def __init__(self, end, last=3):
+        super().__init__()
+        self.stem, self.last, self.end = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), nn.Conv2d(4, last, 1), end
+        self.mix = nn.Linear(3, 3)
+        nn.init.constant_(self.last.bias, 1)  # so that every map is alive
+
+    def forward(self, x):
+        return self.end(self, F.relu(self.last(self.stem(x))))
+
+
+ENDS = {
+    "mean, as SqueezeNet": lambda net, x: x.mean((2, 3)),
+    "maximum": lambda net, x: x.amax((2, 3)),
+    "pooled": lambda net, x: nn.AdaptiveAvgPool2d(1)(x).flatten(1),
+    "scaled and shifted": lambda net, x: 3 * x.mean((2, 3)) - 1,
+    "in another order": lambda net, x: x.mean((2, 3))[:, [2, 0, 1]],
+    "ends in a softmax": lambda net, x: x.mean((2, 3)).softmax(dim=1),
+    "of a curve": lambda net, x: x.square().mean((2, 3)).sqrt(),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_what_is_the_class_scores_is_left_out_and_said(name):
+    torch.manual_seed(0)
+    classifier = classifier_of(Maps(ENDS[name]))
+    with pytest.warns(VebiWarning, match="^the layer relu is the class scores themselves, .* is left out$"):
+        assert [layer.name for layer in choose_layers(classifier)] == ["stem.1"]
+    with pytest.warns(VebiWarning, match="explains classes by their own scores$"):
+        assert [layer.name for layer in choose_layers(classifier, "relu")] == ["relu"]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda net, x: net.mix(x.mean((2, 3))),
+        lambda net, x: x.mean((2, 3)) + 0.1 * x.mean((1, 2, 3))[:, None],
+        lambda net, x: x.mean((2, 3))[:, [0, 0, 1]],
+        lambda net, x: F.normalize(x.mean((2, 3))),
+    ],
+    ids=["linear", "a common part", "one channel for two", "normalised"],
+)
+def test_what_tells_more_than_a_class_score_stays(end):
+    torch.manual_seed(0)
+    assert [layer.name for layer in choose_layers(classifier_of(Maps(end)))] == ["stem.1", "relu"]
+
+
+def test_scores_behind_a_relu_are_left_out():
+    torch.manual_seed(0)
+    head = nn.Linear(16, 3)
+    nn.init.constant_(head.bias, 5)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), head, nn.ReLU())
+    with pytest.warns(VebiWarning, match="^the layer 5 is the class scores themselves"):
+        assert [layer.name for layer in choose_layers(classifier_of(net))] == ["1"]

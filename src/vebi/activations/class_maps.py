@@ -1,0 +1,63 @@
+"""Layers that are the class scores already: to explain a class by them would be to explain it by itself."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vebi.activations.recorder import ActivationRecorder
+from vebi.models.classifier import Classifier
+from vebi.models.probe import noise
+
+#: How far a channel may move another score than its own, as a share of what it moves that.
+NOTHING = 1e-4
+
+
+def find_class_maps(classifier: Classifier, names: Sequence[str]) -> list[str]:
+    """Those of some layers of which every channel moves the score of one class alone, each another one.
+
+    As the last activation of SqueezeNet, whose mean over the positions is the scores. It is told from two gradients
+    of sums of the scores with random weights: where a channel moves one score only, both are the same but for the
+    weights of that class.
+
+    Args:
+        classifier: The model.
+        names: Names of layers with as many channels as there are classes.
+
+    Returns:
+        Their names, in the order given.
+    """
+    if not names:
+        return []
+    shape = len(classifier.preprocess.mean), classifier.preprocess.size, classifier.preprocess.size
+    with classifier.evaluation(), torch.inference_mode(False), torch.enable_grad():
+        inputs = noise(shape).to(classifier.device).requires_grad_()
+        with ActivationRecorder(classifier.model, names, lambda *_: None) as recorder:
+            scores = classifier.logits(inputs.clone())
+        if not scores.requires_grad:
+            return []
+        edges = [recorder.gradient_edges[name] for name in names]
+        generator = torch.Generator("cpu").manual_seed(1)
+        weights = [torch.rand(scores.shape[1], generator=generator, dtype=torch.float32) + 0.5 for _ in range(2)]
+        moved = [
+            torch.autograd.grad(scores, edges, w.to(scores).expand_as(scores), retain_graph=True, allow_unused=True)
+            for w in weights
+        ]
+    return [name for k, name in enumerate(names) if _one_score_each(moved[0][k], moved[1][k], *weights)]
+
+
+def _one_score_each(first: Tensor | None, second: Tensor | None, one: Tensor, other: Tensor) -> bool:
+    """Whether gradients are those of weighted scores that each depend on a channel of its own."""
+    if first is None or second is None or first.shape[1] != len(one):
+        return False
+    size = first.transpose(0, 1).flatten(1).double().cpu()
+    ratio = second.transpose(0, 1).flatten(1).double().cpu() / torch.where(size != 0, size, torch.inf)
+    lives = size != 0
+    if not lives.any(dim=1).all():
+        return False
+    low = torch.where(lives, ratio, torch.inf).amin(dim=1)
+    high = torch.where(lives, ratio, -torch.inf).amax(dim=1)
+    of_classes = (other / one).double()
+    nearest = (low[:, None] - of_classes).abs().argmin(dim=1)
+    same = (high - low <= NOTHING * high.abs()) & ((low - of_classes[nearest]).abs() <= NOTHING * low.abs())
+    return bool(same.all()) and len(set(nearest.tolist())) == len(nearest)
