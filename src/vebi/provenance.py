@@ -35,6 +35,15 @@ def versions() -> dict[str, str]:
     return installed
 
 
+def matching_torchvision() -> str:
+    """The torchvision that goes with the torch that is installed: its number is 15 above, in the second place."""
+    try:
+        major, minor = version("torch").split(".")[:2]
+    except PackageNotFoundError:
+        major, minor = "", "0"
+    return f"torchvision 0.{int(minor) + 15}" if major == "2" else "the torchvision of the same day"
+
+
 @cache
 def code_sha256(without: tuple[str, ...] = ()) -> str:
     """The sha256 of vebi's own code, which tells results of two states of it apart.

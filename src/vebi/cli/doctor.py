@@ -9,6 +9,7 @@ from vebi.cli import console
 from vebi.cli.command import command
 from vebi.cli.options import Json
 from vebi.errors import VebiError
+from vebi.provenance import matching_torchvision
 
 
 class Part(NamedTuple):
@@ -30,6 +31,7 @@ PARTS = {
     "numpy": Part(None, "arrays", "numpy"),
     "pillow": Part(None, "images", "PIL.Image"),
     "safetensors": Part(None, "weights and runs", "safetensors"),
+    "filelock": Part(None, "one process at a time for a folder", "filelock"),
     "scipy": Part(None, "the mu-Lasso, paired tests", "scipy.stats"),
     "jinja2": Part(None, "reports", "jinja2"),
     "mitsuba": Part("flowers", "rendering flowers", "mitsuba"),
@@ -38,6 +40,10 @@ PARTS = {
     "captum": Part("peers", "methods to compare with", "captum.attr"),
     "grad-cam": Part("peers", "methods to compare with", "pytorch_grad_cam"),
 }
+
+
+#: Those that import torchvision.
+OF_TORCHVISION = ("torchvision", "timm", "grad-cam")
 
 
 @command()
@@ -78,7 +84,8 @@ def _part(package: str) -> dict[str, Any]:
             state = "ok"
         except Exception as error:  # a package that was built for another torch can raise anything
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            state = f"cannot be imported ({reason}): install a version that goes with torch {_version('torch')}"
+            pair = f", {matching_torchvision()} built for the same device" if package in OF_TORCHVISION else ""
+            state = f"cannot be imported ({reason}): install a version that goes with torch {_version('torch')}{pair}"
     return {"version": installed, "purpose": purpose, "needed": extra is None, "state": state}
 
 

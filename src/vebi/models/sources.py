@@ -5,7 +5,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from vebi.errors import MissingExtraError, ModelError, UsageError, VebiError
 from vebi.models.architectures import ARCHITECTURES
 from vebi.models.weights import MODEL_ATTRIBUTES
+from vebi.provenance import matching_torchvision
 
 
 def build_model(spec: str, state: dict[str, Tensor] | None) -> tuple[nn.Module, dict[str, Any]]:
@@ -124,7 +127,8 @@ def _library(package: str, spec: str) -> Any:
         if isinstance(error, ModuleNotFoundError) and error.name == package:
             raise MissingExtraError(package, "models", spec) from None
         raise VebiError(
-            f"{package} cannot be imported ({error}): install versions of {package} and torch that belong together"
+            f"{package} cannot be imported ({shorten(str(error), 200)}): with torch {version('torch')} goes "
+            f"{matching_torchvision()}, built for the same device; install them together"
         ) from None
 
 

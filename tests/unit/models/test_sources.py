@@ -10,7 +10,9 @@ from PIL import Image
 from safetensors.torch import save_file
 from support import import_torchvision
 
+from vebi import provenance
 from vebi.errors import MissingExtraError, ModelError, UsageError, VebiError
+from vebi.models import sources
 from vebi.models.load import load_classifier
 from vebi.models.preprocess import Preprocess
 
@@ -125,3 +127,16 @@ def test_a_broken_package_is_told_from_a_missing_one(monkeypatch, tmp_path):
     with pytest.raises(VebiError, match=r"timm .*No module named 'nothing_of_this_name'") as raised:
         load_classifier("timm:resnet18")
     assert not isinstance(raised.value, MissingExtraError)
+
+
+@pytest.mark.parametrize("spec", ["torchvision:resnet18", "timm:resnet18"])
+def test_a_torchvision_of_another_torch_is_one_sentence_with_the_pair(spec, monkeypatch):
+    def refuse(name, *_):
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr(sources, "import_module", refuse)
+    monkeypatch.setattr(provenance, "version", lambda _: "2.13.0+cpu")
+    with pytest.raises(
+        VebiError, match=r"nms does not exist\): with torch .* goes torchvision 0\.28, built for the same"
+    ):
+        load_classifier(spec)
