@@ -22,6 +22,8 @@ from vebi.models.probe import Probe, noise, probe
 class Classifier:
     """A trained network N x C x H x W -> N x classes with its preprocessing and its class names.
 
+    Threads may share it: one of them at a time works with the network, which is in evaluation mode meanwhile.
+
     Attributes:
         model: The network; what ``torch.compile`` or ``DataParallel`` have wrapped around it is taken off.
         preprocess: How an image becomes its input.
