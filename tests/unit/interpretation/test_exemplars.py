@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from vebi.activations.descriptors import Descriptor
-from vebi.activations.layers import Feature, choose_layers
+from vebi.activations.layers import Feature, list_layers, match_layers
 from vebi.activations.table import tabulate
 from vebi.data.collections import DatasetImages
 from vebi.interpretation import exemplars
@@ -56,7 +56,7 @@ def found(tmp_path):
     def find(images, columns=(0,), batch_size=3, network=None, descriptor=Descriptor()):
         classifier = Classifier((network or RedSquare()).eval(), Preprocess(SIZE, (0.0,) * 3, (1.0,) * 3), ("a", "b"))
         collection = DatasetImages([(image, 0) for image in images], ("a", "b"))
-        table = tabulate(classifier, collection, choose_layers(classifier), tmp_path, descriptor)
+        table = tabulate(classifier, collection, tuple(match_layers(list_layers(classifier))), tmp_path, descriptor)
         return find_exemplars(classifier, collection, table, list(columns), batch_size=batch_size)
 
     return find
