@@ -47,7 +47,7 @@ def list_images(folder: Path) -> Listing:
         folder: The folder.
     """
     names, left_out = [], []
-    visited, links = {os.path.realpath(folder)}, [folder]
+    visited, links = set[str](), [folder]
     while links:  # those found on the way wait: a folder itself comes before links to it
         for path, reason in _walk(links.pop(0), visited, links):
             name = path.relative_to(folder).as_posix()
@@ -55,9 +55,6 @@ def list_images(folder: Path) -> Listing:
                 names.append(name)
             else:
                 left_out.append(name + (f" ({reason})" if reason else ""))
-        while links and os.path.realpath(links[0]) in visited:
-            left_out.append(f"{links.pop(0).relative_to(folder).as_posix()} (a link to a folder that is read already)")
-        visited |= {os.path.realpath(link) for link in links[:1]}
     for paths in (names, left_out):
         paths.sort(key=lambda path: path.split("/"))
     return Listing(names, left_out)
@@ -68,6 +65,11 @@ def _walk(folder: Path, visited: set[str], links: list[Path]) -> Iterator[tuple[
 
     Links to folders are not followed: they are added to ``links``, and folders that are walked to ``visited``.
     """
+    target = os.path.realpath(folder)
+    if target in visited:
+        yield folder, "a link to a folder that is read already" if folder.is_symlink() else "it is read already"
+        return
+    visited.add(target)
     try:
         with os.scandir(folder) as entries:
             shown = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
@@ -82,7 +84,6 @@ def _walk(folder: Path, visited: set[str], links: list[Path]) -> Iterator[tuple[
             elif entry.is_symlink():
                 links.append(path)
             else:
-                visited.add(os.path.realpath(path))
                 yield from _walk(path, visited, links)
         except OSError as error:  # such as a link to itself
             yield path, error.strerror or "cannot be read"

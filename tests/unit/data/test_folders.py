@@ -128,6 +128,13 @@ def test_what_is_left_out_is_named_and_why(tree, tmp_path, make, reason):
     assert images.ids == ["a/0.png", "b/0.png"]
 
 
+def test_a_link_to_a_folder_above_reads_nothing_twice(tree, tmp_path):
+    root = tree(tmp_path / "above" / "root", a=1, b=1)
+    (root / "a" / "up").symlink_to(tmp_path / "above")
+    with pytest.warns(VebiWarning, match=r": a/up/root \(it is read already\)$"):
+        assert open_images(root).ids == ["a/0.png", "b/0.png"]
+
+
 def test_a_folder_that_cannot_be_read_is_named(tree, tmp_path, monkeypatch):
     root, scandir = tree(tmp_path, a=1, b=1, c=1), os.scandir
 
