@@ -70,10 +70,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
     partial = path.with_name(path.name + PARTIAL)
     partial.unlink(missing_ok=True)
     partial.touch()
-    mode = partial.stat().st_mode
     try:
         yield partial
-        partial.chmod(mode)  # safetensors creates files that only their owner can read
         partial.replace(path)
     except BaseException:  # such as a full disk
         with suppress(OSError):

@@ -186,10 +186,7 @@ def _matches(layers: Sequence[Layer], pattern: str, *, every: bool = False) -> s
 
 def _class_maps(classifier: Classifier, chosen: Sequence[Layer], named: Collection[str]) -> set[str]:
     """Layers that are the class scores themselves, and said to be left out; one that is named stays, and it is said."""
-    if not chosen:
-        return set()
-    with classifier.evaluation(), torch.no_grad():
-        classes = classifier.logits(classifier.zero_input()).shape[1]
+    classes = classifier.probe().classes
     maps = set(find_class_maps(classifier, [layer.name for layer in chosen if layer.channels == classes]))
     for name in sorted(maps):
         what = "explains classes by their own scores" if name in named else "is left out"

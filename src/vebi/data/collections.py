@@ -14,11 +14,12 @@ import numpy as np
 from PIL import Image
 
 from vebi.data.decode import LoadedImage, as_image, decode
-from vebi.data.items import UNLABELLED as UNLABELLED
 from vebi.data.items import class_index, split_item
 from vebi.errors import ImageError
 from vebi.files import check_file
 
+#: The label of an image whose class is not known.
+UNLABELLED = -1
 SAMPLE_BYTES = 16_384
 
 T = TypeVar("T")

@@ -104,17 +104,17 @@ def _decode(data: bytes, name: str, formats: Sequence[str], finish: Finish) -> I
     Image.init()
     available = [one for one in formats if one in Image.OPEN]
     with _image_errors(name):
-        held, pixels = orientation(find_exif(data)), without_metadata(data)
         try:
             with Image.open(io.BytesIO(data), formats=available) as image:
-                return finish(image, name, held)
+                return finish(image, name, None)
         except ImageError:
             raise
         except Exception:  # decoders raise almost anything on damaged files
+            pixels = without_metadata(data)
             if pixels == data:
                 raise
         with Image.open(io.BytesIO(pixels), formats=available) as image:
-            return finish(image, name, held)
+            return finish(image, name, orientation(find_exif(data)))
 
 
 def to_rgb(image: Image.Image, name: str) -> Image.Image:

@@ -8,8 +8,6 @@ import numpy as np
 
 from vebi.errors import InputError, join_names
 
-#: The label of an image whose class is not known.
-UNLABELLED = -1
 #: What the image and the label of an item are called in data sets whose items are dictionaries.
 IMAGES = ("image", "img", "pixel_values", "jpg", "png")
 LABELS = ("label", "labels", "target", "fine_label", "cls", "class")

@@ -4,8 +4,6 @@ import warnings
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from vebi.data.collections import ImageCollection
 from vebi.data.sources import open_images
 from vebi.errors import InputError, ModelError, VebiWarning, join_names
@@ -47,8 +45,7 @@ def with_class_names(classifier: Classifier, images: ImageCollection) -> Classif
         ModelError: There are more or fewer folders than class scores.
         InputError: The names of all folders are numbers whose order as text is another one.
     """
-    with classifier.evaluation(), torch.no_grad():
-        count = classifier.logits(classifier.zero_input()).shape[1]
+    count = classifier.probe().classes
     names = images.class_names
     if not names:
         return replace(classifier, class_names=tuple(str(i) for i in range(count)))

@@ -137,7 +137,8 @@ class Classifier:
             ModelError: The model fails, or the scores of an image are not its own.
         """
         state = tuple((value.data_ptr(), value._version) for value in self.model.state_dict().values())
-        if self._probed.get(state) is None:
+        made = self._probed.get(state)
+        if made is None:
             shape = (len(self.preprocess.mean), self.preprocess.size, self.preprocess.size)
             with _errors_of_model((1, *shape)):
                 inputs = noise(shape).to(self.device)
@@ -145,7 +146,7 @@ class Classifier:
                 made = probe(self.model, self._outputs, inputs)
             self._probed.clear()
             self._probed[state] = made
-        return self._probed[state]
+        return made
 
     def _ending(self) -> str:
         """How the model ends: that does not change with its weights."""

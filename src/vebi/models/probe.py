@@ -34,11 +34,13 @@ class Probe:
 
     Attributes:
         ending: How the network ends, see ``final_activation``.
+        classes: How many class scores it gives.
         scores: The class scores of both images, of up to 16 classes each, evenly spaced over all.
         notes: What a user should know.
     """
 
     ending: str
+    classes: int
     scores: tuple[float, ...]
     notes: tuple[str, ...]
 
@@ -75,7 +77,7 @@ def probe(module: nn.Module, run: Run, inputs: Float[Tensor, "2 c h w"]) -> Prob
     notes = [note for note in (_note_of(ending, outputs), _note_of_change(deviation, is_half)) if note]
     chosen = np.linspace(0, together.shape[1] - 1, min(RECORDED, together.shape[1])).round().astype(int)
     scores = tuple(float(f"{score:.6g}") for score in together[:, chosen].flatten().tolist())
-    return Probe(ending, scores, tuple(notes))
+    return Probe(ending, together.shape[1], scores, tuple(notes))
 
 
 def are_same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
