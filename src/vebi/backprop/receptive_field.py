@@ -113,23 +113,17 @@ class _Fields:
         if len(self._shapes[name]) != 4:
             return ReceptiveField((0.0, 0.0), (0.0, 0.0), (height, width))
         node = self._edges[name].node
-        for waiting in self._in_order(node):
-            self._known[waiting] = self._measure(waiting)
+        pending = [node]
+        while pending:  # those before a layer first
+            unknown = [other for other in self._before(pending[-1]) if other not in self._known]
+            if unknown:
+                pending += unknown
+                continue
+            known = pending.pop()
+            if known not in self._known:
+                self._known[known] = self._measure(known)
         y, x = (axis.clip(pixels) for axis, pixels in zip(self._known[node], (height, width), strict=True))
         return ReceptiveField((y.start, x.start), (y.jump, x.jump), (round(y.size), round(x.size)))
-
-    def _in_order(self, node: Node) -> list[Node]:
-        """The layers whose fields have to be known for that of a layer, in the order of the pass, itself the last."""
-        order, pending = [], [node]
-        while pending:
-            node = pending[-1]
-            unknown = [other for other in self._before(node) if other not in self._known and other not in order]
-            if not unknown:
-                pending.pop()
-            if not unknown and node not in self._known and node not in order:
-                order.append(node)
-            pending += unknown
-        return order
 
     def _before(self, node: Node) -> list[Node]:
         """The layers just before a layer, and the image where a way leads there without passing one."""

@@ -39,8 +39,10 @@ def keep_stdout() -> Iterator[None]:
                 stack.callback(os.close, saved)
                 os.dup2(2, 1)
                 stack.callback(os.dup2, saved, 1)
-                results = stack.enter_context(os.fdopen(os.dup(saved), "w", encoding="utf-8", errors="replace"))
-                results.reconfigure(encoding=sys.stdout.encoding, errors="backslashreplace")
+                encoding = sys.stdout.encoding
+                results = stack.enter_context(
+                    os.fdopen(os.dup(saved), "w", encoding=encoding, errors="backslashreplace")
+                )
         _results = results
         try:
             with redirect_stdout(sys.stderr):
