@@ -268,7 +268,7 @@ MODELS = [
     ((*LAYERS[:-1], "nan.safetensors"), 3, ("NaN or infinity", "conv1.weight")),
     ((*LAYERS, "--classes", "latin.txt"), 3, ("latin.txt is no text file",)),
     ((*LAYERS, "--classes", "two.txt"), 3, ("3 class scores", "2 class names", "blue, green")),
-    ((*LAYERS, "--classes", "blank.txt"), 3, ("--classes is 'blank.txt'", "no names")),
+    ((*LAYERS, "--classes", "blank.txt"), 3, ("blank.txt has no names",)),
     ((*LAYERS, "--classes", "missing.txt"), 3, ("--classes is 'missing.txt'", "no file")),
 ]
 

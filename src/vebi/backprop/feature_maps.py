@@ -74,7 +74,7 @@ def feature_maps(
         (24, 2, 32, 32)
     """
     check_rule(rule, stride_fix)
-    collection = open_unlabelled(images, classifier.class_names)
+    collection = open_unlabelled(images, classifier.class_names, classifier.class_ids)
     maps: list[np.ndarray] = []
     done = 0
     for batch in batches(collection, range(len(collection)), classifier.preprocess.prepare, batch_size, strict=True):

@@ -95,7 +95,7 @@ def benchmark_model(
         find_layer(classifier, cam_layer)  # raises before the fit
     fit_source = images if fit_images is None else fit_images
     classifier, _ = open_labelled(classifier, fit_source)
-    scored = open_images(images, classifier.class_names)
+    scored = open_images(images, classifier.class_names, classifier.class_ids)
     mask_of = find_masks(scored, None if masks is None else Path(masks))
     if mask_of is None:
         raise InputError(f"{images} has no masks beside its images: give a folder of masks with the same names")

@@ -95,7 +95,7 @@ def fit(
 
 
 def _print(interpretation: "Interpretation") -> None:
-    from vebi.reports.run_report.selection_summary import stability_summary
+    from vebi.reports.run_report.selection_summary import fit_scores, stability_summary
 
     rows = [
         [name, "  ".join(f"{feature} {weight:.3g}" for feature, weight in interpretation.select_features(name))]
@@ -106,11 +106,16 @@ def _print(interpretation: "Interpretation") -> None:
         console.note(
             f"mu = {interpretation.mu:g}: the smallest within one standard error of the best R² in cross-validation"
         )
+    scores = fit_scores(interpretation)
+    if scores:
+        console.note(f"on held-out images (5 folds): {scores}")
     summary = stability_summary(interpretation)
     if summary:
+        unknown = f"{summary['unknown']} of a class with too few images for one; " if summary["unknown"] else ""
         console.note(
             f"of {summary['all']} selected features, {summary['stable']} have a selection probability of at least 90% "
             f"over {summary['n_subsamples']} subsamples, {summary['unstable']} of less than 60%; "
+            f"{unknown}"
             f"{summary['replaceable']} have correlated features (r > 0.95)"
         )
     accuracy = interpretation.diagnostics.accuracy
@@ -119,14 +124,15 @@ def _print(interpretation: "Interpretation") -> None:
 
 
 def _to_dict(interpretation: "Interpretation") -> dict[str, Any]:
-    from vebi.reports.run_report.selection_summary import class_mu
+    from vebi.reports.run_report.selection_summary import class_mu, fit_scores
 
-    settings, diagnostics = interpretation.settings, interpretation.diagnostics
+    settings, diagnostics, scores = interpretation.settings, interpretation.diagnostics, fit_scores(interpretation)
     return {
         "mu": interpretation.mu,
         "features_per_class": settings.features_per_class,
         "accuracy": diagnostics.accuracy,
-        "fidelity": diagnostics.fidelity,
+        "r2": scores and scores.r2,
+        "fidelity": scores and scores.fidelity,
         "preprocess": settings.preprocess.to_dict(),
         "skipped": diagnostics.skipped,
         "notes": diagnostics.notes,

@@ -140,7 +140,8 @@ class ModelOptions:
         size: Side of the network's input in pixels.
         resize: Shorter side of the image before the center crop in pixels.
         interpolation: Name of the interpolation.
-        classes: Names of the model's outputs, in their order, separated by commas, or a text file of them.
+        classes: Names of the model's outputs, in their order, separated by commas, or a text file of them
+            or of ids and names.
         device: See ``find_device``.
     """
 
@@ -183,7 +184,8 @@ class ModelOptions:
         str | None,
         typer.Option(
             help="Names of the model's outputs, in their order: separated by commas, or a text file with one name per "
-            "line; by default the model's own, or the class folders, sorted."
+            "line, or with an id, a tab and a name where folders are called by ids; by default the model's own, or the "
+            "class folders, sorted."
         ),
     ] = None
     device: Device = "auto"
@@ -192,6 +194,7 @@ class ModelOptions:
         """Loads the model that ``spec`` names, with these options."""
         from vebi.models.load import load_classifier
 
+        class_names, class_ids = _class_list(self.classes)
         return load_classifier(
             spec,
             self.weights,
@@ -200,7 +203,8 @@ class ModelOptions:
             size=self.size,
             resize=self.resize,
             interpolation=self.interpolation,
-            class_names=_class_names(self.classes),
+            class_names=class_names,
+            class_ids=class_ids,
             device=self.device,
         )
 
@@ -215,21 +219,20 @@ def _numbers(option: str, text: str | None) -> list[float] | None:
         raise UsageError(f"{option} is {text!r}: give one number per channel, like 0.485,0.456,0.406") from None
 
 
-def _class_names(text: str | None) -> list[str] | None:
-    """The names in a text like "cat,dog", or in a file with one name per line."""
+def _class_list(text: str | None) -> tuple[list[str] | None, list[str] | None]:
+    """The names in a text like "cat,dog", or the names and ids in a file."""
+    from vebi.data.class_list import read_class_list
+
     if text is None:
-        return None
-    is_file = _is_file(text)
-    if not is_file and "," not in text:
+        return None, None
+    if _is_file(text):
+        return read_class_list(Path(text))
+    if "," not in text:
         raise InputError(f"--classes is {text!r}, which is no file: give names separated by commas, or a text file")
-    try:
-        lines = Path(text).read_text(encoding="utf-8").splitlines() if is_file else text.split(",")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{text} is no text file that can be read ({error}): give one name per line") from None
-    names = [line.strip() for line in lines if line.strip()]
+    names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
         raise InputError(f"--classes is {text!r}, which has no names: give them in the order of the model's outputs")
-    return names
+    return names, None
 
 
 def _is_file(text: str) -> bool:

@@ -28,7 +28,7 @@ def path(
     """
     from vebi.interpretation.result import load
     from vebi.reports.run_report.selection_charts import write_figure
-    from vebi.reports.run_report.selection_summary import bound_name, to_dict
+    from vebi.reports.run_report.selection_summary import bound_name, fit_scores, to_dict
 
     interpretation = load(run)
     content = to_dict(interpretation, classes)
@@ -52,13 +52,9 @@ def path(
         for name, selection in content["classes"].items()
     ]
     console.table(["class", "features in the order of entry (entry mu)"], rows)
-    scores = content["scores"]
+    scores = fit_scores(interpretation)
     if scores and content["mu"] is None:
-        console.note(
-            f"this run, {bound_name(interpretation)}: held-out R² {100 * scores['r2']:.1f} ± "
-            f"{100 * scores['r2_error']:.1f} %, fidelity {100 * scores['fidelity']:.1f} ± "
-            f"{100 * scores['fidelity_error']:.1f} %"
-        )
+        console.note(f"this run, {bound_name(interpretation)}, on held-out images: {scores}")
     console.note(f"figure: {out}")
 
 

@@ -124,10 +124,12 @@ class DatasetImages:
     Attributes:
         items: The data set.
         class_names: The names that its labels index; empty where the classes have none.
+        class_ids: What its labels may say instead, one for each name, or nothing.
     """
 
     items: SizedDataset
     class_names: tuple[str, ...]
+    class_ids: tuple[str, ...] = ()
     _lock: AbstractContextManager[bool] = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     @cached_property
@@ -159,7 +161,7 @@ class DatasetImages:
                     f"item {index} of the data set cannot be loaded ({type(error).__name__}: {error}): correct it"
                 ) from error
         image, label = split_item(item, f"item {index}")
-        return as_image(image, f"item {index}"), class_index(label, self.class_names, f"item {index}")
+        return as_image(image, f"item {index}"), class_index(label, self.class_names, f"item {index}", self.class_ids)
 
     def fingerprint(self) -> str:
         """A hash of the length and of up to 16 evenly spaced items.

@@ -11,13 +11,16 @@ from vebi.data.listing import list_images
 from vebi.errors import InputError, VebiWarning, join_names
 
 
-def from_folder(root: Path, class_names: tuple[str, ...] | None) -> ImageFiles:
+def from_folder(
+    root: Path, class_names: tuple[str, ...] | None, class_ids: tuple[str, ...] | None = None
+) -> ImageFiles:
     """The images of a folder, labelled by the folders in it where there are any.
 
     Args:
         root: A folder of images, one with a folder of images per class, or one that holds such a tree as ``images``
             beside ``masks``.
         class_names: The model's class names, which the folders must be among; None: the names of the folders, sorted.
+        class_ids: What folders may be called instead, one for each name.
 
     Returns:
         The images in the order of their paths.
@@ -37,10 +40,12 @@ def from_folder(root: Path, class_names: tuple[str, ...] | None) -> ImageFiles:
     if not has_folders:
         warnings.warn(f"{root} has no folders of classes in it: its images have no class", VebiWarning, stacklevel=3)
         return ImageFiles(root, listing.names, [UNLABELLED] * len(listing.names), class_names or ())
-    return _labelled_by_folder(root, listing.names, class_names)
+    return _labelled_by_folder(root, listing.names, class_names, class_ids)
 
 
-def _labelled_by_folder(root: Path, names: list[str], class_names: tuple[str, ...] | None) -> ImageFiles:
+def _labelled_by_folder(
+    root: Path, names: list[str], class_names: tuple[str, ...] | None, class_ids: tuple[str, ...] | None
+) -> ImageFiles:
     """Images whose label is the first folder of their path; those that lie in none are left out."""
     inside = [name for name in names if "/" in name]
     folders = tuple(dict.fromkeys(name.partition("/")[0] for name in inside))
@@ -54,20 +59,22 @@ def _labelled_by_folder(root: Path, names: list[str], class_names: tuple[str, ..
             VebiWarning,
             stacklevel=4,
         )
-    index = _index_of(class_names or folders)
+    index = _index_of(class_names or folders, class_ids)
     classes = class_names or tuple(index)
     unknown = [name for name in folders if normal(name) not in index]
     if unknown:
+        ids = f", or {join_names(class_ids)}" if class_ids else ""
         raise InputError(
-            f"the folders of {root} are {join_names(folders)}, but the model's classes are {join_names(classes)}, "
+            f"the folders of {root} are {join_names(folders)}, but the model's classes are {join_names(classes)}{ids}, "
             f"without {join_names(unknown)}: name the folders as the model does, or give its class names in its order"
         )
     return ImageFiles(root, inside, [index[normal(name.partition("/")[0])] for name in inside], classes)
 
 
-def _index_of(class_names: Sequence[str]) -> dict[str, int]:
-    """Normal form of a class name -> its index."""
-    return {name: i for i, name in enumerate(dict.fromkeys(map(normal, class_names)))}
+def _index_of(class_names: Sequence[str], class_ids: Sequence[str] | None) -> dict[str, int]:
+    """Normal form of a class name or id -> index of the class."""
+    lists = (list(dict.fromkeys(map(normal, names))) for names in (class_names, class_ids or ()))
+    return {name: i for names in lists for i, name in enumerate(names)}
 
 
 def normal(name: str) -> str:
@@ -75,17 +82,20 @@ def normal(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def from_paths(paths: list[Path], class_names: tuple[str, ...] | None) -> ImageFiles:
+def from_paths(
+    paths: list[Path], class_names: tuple[str, ...] | None, class_ids: tuple[str, ...] | None = None
+) -> ImageFiles:
     """Single files; a file in a folder that is named as a class has that class as its label.
 
     Args:
         paths: The files, which are not opened yet.
         class_names: The model's class names.
+        class_ids: What folders may be called instead, one for each name.
 
     Returns:
         The images in the order given.
     """
-    index = _index_of(class_names or ())
+    index = _index_of(class_names or (), class_ids)
     labels = [index.get(normal(path.parent.name), UNLABELLED) for path in paths]
     return ImageFiles(Path(), [str(path) for path in paths], labels, class_names or ())
 

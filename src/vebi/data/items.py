@@ -42,13 +42,14 @@ def split_item(item: Any, name: str) -> tuple[Any, Any]:
     return image, label
 
 
-def class_index(label: Any, class_names: tuple[str, ...], name: str) -> int:
+def class_index(label: Any, class_names: tuple[str, ...], name: str, class_ids: tuple[str, ...] = ()) -> int:
     """The class index of an item's label.
 
     Args:
-        label: A class index, a class name, a vector that is 1 at the class and 0 elsewhere.
+        label: A class index, a class name or id, a vector that is 1 at the class and 0 elsewhere.
         class_names: The model's class names.
         name: What messages call the item.
+        class_ids: One id for each name, or nothing.
 
     Raises:
         InputError: It is none of the classes.
@@ -56,8 +57,9 @@ def class_index(label: Any, class_names: tuple[str, ...], name: str) -> int:
     if isinstance(label, bytes):
         label = label.decode("utf-8", "replace")
     if isinstance(label, str):
-        if label in class_names:
-            return class_names.index(label)
+        for names in (class_ids, class_names):
+            if label in names:
+                return names.index(label)
         known = f"are {join_names(class_names)}: name the data's classes as the model does"
         raise InputError(
             f"there is a class {label!r} in the data, but the model's classes "

@@ -14,7 +14,9 @@ from vebi.data.folders import expand_paths, from_folder, from_paths
 from vebi.errors import InputError, UsageError
 
 
-def open_images(data: object, class_names: tuple[str, ...] | None = None) -> ImageCollection:
+def open_images(
+    data: object, class_names: tuple[str, ...] | None = None, class_ids: tuple[str, ...] | None = None
+) -> ImageCollection:
     """A folder, a file, a list of paths or a data set as a collection of labelled images.
 
     Args:
@@ -30,6 +32,7 @@ def open_images(data: object, class_names: tuple[str, ...] | None = None) -> Ima
               class name.
             - A collection, which is returned as it is.
         class_names: The model's class names, which folders are matched to; None: the names of the folders, sorted.
+        class_ids: What folders and labels may be called instead, as by WordNet ids, one for each name.
 
     Returns:
         A collection with a length, ``ids``, ``class_names`` and ``load(index)``. The id of an image is its path,
@@ -52,7 +55,9 @@ def open_images(data: object, class_names: tuple[str, ...] | None = None) -> Ima
         path = Path(data)
         if not path.exists():
             raise InputError(f"{path} does not exist: give a folder with one folder of images per class")
-        return from_folder(path, class_names) if path.is_dir() else from_paths([path], class_names)
+        return (
+            from_folder(path, class_names, class_ids) if path.is_dir() else from_paths([path], class_names, class_ids)
+        )
     if not isinstance(data, SizedDataset):
         raise UsageError(
             f"data is a {type(data).__name__}: give a folder, a list of paths or a data set with len() and indexing"
@@ -60,11 +65,13 @@ def open_images(data: object, class_names: tuple[str, ...] | None = None) -> Ima
     if len(data) == 0:
         raise InputError("the data set is empty: give at least one image")
     if isinstance(data, Sequence) and isinstance(data[0], str | os.PathLike):
-        return from_paths([Path(path) for path in data], class_names)
-    return DatasetImages(data, class_names or ())
+        return from_paths([Path(path) for path in data], class_names, class_ids)
+    return DatasetImages(data, class_names or (), class_ids or ())
 
 
-def open_unlabelled(images: Any, class_names: tuple[str, ...] | None = None) -> ImageCollection:
+def open_unlabelled(
+    images: Any, class_names: tuple[str, ...] | None = None, class_ids: tuple[str, ...] | None = None
+) -> ImageCollection:
     """Images whose labels do not matter, as a collection.
 
     Args:
@@ -72,6 +79,7 @@ def open_unlabelled(images: Any, class_names: tuple[str, ...] | None = None) -> 
             file; a list of paths or of images; a data set of (image, label), whose labels must be valid all the same;
             or a collection, which is returned as it is. An image is any that ``open_images`` takes.
         class_names: The model's class names.
+        class_ids: What labels may be called instead, one for each name.
 
     Returns:
         The collection. The id of an image in a folder or file is its path, the folder included.
@@ -86,7 +94,7 @@ def open_unlabelled(images: Any, class_names: tuple[str, ...] | None = None) -> 
         first = images[0]
         if is_image(first) and not isinstance(first, str | os.PathLike):
             images = [(image, 0) for image in images]
-    return open_images(images, class_names)
+    return open_images(images, class_names, class_ids)
 
 
 def is_image(item: Any) -> bool:

@@ -151,7 +151,7 @@ def assess(
         'blue'
     """
     classifier, names = interpretation.require_classifier(), interpretation.class_names
-    collection = open_images(images, names)
+    collection = open_images(images, names, interpretation.settings.class_ids)
     mask_of = _mask_function(collection, masks)
     looked_at = evenly_spaced(range(len(collection)), LOOKED_AT)
     predictions = predict(classifier, collection, looked_at, batch_size, strict, stage(progress, "predictions"))

@@ -102,7 +102,7 @@ def explain(
             f"use explain_each for many"
         )
     images = image if isinstance(image, str | os.PathLike) else [image]
-    collection = open_unlabelled(images, interpretation.class_names)
+    collection = open_unlabelled(images, interpretation.class_names, interpretation.settings.class_ids)
     (explanation,) = _stream(interpretation, collection, target_index, options, batch_size=1, strict=True)
     return explanation
 
@@ -151,7 +151,7 @@ def explain_each(
     """
     options, target_index = ExplainOptions(max_features, recipe), _target_index(interpretation, target)
     batch_size = check_batch_size(batch_size)
-    collection = open_unlabelled(images, interpretation.class_names)
+    collection = open_unlabelled(images, interpretation.class_names, interpretation.settings.class_ids)
     return _stream(interpretation, collection, target_index, options, batch_size, strict, progress)
 
 

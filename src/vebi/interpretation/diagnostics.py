@@ -28,8 +28,8 @@ class Diagnostics:
     Attributes:
         accuracy: Share of the labelled images whose true class the network predicts, in [0, 1]; None where no image is
             labelled.
-        fidelity: Share of the images whose predicted class is the one with the largest score, in [0, 1], see
-            ``Interpretation.scaling``.
+        fidelity: Share of the images of the fit whose predicted class is the one with the largest score, in [0, 1],
+            see ``Interpretation.scaling``. That of held-out images is ``MuPath.fit_fidelity``, and is the one to quote.
         gaps: Duality gap of each class, relative to the objective at w = 0: how far its weights are from optimal. That
             objective is half the sum of the squared targets, less their mean where the columns are centred.
         violations: Largest violation of the optimality conditions of each class, relative to max |X'l|, where X are the
@@ -52,7 +52,7 @@ class Diagnostics:
     """
 
     accuracy: float | None
-    fidelity: float
+    fidelity: float = field(repr=False)
     gaps: tuple[float, ...] = field(repr=False)
     violations: tuple[float, ...] = field(repr=False)
     complete: tuple[bool, ...] = field(repr=False)

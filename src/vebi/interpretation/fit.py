@@ -109,6 +109,7 @@ def interpret(
     settings = FitSettings(
         model=ModelSource(classifier.spec, classifier.weights, classifier.sha256(), classifier.probe().scores),
         class_names=tuple(classifier.class_names),
+        class_ids=classifier.class_ids,
         preprocess=classifier.preprocess,
         data=DataSource(len(collection), collection.fingerprint(), _folder_of(images)),
         layers=tuple((layer.name, layer.channels) for layer in recorded_layers),

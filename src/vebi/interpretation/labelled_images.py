@@ -24,10 +24,10 @@ def open_labelled(classifier: Classifier, images: Any) -> tuple[Classifier, Imag
         InputError: The images, or the names of their classes, cannot be used.
         ModelError: A model without class names has another number of classes than the images.
     """
-    collection = open_images(images, classifier.class_names)
+    collection = open_images(images, classifier.class_names, classifier.class_ids)
     if classifier.class_names is None:
         classifier = with_class_names(classifier, collection)
-        collection = open_images(images, classifier.class_names)
+        collection = open_images(images, classifier.class_names, classifier.class_ids)
     return classifier, collection
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,7 +101,7 @@ class Interpretation:
         """The index of a class: its row of ``weights``, its place among the model's class scores.
 
         Args:
-            class_name: One of ``class_names``.
+            class_name: One of ``class_names``, or of the ids that its folders have, ``settings.class_ids``.
 
         Returns:
             From 0 to the number of classes, less one.
@@ -108,11 +109,14 @@ class Interpretation:
         Raises:
             UsageError: There is no such class.
         """
-        if class_name not in self.class_names:
-            raise UsageError(
-                f"there is no class {class_name!r}: the model's classes are {join_names(self.class_names)}"
-            )
-        return self.class_names.index(class_name)
+        for names in (self.class_names, self.settings.class_ids or ()):
+            if class_name in names:
+                return names.index(class_name)
+        raise UsageError(f"there is no class {class_name!r}: the model's classes are {join_names(self.class_names)}")
+
+    def find_class_names(self, class_names: Sequence[str] | None) -> list[str]:
+        """The names of classes that are given by their names or ids; of all, in their order, where none are given."""
+        return [self.class_names[self.class_index(name)] for name in class_names or self.class_names]
 
     def select_features(self, class_name: str) -> list[tuple[Feature, float]]:
         """The features of a class with their weights, the largest absolute weight first.
@@ -162,13 +166,9 @@ class Interpretation:
         self.exemplar(feature)
         if self.stability is None:
             return None
-        cell = self.class_index(class_name), self.features.index(feature)
-        correlated = self.stability.correlated_features[cell[1]]
-        return FeatureStability(
-            selection_probability=float(self.stability.selection_probability[cell]),
-            group_probability=float(self.stability.group_probability[cell]),
-            correlated_features=tuple((self.feature(column), r) for column, r in correlated),
-        )
+        i = self.features.index(feature)
+        correlated = tuple((self.feature(column), r) for column, r in self.stability.correlated_features[i])
+        return FeatureStability(*self.stability.probabilities(self.class_index(class_name), i), correlated)
 
     def feature(self, column: int) -> Feature:
         """The feature in a column of the descriptor.

@@ -105,7 +105,8 @@ def find_classifier(
     if weights is None and not spec.endswith(".safetensors"):
         weights = settings.model.weights
     preprocess = settings.preprocess.to_dict()
-    classifier = load_classifier(spec, weights, **preprocess, class_names=settings.class_names, device=device)
+    names, ids = settings.class_names, settings.class_ids
+    classifier = load_classifier(spec, weights, **preprocess, class_names=names, class_ids=ids, device=device)
     check_model(settings, classifier)
     return classifier
 

@@ -79,6 +79,7 @@ class FitSettings:
         batch_size: Images per forward pass.
         shard_size: Rows per file of the table of descriptors.
         strict: Whether an image that cannot be decoded was an error.
+        class_ids: What the folders of images were called instead of the names of the classes, or None.
 
     Example:
         >>> interpretation.settings.features_per_class, interpretation.settings.signed
@@ -101,14 +102,17 @@ class FitSettings:
     batch_size: int
     shard_size: int
     strict: bool
+    class_ids: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON takes them."""
-        return asdict(self) | {
+        plain = asdict(self) | {
             "class_names": list(self.class_names),
             "preprocess": self.preprocess.to_dict(),
             "layers": [list(layer) for layer in self.layers],
         }
+        class_ids = plain.pop("class_ids")  # written only where there are some: runs from before have none
+        return plain if class_ids is None else plain | {"class_ids": list(class_ids)}
 
     def table_sha256(self) -> str:
         """The hash of all that the rows of the table depend on, by which a fit knows its own shards."""
@@ -140,6 +144,7 @@ class FitSettings:
             | {
                 "model": _model_source(plain["model"]),
                 "class_names": as_tuple(plain["class_names"]),
+                "class_ids": as_tuple(plain["class_ids"]) if "class_ids" in plain else None,
                 "preprocess": Preprocess.from_dict(plain["preprocess"]),
                 "data": DataSource(**plain["data"]),
                 "layers": tuple((name, channels) for name, channels in as_tuple(plain["layers"])),
@@ -166,6 +171,8 @@ def _typed(settings: FitSettings) -> dict[str, bool]:
         and are_all(str | None, model.spec, model.weights)
         and all(map(is_number, model.scores or ())),
         "class_names": are_all(str, *settings.class_names),
+        "class_ids": settings.class_ids is None
+        or (are_all(str, *settings.class_ids) and len(settings.class_ids) == len(settings.class_names)),
         "preprocess": are_all(str, preprocess.interpolation)
         and is_count(preprocess.size)
         and (preprocess.resize is None or is_count(preprocess.resize))

@@ -112,11 +112,15 @@ def _is_scaling(scaling: Scaling, classes: int, features: int) -> bool:
 
 def _is_stability(stability: Stability, weights: np.ndarray, channels: int) -> bool:
     alone, group = stability.selection_probability, stability.group_probability
+    if not all(is_array(shares, np.float64, weights.shape) for shares in (alone, group)):
+        return False
+    unknown = np.isnan(alone).all(axis=1) & np.isnan(group).all(axis=1)  # of classes of a single image
+    known = alone[~unknown], group[~unknown]
     return (
         is_count(stability.n_subsamples)
         and stability.n_subsamples > 0
-        and all(is_array(shares, np.float64, weights.shape) and are_shares(shares) for shares in (alone, group))
-        and bool((group >= alone).all() and not group[weights == 0].any())
+        and all(map(are_shares, known))
+        and bool((known[1] >= known[0]).all() and not known[1][weights[~unknown] == 0].any())
         and len(stability.correlated_features) == weights.shape[1]
         and all(
             _is_column(column, channels) and is_number(correlation) and 0 < correlation <= 1

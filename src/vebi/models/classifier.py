@@ -1,6 +1,7 @@
 """The model under study: a module, its preprocessing of images, and the names of its classes."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ class Classifier:
         model: The network; what ``torch.compile`` or ``DataParallel`` have wrapped around it is taken off.
         preprocess: How an image becomes its input.
         class_names: One name per output, in the order of the outputs, or None where the classes have no names.
+        class_ids: What folders of images are called instead, as by WordNet ids, one for each name, or None.
         spec: What ``load_classifier`` made the network from, so that a run can load it again; None for a network made
             in Python.
         weights: The path of its weights file, or None.
@@ -49,6 +51,7 @@ class Classifier:
     class_names: tuple[str, ...] | None = None
     spec: str | None = None
     weights: str | None = None
+    class_ids: tuple[str, ...] | None = None
     #: The last probe, by the state of the weights.
     _probed: dict[Any, Probe] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -60,11 +63,9 @@ class Classifier:
             raise UsageError(f"class_names is the text {self.class_names!r}, but a list of names is needed")
         if self.class_names is not None:
             object.__setattr__(self, "class_names", tuple(map(str, self.class_names)) or None)
-        names = self.class_names or ()
-        twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
-        if twice is not None:
-            places = " and ".join(str(k) for k, name in enumerate(names) if name == twice)
-            raise UsageError(f"two classes are called {twice!r}, {places}: give every class a name of its own")
+        if self.class_ids is not None:
+            object.__setattr__(self, "class_ids", tuple(map(str, self.class_ids)) or None)
+        _check_names(self.class_names or (), self.class_ids)
 
     @property
     def device(self) -> torch.device:
@@ -221,6 +222,19 @@ def _errors_of_model(shape: tuple[int, ...]) -> Iterator[None]:
             f"the model fails on an input of shape {shape} ({type(error).__name__}: {text}): check size and mean, and "
             f"whether it takes any number of images"
         ) from error
+
+
+def _check_names(names: tuple[str, ...], ids: tuple[str, ...] | None) -> None:
+    """Raises UsageError where classes cannot be told apart by their names or ids, or these do not go together."""
+    if ids is not None and len(ids) != len(names):
+        raise UsageError(f"there are {len(ids)} class ids and {len(names)} class names: give one id for each name")
+    for kind, given in (("called", names), ("known by the id", ids or ())):
+        twice = next((name for name, count in Counter(given).items() if count > 1), None)
+        if twice is not None:
+            places = " and ".join(
+                str(k) if ids is None else f"{k} ({ids[k]} {names[k]})" for k, name in enumerate(given) if name == twice
+            )
+            raise UsageError(f"two classes are {kind} {twice!r}, {places}: give every class one of its own")
 
 
 def _unwrap(module: nn.Module) -> nn.Module:

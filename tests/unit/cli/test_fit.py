@@ -20,7 +20,8 @@ def test_fit():
     result = json_of(*FIT, "--out", "run")
     assert result["mu"] == 1
     assert result["accuracy"] == 1
-    assert 0 <= result["fidelity"] <= 1
+    scores = json_of("path", "run")["scores"]
+    assert (result["r2"], result["fidelity"]) == (scores["r2"], scores["fidelity"])
     assert list(result["classes"]) == ["blue", "green", "red"]
     assert result["run"] == "run"
     assert result["skipped"] == {}
@@ -39,12 +40,16 @@ def test_fit():
     assert "accuracy 100.0%" in outcome.err
     assert "32 x 32 px, bilinear, mean 0.5 0.5 0.5" in outcome.err
     assert "50 subsamples" in outcome.err
+    held_out = (
+        f"R² {100 * scores['r2']:.1f} ± {100 * scores['r2_error']:.1f} %, fidelity {100 * scores['fidelity']:.1f}"
+    )
+    assert f"on held-out images (5 folds): {held_out}" in outcome.err
 
 
 def test_the_keys_of_the_result():
     result = json_of(*FIT, "--out", "run")
-    keys = {"run", "mu", "features_per_class", "accuracy", "fidelity", "preprocess", "skipped", "notes", "classes"}
-    assert set(result) == keys
+    keys = {"run", "mu", "features_per_class", "accuracy", "r2", "fidelity", "preprocess", "skipped", "notes"}
+    assert set(result) == keys | {"classes"}
     selection = result["classes"]["red"]
     assert set(selection) == {"mu", "gap", "violation", "features"}
     assert set(selection["features"][0]) == {
@@ -167,3 +172,68 @@ def test_fit_without_stability():
             assert feature["correlated_features"] is None
     assert "subsamples" not in vebi(*FIT, "--out", "run", "--no-stability").err
     assert "stability false, not true" in fails(3, *FIT, "--out", "run")
+
+
+NAMES = ("a blue one", "a green one", "a red one")
+
+
+@pytest.fixture
+def folders_of_ids(workspace) -> Path:
+    """The folders of the classes are called by ids; a list has the ids and the names."""
+    ids = ("n01440764", "n01443537", "n01484850")
+    for folder, number in zip(("blue", "green", "red"), ids, strict=True):
+        (workspace / "images" / folder).rename(workspace / "images" / number)
+    path = workspace / "classes.txt"
+    path.write_text("".join(f"{number}\t{name}\n" for number, name in zip(ids, NAMES, strict=True)))
+    return path
+
+
+def test_folders_called_by_ids_have_the_names_of_a_list(folders_of_ids):
+    result = json_of(*FIT, "--classes", folders_of_ids, "--out", "run")
+    assert tuple(result["classes"]) == NAMES
+    assert result["accuracy"] == 1
+    assert json_of(*FIT, "--classes", folders_of_ids, "--out", "run") == result
+    model = ("--model", "network.py:unnamed", "--weights", "w.safetensors")
+    vebi("report", "run", *model, "--out", "r.html", "--class", "n01440764")
+    page = Path("r.html").read_text()
+    assert "a blue one" in page
+    assert "n01440764" not in page.replace("n01440764/", "")
+    assert list(json_of("path", "run", "--class", "n01440764")["classes"]) == ["a blue one"]
+    (row,) = json_of("explain", "run", "images/n01484850/00.png", *model, "--out", "e", "--class", "n01440764")
+    assert (row["prediction"], row["target"]) == ("a red one", "a blue one")
+
+
+def test_lists_of_ids_that_cannot_be_used(folders_of_ids):
+    text = folders_of_ids.read_text()
+    folders_of_ids.write_text(text.replace("n01440764\t", "n01440764"))
+    assert "not 'n01440764a blue one'" in fails(3, *FIT, "--classes", folders_of_ids, "--out", "run")
+    folders_of_ids.write_text(text.replace("n01484850", "n01440764"))
+    sentence = fails(2, *FIT, "--classes", folders_of_ids, "--out", "run")
+    assert "'n01440764', 0 (n01440764 a blue one) and 2 (n01440764 a red one)" in sentence
+    folders_of_ids.write_text(text.replace("n01484850", "n01484851"))
+    assert "or n01440764, n01443537, n01484851, without n01484850" in fails(
+        3, *FIT, "--classes", folders_of_ids, "--out", "run"
+    )
+    assert "two classes are called 'x', 0 and 2" in fails(2, *FIT, "--classes", "x,y,x", "--out", "run")
+
+
+def test_classes_with_one_name_are_told_apart_by_their_ids(folders_of_ids):
+    folders_of_ids.write_text(folders_of_ids.read_text().replace("red", "blue").replace("\t", " "))
+    outcome = vebi(*FIT, "--classes", folders_of_ids, "--out", "run", "--json")
+    assert "n01440764 and n01484850 are all called 'a blue one': their ids are put behind it" in outcome.err
+    assert list(json.loads(outcome.out)["classes"])[::2] == ["a blue one (n01440764)", "a blue one (n01484850)"]
+
+
+def test_a_selection_of_which_the_stability_cannot_be_known_is_not_unstable():
+    for path in sorted(Path("images/green").iterdir())[1:]:
+        path.unlink()
+    outcome = vebi(*FIT, "--out", "run", "--json")
+    (feature, *_) = json.loads(outcome.out)["classes"]["green"]["features"]
+    assert feature["selection_probability"] is feature["group_probability"] is None
+    said = vebi(*FIT, "--out", "run").err
+    assert "of a class with too few images for one" in said
+    vebi("report", "run", "--model", "network.py:Net", "--weights", "w.safetensors", "--out", "r.html")
+    page = Path("r.html").read_text()
+    assert "selection probability not known: this class" in page
+    others = [f for name in ("blue", "red") for f in json.loads(outcome.out)["classes"][name]["features"]]
+    assert all(0 <= f["selection_probability"] <= 1 for f in others)

@@ -23,13 +23,13 @@ class SelectionStability:
     """How far the selection of a feature for a class can be trusted.
 
     Attributes:
-        selection_probability: In [0, 1].
+        selection_probability: In [0, 1]; None where it cannot be known.
         group_probability: The same for the feature or any of its correlated features.
-        word: Stable, fairly stable or unstable.
+        word: Stable, fairly stable or unstable, or nothing.
     """
 
-    selection_probability: float
-    group_probability: float
+    selection_probability: float | None
+    group_probability: float | None
     word: str
 
 
@@ -157,6 +157,5 @@ def _stability(index: SelectionIndex, j: int, i: int) -> SelectionStability | No
     stability = index.interpretation.stability
     if stability is None:
         return None
-    probability = float(stability.selection_probability[j, i])
-    word = selection_summary.stability_word(probability)
-    return SelectionStability(probability, float(stability.group_probability[j, i]), word)
+    alone, group = stability.probabilities(j, i)
+    return SelectionStability(alone, group, "" if alone is None else selection_summary.stability_word(alone))

@@ -101,7 +101,9 @@ def _collection(interpretation: Interpretation, images: Any) -> ImageCollection:
         raise UsageError("the run does not know where its images are: give images to take examples from")
     if images is None and not Path(str(folder)).exists():
         raise InputError(f"the images of the run are not in {folder} any more: give images to take examples from")
-    return open_images(folder if images is None else images, interpretation.class_names)
+    return open_images(
+        folder if images is None else images, interpretation.class_names, interpretation.settings.class_ids
+    )
 
 
 def _are_of_the_fit(interpretation: Interpretation, images: ImageCollection, *, expected: bool) -> bool:
@@ -136,7 +138,8 @@ def render(
     """
     index = SelectionIndex(interpretation)
     views = FeatureViews(index)
-    shown = dict.fromkeys(class_names or evenly_spaced(interpretation.class_names, MOST_CLASSES))
+    asked = class_names or evenly_spaced(interpretation.class_names, MOST_CLASSES)
+    shown = dict.fromkeys(interpretation.find_class_names(asked))
     return render_template(
         "run_report.html.j2",
         title=title,

@@ -115,7 +115,7 @@ def write_figure(interpretation: Interpretation, out: str | Path, class_names: S
         class_names: Class names, by default up to 24, spread evenly.
     """
     out = Path(out)
-    names = list(class_names or evenly_spaced(interpretation.class_names, MOST_CLASSES))
+    names = interpretation.find_class_names(class_names or evenly_spaced(interpretation.class_names, MOST_CLASSES))
     with output_file(out):
         write_text(out, figure(interpretation, names))
 

@@ -37,6 +37,12 @@ class MuScores:
     fidelity_error: float
     features: float
 
+    def __str__(self) -> str:
+        return (
+            f"R² {100 * self.r2:.1f} ± {100 * self.r2_error:.1f} %, "
+            f"fidelity {100 * self.fidelity:.1f} ± {100 * self.fidelity_error:.1f} %"
+        )
+
 
 @dataclass(frozen=True)
 class MuComparison:
@@ -77,10 +83,8 @@ def to_dict(interpretation: Interpretation, class_names: Sequence[str] | None = 
     Raises:
         UsageError: There is no such class.
     """
-    path, names = interpretation.mu_path, list(class_names or interpretation.class_names)
-    for name in class_names or ():
-        interpretation.class_index(name)  # raises for a name that does not exist
-    counts, index = path.counts(), SelectionIndex(interpretation)
+    path, names = interpretation.mu_path, interpretation.find_class_names(class_names)
+    counts, index, scores = path.counts(), SelectionIndex(interpretation), fit_scores(interpretation)
     return {
         "mu": interpretation.mu,
         "features_per_class": interpretation.settings.features_per_class,
@@ -92,7 +96,7 @@ def to_dict(interpretation: Interpretation, class_names: Sequence[str] | None = 
         "r2": _mean_and_error(path.scores),
         "fidelity": _mean_and_error(path.fidelity),
         "features": counts.mean(axis=1).tolist(),
-        "scores": asdict(_fit_scores(interpretation)) if path.validated else None,
+        "scores": None if scores is None else asdict(scores),
         "classes": {
             name: {
                 "mu": class_mu(interpretation, j),
@@ -150,7 +154,8 @@ def compare_mu(interpretation: Interpretation) -> MuComparison | None:
         return None
     by_mu = _mu_scores(interpretation)
     one_se, best = (by_mu[path.nearest(value)] for value in (path.one_se_mu, path.best))
-    current = by_mu[path.nearest(mu)] if mu is not None else _fit_scores(interpretation)
+    current = by_mu[path.nearest(mu)] if mu is not None else fit_scores(interpretation)
+    assert current is not None  # the path was cross-validated
     labels: dict[float | None, list[str]] = {}
     for label, scores in (("this page", current), ("auto", one_se), ("best", best)):
         labels.setdefault(scores.mu, []).append(label)
@@ -171,9 +176,11 @@ def _mu_scores(interpretation: Interpretation) -> list[MuScores]:
     return [MuScores(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
 
 
-def _fit_scores(interpretation: Interpretation) -> MuScores:
-    """The scores at the bounds of the fit, one for every class."""
+def fit_scores(interpretation: Interpretation) -> MuScores | None:
+    """The held-out scores at the bounds of the fit, one for every class; None where there was no cross-validation."""
     path = interpretation.mu_path
+    if not path.validated:
+        return None
     (r2_mean, r2_error), (fidelity, error) = (
         (float(value[0]) for value in mean_and_se(scores[:, None])) for scores in (path.fit_scores, path.fit_fidelity)
     )
@@ -191,7 +198,8 @@ def stability_summary(interpretation: Interpretation) -> dict[str, int] | None:
     """How far the selections can be trusted; a selection is a class and a feature that it selects.
 
     Returns:
-        Numbers of selections: ``all``; ``stable`` and ``unstable`` ones by their selection probability;
+        Numbers of selections: ``all``; ``stable`` and ``unstable`` ones by their selection probability, and ``unknown``
+        ones, of which it cannot be known;
         ``replaceable`` ones, whose feature has correlated features; ``lasting`` ones, made with half and with twice mu,
         too. And ``n_subsamples``. None where stability was not asked for.
     """
@@ -206,6 +214,7 @@ def stability_summary(interpretation: Interpretation) -> dict[str, int] | None:
         "all": int(selected.sum()),
         "stable": int((probabilities >= STABLE).sum()),
         "unstable": int((probabilities < UNSTABLE).sum()),
+        "unknown": int(np.isnan(probabilities).sum()),
         "replaceable": int(selected[:, has_correlated].sum()),
         "n_subsamples": stability.n_subsamples,
         "lasting": sum(_selected_at_half_and_double(index, j, i) for j, i in np.argwhere(selected).tolist()),

@@ -104,7 +104,8 @@ def test_every_class_and_feature_is_on_the_page(page):
     assert ("also selected for" in said) == (max(users.values()) > 1)
     alike = interpretation.exemplars[0].consistency
     assert f"consistency {alike:.2f}" in said
-    assert f"fidelity {100 * interpretation.diagnostics.fidelity:.1f} %".replace("100.0", "100") in said
+    held_out = interpretation.mu_path.fit_fidelity
+    assert f"fidelity {100 * held_out.mean():.1f} ± {100 * held_out.std(ddof=1) / 5**0.5:.1f} %: the share" in said
     assert "strongest on red" in said
     assert "net.py" not in said
     assert "toy; 20 features in 2 layers" in said

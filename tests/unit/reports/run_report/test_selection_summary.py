@@ -109,6 +109,7 @@ def test_values_of_mu_compared_and_stability(made):
         "all": 3,
         "stable": 1,
         "unstable": 1,
+        "unknown": 0,
         "replaceable": 1,
         "n_subsamples": 50,
         "lasting": 2,
@@ -206,7 +207,7 @@ def test_a_page_says_why_and_how_far_to_trust(made, seen):
     assert "auto, best: 2 1.0 71.0" in said
     assert "of the 3 selections of a feature for a class, 1 is stable" in said
     assert "and 1 unstable" in said
-    assert "selection probability 50 % (25 of 50): unstable" in said
+    assert "selection probability 50 %: unstable" in said
     assert f"correlated with {made.feature(2)} (0.970)" in said
     assert "it or one of them: 90 %" in said
     assert "selected with mu from 1 on" in said
