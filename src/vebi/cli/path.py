@@ -15,7 +15,8 @@ def path(
     run: Run,
     out: Annotated[Path, typer.Option(help="Figure to write (SVG).")] = Path("path.svg"),
     classes: Annotated[
-        list[str] | None, typer.Option("--class", metavar="NAME", help="Only this class; may be repeated.")
+        list[str] | None,
+        typer.Option("--class", metavar="NAME", help="Only this class; may be repeated. By default up to 24."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -23,16 +24,20 @@ def path(
 
     The features selected at each mu, with cross-validated R² and fidelity (5 folds): fidelity is the share of the
     held-out images for which the class with the largest score (the weighted sum of its features) is the one that the
-    model predicts.
-    Per class, the features in the order of entry. Writes a figure.
+    model predicts. Per class, the features in the order of entry; of more than 24 classes those that are asked for, or
+    24 of them, spread evenly. Writes a figure.
     """
+    from vebi.data.collections import evenly_spaced
     from vebi.interpretation.result import load
-    from vebi.reports.run_report.selection_charts import write_figure
+    from vebi.reports.run_report.selection_charts import MOST_CLASSES, write_figure
     from vebi.reports.run_report.selection_summary import bound_name, fit_scores, to_dict
 
     interpretation = load(run)
-    content = to_dict(interpretation, classes)
-    write_figure(interpretation, out, classes)
+    shown = classes or evenly_spaced(interpretation.class_names, MOST_CLASSES)
+    content = to_dict(interpretation, shown)
+    write_figure(interpretation, out, shown)
+    if len(shown) < len(interpretation.class_names) and not classes:
+        console.note(f"{len(shown)} of {len(interpretation.class_names)} classes are shown: --class NAME shows another")
     if as_json:
         console.print_json({"run": str(run), "figure": str(out), **content})
         return

@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from vebi.errors import RunError
+
 #: Pixels of the longer side up to which an image is stored without loss.
 LOSSLESS = 64
 #: Quality of larger ones, of 100, and how hard WebP tries, of 6.
@@ -47,9 +49,25 @@ class EncodedImage:
 
     @property
     def pixels(self) -> UInt8[np.ndarray, "h w 3"]:
-        """The pixels, h x w x 3."""
-        with Image.open(io.BytesIO(self.data), formats=["WEBP"]) as image:
-            return np.asarray(image.convert("RGB"))
+        """The pixels, h x w x 3.
+
+        Raises:
+            RunError: The bytes are damaged.
+        """
+        try:
+            with Image.open(io.BytesIO(self.data), formats=["WEBP"]) as image:
+                return np.asarray(image.convert("RGB"))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises
+            raise RunError(
+                f"an image of the run is damaged ({error}): delete interpretation.json in its folder and run the same "
+                f"`vebi fit` again, it keeps its table"
+            ) from None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the bytes begin as those of a WebP file and are as many as it says, without decoding thousands."""
+        kind, size, form = self.data[:4], int.from_bytes(self.data[4:8], "little"), self.data[8:12]
+        return kind == b"RIFF" and form == b"WEBP" and size + 8 == len(self.data)
 
 
 def join_images(images: Sequence[EncodedImage]) -> dict[str, np.ndarray]:

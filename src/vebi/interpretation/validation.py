@@ -1,11 +1,9 @@
 """Whether what was read from a run can be an interpretation: a file can be intact and yet not be what was written."""
 
 import numpy as np
-from PIL import Image
 
 from vebi.interpretation.checks import are_all, are_indices, are_shares, is_array, is_count, is_number, is_share
 from vebi.interpretation.diagnostics import Diagnostics
-from vebi.interpretation.encoded_image import EncodedImage
 from vebi.interpretation.exemplars import Exemplar
 from vebi.interpretation.mu_path import MuPath
 from vebi.interpretation.serialization import SavedFields
@@ -143,20 +141,8 @@ def _is_exemplar(exemplar: Exemplar) -> bool:
         and len(exemplar.image_ids) == len(exemplar.spotlights)
         and is_number(exemplar.contrast)
         and (exemplar.consistency is None or is_number(exemplar.consistency))
-        and all(map(_is_image, (exemplar.average, *exemplar.spotlights)))
+        and all(image.is_whole for image in (exemplar.average, *exemplar.spotlights))
     )
-
-
-def _is_image(image: EncodedImage) -> bool:
-    try:
-        return image.pixels.size > 0
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        Image.DecompressionBombError,
-    ):  # what Pillow raises of bytes that are no image
-        return False
 
 
 def _is_column(value: object, channels: int) -> bool:

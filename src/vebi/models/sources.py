@@ -97,7 +97,8 @@ def call_function(file: Path, function: str, *arguments: Any) -> Any:
     except VebiError:
         raise
     except (Exception, SystemExit) as error:
-        raise ModelError(f"{file}:{function} stopped with {type(error).__name__}: {error}") from error
+        pair = f": {_versions_needed()}" if "torchvision" in str(error) else ""
+        raise ModelError(f"{file}:{function} stopped with {type(error).__name__}: {error}{pair}") from error
 
 
 @contextmanager
@@ -126,10 +127,14 @@ def _library(package: str, spec: str) -> Any:
     except Exception as error:  # a package built for another torch fails in ways of its own
         if isinstance(error, ModuleNotFoundError) and error.name == package:
             raise MissingExtraError(package, "models", spec) from None
-        raise VebiError(
-            f"{package} cannot be imported ({shorten(str(error), 200)}): with torch {version('torch')} goes "
-            f"{matching_torchvision()}, built for the same device; install them together"
-        ) from None
+        raise VebiError(f"{package} cannot be imported ({shorten(str(error), 200)}): {_versions_needed()}") from None
+
+
+def _versions_needed() -> str:
+    """What to install where a package was built for another torch."""
+    return (
+        f"with torch {version('torch')} goes {matching_torchvision()}, built for the same device; install them together"
+    )
 
 
 def _torchvision(name: str, pretrained: bool) -> tuple[nn.Module, dict[str, Any]]:

@@ -3,8 +3,13 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from cli_support import FIT, json_of, vebi
+from support import ToyNet, interpretation_of
+
+from vebi.models.classifier import Classifier
+from vebi.models.preprocess import Preprocess
 
 pytestmark = pytest.mark.usefixtures("workspace")
 
@@ -43,3 +48,15 @@ def test_path_of_one_class():
     assert "blue" not in outcome.out
     assert outcome.err == "figure: path.svg\n"
     assert "blue" not in Path("path.svg").read_text()
+
+
+def test_of_many_classes_some_are_shown_and_the_others_on_request():
+    names = tuple(f"class {k:02d}" for k in range(30))
+    network = Classifier(ToyNet(30), Preprocess(32, (0.5,) * 3, (0.5,) * 3), names)
+    interpretation_of(network, [("relu", 2)], [], [], np.zeros((30, 0))).save("run")
+    outcome = vebi("path", "run")
+    assert "24 of 30 classes are shown: --class NAME shows another" in outcome.err
+    assert outcome.out.count("class ") - outcome.out.count("class  ") == 24
+    assert len(json_of("path", "run")["classes"]) == 24
+    assert list(json_of("path", "run", "--class", "class 01")["classes"]) == ["class 01"]
+    assert "are shown" not in vebi("path", "run", "--class", "class 01").err

@@ -299,6 +299,18 @@ def test_damaged_images(found, tmp_path, name, change):
         load(tmp_path)
 
 
+def test_an_image_whose_bytes_are_changed_within_is_one_sentence(found, tmp_path):
+    """Of a run of an earlier version, whose arrays have no checksum."""
+    found.save(tmp_path)
+    path = tmp_path / "interpretation.safetensors"
+    arrays = load_file(path)
+    arrays["images"][12:60] ^= 0xFF  # the first image, behind its header
+    save_file(arrays, path)
+    damaged = load(tmp_path).exemplars[0].average
+    with pytest.raises(RunError, match=r"^an image of the run is damaged"):
+        assert damaged.pixels.size
+
+
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 1), (3, 1, 1)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint8, np.bool_])
 def test_arrays_of_another_shape_or_type(found, tmp_path, shape, dtype, without_checks_of_types):

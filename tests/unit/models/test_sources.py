@@ -129,6 +129,12 @@ def test_a_broken_package_is_told_from_a_missing_one(monkeypatch, tmp_path):
     assert not isinstance(raised.value, MissingExtraError)
 
 
+def test_a_file_that_imports_a_torchvision_of_another_torch_has_the_pair(tmp_path):
+    (tmp_path / "net.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    with pytest.raises(ModelError, match=r"nms does not exist: with torch .* goes torchvision 0\.\d+, built for"):
+        load_classifier(f"{tmp_path}/net.py:build", size=32, mean=[0.5] * 3, std=[0.5] * 3)
+
+
 @pytest.mark.parametrize("spec", ["torchvision:resnet18", "timm:resnet18"])
 def test_a_torchvision_of_another_torch_is_one_sentence_with_the_pair(spec, monkeypatch):
     def refuse(name, *_):
