@@ -41,6 +41,14 @@ if os.environ.get("CI"):
 torch.set_num_threads(1)  # the networks here are tiny: more threads only wait for each other
 
 
+@pytest.fixture(scope="session", autouse=True)
+def training_on_one_thread():
+    """As all tests: several of them run at a time."""
+    from vebi.datasets.flowers import optimization
+
+    optimization.THREADS = 1
+
+
 @pytest.fixture(scope="session")
 def squares(tmp_path_factory) -> Path:
     """A class-per-folder tree: 24 images of each of three classes, 32 x 32."""

@@ -30,12 +30,13 @@ EXPLAINED_PER_CLASS = 2
 TITLE = "What a small network knows about flowers"
 
 
-def run(out: Path, *, progress: StageProgress | None = None) -> dict[str, Any]:
+def run(out: Path, *, seed: int = 0, progress: StageProgress | None = None) -> dict[str, Any]:
     """Makes the demo in a folder, or completes it: what an earlier call finished is kept.
 
     Args:
         out: The folder. It gets ``flowers``, ``network.safetensors``, ``run``, ``explanations``, ``report.html`` and
             ``summary.json``.
+        seed: Of the flowers and of the training.
         progress: Called with (stage, done, total).
 
     Returns:
@@ -45,12 +46,16 @@ def run(out: Path, *, progress: StageProgress | None = None) -> dict[str, Any]:
         seconds: dict[str, float] = {}
         with _timed(seconds, "flowers"):
             dataset = generate(
-                out / "flowers", variant=VARIANT, images_per_class=IMAGES_PER_CLASS, progress=stage(progress, "flowers")
+                out / "flowers",
+                variant=VARIANT,
+                images_per_class=IMAGES_PER_CLASS,
+                seed=seed,
+                progress=stage(progress, "flowers"),
             )
         with _timed(seconds, "train"):
             checkpoint = out / "network.safetensors"
             training = train(
-                out / "flowers", checkpoint, epochs=EPOCHS, fold=FOLD, progress=stage(progress, "training")
+                out / "flowers", checkpoint, epochs=EPOCHS, fold=FOLD, seed=seed, progress=stage(progress, "training")
             )
         with _timed(seconds, "fit"):
             interpretation, held_out = _fit(out, checkpoint, progress)

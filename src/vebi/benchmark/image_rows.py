@@ -13,7 +13,7 @@ from vebi.benchmark.random_networks import CASCADING
 from vebi.benchmark.runner import Scores
 from vebi.reports.benchmark_report.image_table import ImageRow, Paired
 from vebi.reports.benchmark_report.network_table import CURVES
-from vebi.reports.benchmark_report.rows import OURS
+from vebi.reports.benchmark_report.rows import GRID_POINTING, OURS
 
 
 class Measured(NamedTuple):
@@ -63,6 +63,7 @@ def _make_row(method: Method, scores: Scores, ours: Scores, made: str) -> ImageR
         uses_network=method.uses_network,
         images=len(scores[SPARSENESS]),
         curves={name: _paired(100 * scores[name], 100 * ours[name]) for name in CURVES},
+        grid_pointing=100 * float(scores[GRID_POINTING].mean()) if GRID_POINTING in scores else None,
         sparseness=_mean(scores[SPARSENESS]),
         empty=float(scores[EMPTY].mean()),
         randomisation=randomisation,

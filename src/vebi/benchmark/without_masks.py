@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vebi import provenance
 from vebi.activations.descriptors import Descriptor
@@ -13,6 +13,7 @@ from vebi.benchmark.examples import find_examples
 from vebi.benchmark.ground_truth import GroundTruth, find_predicted
 from vebi.benchmark.image_rows import Measured, make_image_rows
 from vebi.benchmark.methods import Method, with_paper_features
+from vebi.benchmark.mosaics import Mosaic, draw_mosaics, takes_larger
 from vebi.benchmark.network_scores import score_without_masks
 from vebi.benchmark.plan import FULL
 from vebi.benchmark.random_networks import CASCADING, RandomNetworks
@@ -39,8 +40,8 @@ from vebi.reports.benchmark_report.network_table import CURVES
 from vebi.reports.benchmark_report.rows import OURS
 
 NAME = "images"
-#: Images on the sheet.
-SHOWN = 24
+#: Scored images by default, and images on the sheet.
+SCORED, SHOWN = 200, 24
 
 
 def benchmark_images(
@@ -54,8 +55,9 @@ def benchmark_images(
     features_per_class: int | None = None,
     mu: float | None = None,
     descriptor: Descriptor = Descriptor(),
-    scored: int = 200,
+    scored: int = SCORED,
     few: int = 24,
+    mosaics: int = 50,
     seed: int = 0,
     methods: Sequence[str | Method] = (),
     cam_layer: str | None = None,
@@ -65,7 +67,8 @@ def benchmark_images(
     """Interprets a model and scores the heatmaps of every method without masks: the same as `vebi bench images`.
 
     Images are explained for their predicted class. Scored are deletion and insertion into a blurred and a grey image,
-    sparseness, and how alike maps stay when parameters become random. Writes ``images.json``, ``images.md`` and
+    grid pointing in mosaics of four predicted classes, sparseness, and how alike maps stay when parameters become
+    random. Writes ``images.json``, ``images.md`` and
     ``sheet.webp``, the maps of all methods side by side; and beside them the run and the scores of each method. What
     the folder holds already is used again.
 
@@ -81,7 +84,9 @@ def benchmark_images(
         descriptor: How activations become numbers.
         scored: Scored images at most, spread evenly over those of the folder.
         few: Images at most for methods that ask the network hundreds of times, and for random parameters.
-        seed: Of the random parameters.
+        mosaics: Mosaics of four images for grid pointing, 0 for none; of fewer than four predicted classes there are
+            none.
+        seed: Of the mosaics and the random parameters.
         methods: Methods of yours beside the built-in ones, see ``all_methods``.
         cam_layer: Layer of the class activation maps; by default the last one before spatial pooling.
         batch_size: Images per pass.
@@ -105,15 +110,17 @@ def benchmark_images(
         ('vebi', 4)
     """
     check_batch_size(batch_size)
-    if min(scored, few) < 1:
-        raise UsageError(f"scored is {scored} and few {few}: score at least one image")
+    if min(scored, few) < 1 or mosaics < 0:
+        raise UsageError(
+            f"scored is {scored}, few {few} and mosaics {mosaics}: score at least one image and 0 or more mosaics"
+        )
     if folds is not None and (folds < 2 or fit_images is not None):
         raise UsageError(f"folds is {folds}: give 2 or more, and no images of a fit beside it")
     groups = all_methods(methods, cam_layer), perturbation_methods(cam_layer)
     fit: dict[str, Any] = {"features_per_class": features_per_class, "mu": mu, "descriptor": descriptor}
     classifier, fitted = open_labelled(classifier, images if fit_images is None else fit_images)
     pairs = [(fitted, open_unlabelled(images))] if folds is None else _deal(fitted, folds)
-    out, limits = Path(out), (-(-scored // len(pairs)), -(-few // len(pairs)))
+    out, limits = Path(out), _Limits(*(-(-most // len(pairs)) for most in (scored, few, mosaics)))
     with output_folder(out):
         parts = []
         for k, (seen, unseen) in enumerate(pairs):
@@ -130,7 +137,13 @@ def benchmark_images(
             classes=len(parts[0].interpretation.class_names),
             checked=sum(len(part.few) for part in parts),
             settings=_settings(
-                parts, fit_images is None and folds is None, scored=scored, few=few, seed=seed, folds=folds
+                parts,
+                fit_images is None and folds is None,
+                scored=scored,
+                few=few,
+                mosaics=sum(len(part.mosaics[0]) for part in parts),
+                seed=seed,
+                folds=folds,
             ),
         )
         _write(table, [part.examples(groups[0], -(-SHOWN // len(parts))) for part in parts], out)
@@ -148,6 +161,14 @@ def _deal(images: ImageCollection, folds: int) -> list[tuple[ImageCollection, Im
     ]
 
 
+class _Limits(NamedTuple):
+    """How many images are scored at most, on how many slow methods are, and how many mosaics."""
+
+    scored: int
+    few: int
+    mosaics: int
+
+
 @dataclass(frozen=True, eq=False)
 class _Part:
     """A network, what it learned from some images, and others that methods are scored on."""
@@ -155,7 +176,7 @@ class _Part:
     interpretation: Interpretation
     fitted: ImageCollection
     images: ImageCollection
-    limits: tuple[int, int]
+    limits: _Limits
     out: Path
     seed: int
     batch_size: int
@@ -170,21 +191,27 @@ class _Part:
     def truth(self) -> GroundTruth:
         """The scored images."""
         model = self.interpretation.require_classifier()
-        return find_predicted(model, self.images, self.limits[0], batch_size=self.batch_size)
+        return find_predicted(model, self.images, self.limits.scored, batch_size=self.batch_size)
 
     @cached_property
     def few(self) -> GroundTruth:
         """Those of them that slow methods are scored on."""
         return self.truth.subset(self._few_rows())
 
+    @cached_property
+    def mosaics(self) -> tuple[list[Mosaic], bool]:
+        """The mosaics, and whether their images keep their size."""
+        full_size = takes_larger(self.truth.classifier)
+        return draw_mosaics(self.truth, self.limits.mosaics, self.seed, full_size), full_size
+
     def measure(self, own: Sequence[Method], slow: Sequence[Method]) -> Measured:
         """The scores of every method that can be used; those that are slow are scored on few images."""
         scores: dict[str, Scores] = {}
         made: dict[str, str] = {}
-        for truth, methods in ((self.truth, own), (self.few, slow)):
+        for truth, methods, mosaics in ((self.truth, own, self.mosaics), (self.few, slow, ([], True))):
             for method, explainer in self._bind(methods).items():
                 made[method.name] = method.key or repr(explainer)
-                scores[method.name] = self._score(method, explainer, truth, made[method.name])
+                scores[method.name] = self._score(method, explainer, truth, mosaics, made[method.name])
         ours_on_few = {name: scores[OURS][name][self._few_rows()] for name in CURVES}
         for name, values in self._check([method for method in own if method.name in scores]).items():
             scores[name] |= values
@@ -196,18 +223,27 @@ class _Part:
         return find_examples(self.interpretation, self.truth, with_paper_features(methods, self.paper), rows)
 
     def _few_rows(self) -> list[int]:
-        return evenly_spaced(range(len(self.truth)), self.limits[1])
+        return evenly_spaced(range(len(self.truth)), self.limits.few)
 
     def _bind(self, methods: Sequence[Method]) -> dict[Method, Explainer]:
         return bind_methods(self.interpretation, with_paper_features(methods, self.paper))
 
-    def _score(self, method: Method, explainer: Explainer, truth: GroundTruth, made: str) -> Scores:
+    def _score(
+        self,
+        method: Method,
+        explainer: Explainer,
+        truth: GroundTruth,
+        mosaics: tuple[list[Mosaic], bool],
+        made: str,
+    ) -> Scores:
         folder = self.out / "scores"
         folder.mkdir(parents=True, exist_ok=True)
         if self.progress:
             self.progress(method.name, 0, len(truth))
         key = f"{origin_of(self.interpretation, truth)} {self.paper.fingerprint()} {made}"
-        compute = partial(score_without_masks, explainer, truth, batch_size=self.batch_size)
+        if mosaics[0]:
+            key += f" {mosaics}"
+        compute = partial(score_without_masks, explainer, truth, *mosaics, batch_size=self.batch_size)
         with errors_of(method):
             return cached_scores(folder / f"{method.name}.safetensors", key, compute)
 

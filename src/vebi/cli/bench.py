@@ -20,6 +20,7 @@ from vebi.cli.options import (
 )
 
 if TYPE_CHECKING:  # it needs numpy, which --help must not wait for
+    from vebi.reports.benchmark_report.image_table import ImageTable
     from vebi.reports.benchmark_report.result import BenchmarkResult
 
 app = typer.Typer(
@@ -59,6 +60,7 @@ Mu = Annotated[
     float | None,
     typer.Option(help="Instead of --features, the bound on the l1 norm of the weights per class, see `vebi fit`."),
 ]
+Mosaics = Annotated[int, typer.Option(help="Mosaics of four images for the grid pointing game; 0 for none.")]
 OUT = "Output folder; what it holds already is used again."
 
 
@@ -140,7 +142,8 @@ def run(
     data: Annotated[Path, typer.Option(help="Images to score, one folder per class.")],
     spec: Spec,
     masks: Annotated[
-        Path | None, typer.Option(help=f"{MASKS}. Needed unless the images are those of `vebi flowers`.")
+        Path | None,
+        typer.Option(help=f"{MASKS}. Without them what needs none is scored, as by `vebi bench images`."),
     ] = None,
     out: Annotated[Path, typer.Option(help=OUT)] = Path("bench"),
     fit_on: FitOn = None,
@@ -148,7 +151,7 @@ def run(
     mu: Mu = None,
     layer: Layers = None,
     per_class: Annotated[int, typer.Option(help="Scored images per class, at most.")] = 50,
-    mosaics: Annotated[int, typer.Option(help="Mosaics of four images for the grid pointing game; 0 for none.")] = 50,
+    mosaics: Mosaics = 50,
     seed: Seed = 0,
     method: Methods = None,
     cam_layer: CamLayer = None,
@@ -162,9 +165,10 @@ def run(
     Fits, explains the true class of each image (without one the predicted class) and scores. The methods: vebi,
     upsampled activations, guided backprop, deconvnet, Grad-CAM, Grad-CAM++, Guided Grad-CAM, Guided Grad-CAM++,
     LayerCAM, gradient, input x gradient, several of them with and without the stride fix, and yours; see
-    docs/benchmark.md. Writes table.json, table.md and report.html.
+    docs/benchmark.md. Writes table.json, table.md and report.html, or without masks what `vebi bench images` writes.
     """
     from vebi.benchmark.custom import benchmark_model
+    from vebi.reports.benchmark_report.image_table import ImageTable
 
     with console.progress() as progress:
         result = benchmark_model(
@@ -185,7 +189,10 @@ def run(
             batch_size=batch_size,
             progress=progress,
         )
-    _print(result, out, as_json)
+    if isinstance(result, ImageTable):
+        _print_images(result, out, as_json)
+    else:
+        _print(result, out, as_json)
 
 
 @app.command()
@@ -208,6 +215,7 @@ def images(
         int,
         typer.Option(help="Images for methods that ask the network hundreds of times, and for random parameters."),
     ] = 24,
+    mosaics: Mosaics = 50,
     seed: Seed = 0,
     method: Methods = None,
     cam_layer: CamLayer = None,
@@ -218,9 +226,9 @@ def images(
 ) -> None:
     """Compare all methods on images without masks.
 
-    Fits, explains the predicted class of each image, and scores what needs no mask: deletion and insertion, sparseness,
-    and whether maps change when parameters become random. Writes images.json, images.md and sheet.webp, the maps of
-    all methods side by side.
+    Fits, explains the predicted class of each image, and scores what needs no mask: deletion and insertion, the grid
+    pointing game, sparseness, and whether maps change when parameters become random. Writes images.json, images.md and
+    sheet.webp, the maps of all methods side by side.
     """
     from vebi.benchmark.without_masks import benchmark_images
 
@@ -237,18 +245,30 @@ def images(
             descriptor=descriptor.make(),
             scored=scored,
             few=few,
+            mosaics=mosaics,
             seed=seed,
             methods=tuple(method or ()),
             cam_layer=cam_layer,
             batch_size=batch_size,
             progress=progress,
         )
+    _print_images(table, out, as_json)
+
+
+def _print_images(table: "ImageTable", out: Path, as_json: bool) -> None:
     if as_json:
         console.print_json(table.to_dict())
         return
-    names = ("deletion_blur", "insertion_blur")
-    rows = [[row.title, *(f"{row.curves[name].mean:.1f}" for name in names), str(row.images)] for row in table.rows]
-    console.table(["method", "deletion", "insertion", "images"], rows)
+    rows = [
+        [
+            row.title,
+            *(f"{row.curves[name].mean:.1f}" for name in ("deletion_blur", "insertion_blur")),
+            "" if row.grid_pointing is None else f"{row.grid_pointing:.1f}",
+            str(row.images),
+        ]
+        for row in table.rows
+    ]
+    console.table(["method", "deletion", "insertion", "grid pointing", "images"], rows)
     console.note("areas in percent, into and from the blurred image: deletion is better lower, insertion higher")
     console.note(f"tables and sheet: {out}")
 

@@ -7,11 +7,13 @@ import typer
 
 from vebi.cli import console
 from vebi.cli.command import command
-from vebi.cli.options import Json
+from vebi.cli.options import Json, Seed
 
 
 @command(resumable=True)
-def demo(out: Annotated[Path, typer.Option(help="Output folder.")] = Path("demo"), as_json: Json = False) -> None:
+def demo(
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("demo"), seed: Seed = 0, as_json: Json = False
+) -> None:
     """Run all steps on rendered flowers, in minutes.
 
     Renders the images, trains a network, fits, explains, scores against the masks and writes a report.
@@ -19,7 +21,7 @@ def demo(out: Annotated[Path, typer.Option(help="Output folder.")] = Path("demo"
     from vebi.demo import run
 
     with console.progress() as progress:
-        summary = run(out, progress=progress)
+        summary = run(out, seed=seed, progress=progress)
     if as_json:
         console.print_json(summary)
         return

@@ -111,6 +111,14 @@ def explain(
         str | None, typer.Option("--class", metavar="NAME", help="Explain this class instead of the predicted one.")
     ] = None,
     *,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|FILE.py:FUNCTION",
+            help="Show the map of this method, too, as grad-cam or any other of `vebi bench run`, or one of yours; may "
+            "be repeated.",
+        ),
+    ] = None,
     recipe: RecipeOptions,
     batch_size: BatchSize = 32,
     device: Device = "auto",
@@ -122,6 +130,7 @@ def explain(
     A feature contributes its number in the descriptor times its weight for the class, divided by the l1 norm of the
     weights of the class. Writes a figure and the raw arrays (.npz) of each image, and explanations.json.
     """
+    from vebi.benchmark.method_maps import method_maps
     from vebi.interpretation.result import load
     from vebi.interpretation.run_folder import find_classifier
     from vebi.reports.gallery import write_gallery
@@ -135,6 +144,7 @@ def explain(
             target=target,
             max_features=max_features,
             recipe=recipe.make(),
+            others=method_maps(interpretation, run, method) if method else None,
             batch_size=batch_size,
             strict=strict,
             progress=lambda done, total: progress("explanations", done, total),

@@ -1,11 +1,14 @@
 """An explanation as one figure: the image, a heatmap for every feature, and all of them combined."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
+from vebi.backprop.heatmaps import clip_for_display
 from vebi.explanation.result import Explanation
 from vebi.interpretation.contact_sheet import resize_square, stand_in
 from vebi.interpretation.result import Interpretation
@@ -33,13 +36,18 @@ class Panel:
     thumb: Image.Image | None = None
 
 
-def explanation_figure(explanation: Explanation, interpretation: Interpretation) -> Image.Image:
+def explanation_figure(
+    explanation: Explanation,
+    interpretation: Interpretation,
+    others: Mapping[str, Float[np.ndarray, "h w"]] = MappingProxyType({}),
+) -> Image.Image:
     """An explanation as a row of panels: the image, the heatmap of each feature, and the combined map.
 
     Args:
         explanation: The explanation.
         interpretation: What it was made with; what a feature looks like stands below its heatmap, see
             ``stand_in``.
+        others: Maps of other methods by their titles, raw, which follow.
     """
     asked = "" if explanation.target == explanation.prediction else f"; why {explanation.target}?"
     note = f"predicted, {explanation.probability:.0%}{asked}"
@@ -54,6 +62,8 @@ def explanation_figure(explanation: Explanation, interpretation: Interpretation)
         panels.append(Panel(heat_panel(explanation, explanation.combined_display_map()), "combined", how))
     else:
         panels.append(Panel(Image.new("RGB", (SIDE, SIDE), EMPTY), "no evidence", "no feature speaks for the class"))
+    for title, heat in others.items():
+        panels.append(Panel(heat_panel(explanation, clip_for_display(heat)), title, "of the class, to compare"))
     return _row(panels)
 
 

@@ -1,12 +1,13 @@
 """Explanations of files, written as figures and raw arrays beside a JSON file that lists them."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from vebi import provenance
 from vebi.data.folders import expand_paths
@@ -21,6 +22,8 @@ from vebi.progress import Progress
 from vebi.reports.figure import explanation_figure
 
 CONTENTS = "explanations.json"
+#: From an explanation to the maps of other methods for its image and class, h x w, by their titles.
+OtherMaps = Callable[[Explanation], dict[str, Float[np.ndarray, "h w"]]]
 
 
 def write_gallery(
@@ -31,6 +34,7 @@ def write_gallery(
     target: str | None = None,
     max_features: int = 3,
     recipe: Recipe = Recipe(),
+    others: OtherMaps | None = None,
     batch_size: int = 32,
     strict: bool = False,
     progress: Progress | None = None,
@@ -42,10 +46,12 @@ def write_gallery(
     Args:
         interpretation: What the model has learned, with the classifier attached.
         images: Paths of images, or of folders of images.
-        out: The folder; it gets NAME.png, NAME.npz (see ``arrays``) and explanations.json.
+        out: The folder; it gets NAME.png, NAME.npz (see ``arrays``; with maps of other methods also ``methods``, their
+            titles, and ``method_maps``, raw) and explanations.json.
         target: The class to explain, by name; by default the predicted one of each image.
         max_features: Heatmaps per image, at most.
         recipe: See ``explain``.
+        others: Makes maps of other methods, which are shown beside the combined one.
         batch_size: Images per forward pass.
         strict: Whether an image that cannot be decoded is an error, instead of skipped with a warning.
         progress: Called with (images done, images).
@@ -71,7 +77,7 @@ def write_gallery(
     options["recipe"] = asdict(recipe)
     with output_folder(out):
         _clear(out, paths)
-        return _write_explanations(out, stream, interpretation, options)
+        return _write_explanations(out, stream, interpretation, options, others)
 
 
 def arrays(explanation: Explanation) -> dict[str, np.ndarray]:
@@ -93,7 +99,11 @@ def arrays(explanation: Explanation) -> dict[str, np.ndarray]:
 
 
 def _write_explanations(
-    out: Path, stream: Iterator[Explanation], interpretation: Interpretation, options: dict[str, Any]
+    out: Path,
+    stream: Iterator[Explanation],
+    interpretation: Interpretation,
+    options: dict[str, Any],
+    others: OtherMaps | None,
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     names: set[str] = set()
@@ -103,7 +113,8 @@ def _write_explanations(
                 _write_contents(out, [], interpretation, options)  # from the first image on the folder is a gallery
             name = file_stem(Path(explanation.image_id).stem, names)
             names.add(same_name(name))
-            rows.append(_write_explanation(out, name, explanation, interpretation))
+            maps = others(explanation) if others else {}
+            rows.append(_write_explanation(out, name, explanation, interpretation, maps))
     finally:  # what was explained before an error or an interruption is kept
         if rows:
             _write_contents(out, rows, interpretation, options)
@@ -128,20 +139,20 @@ def _clear(out: Path, paths: list[Path]) -> None:
 
 
 def _write_explanation(
-    out: Path, name: str, explanation: Explanation, interpretation: Interpretation
+    out: Path,
+    name: str,
+    explanation: Explanation,
+    interpretation: Interpretation,
+    maps: dict[str, Float[np.ndarray, "h w"]],
 ) -> dict[str, Any]:
     """Writes the figure and the arrays; returns the row of the explanation."""
-    explanation_figure(explanation, interpretation).save(out / f"{name}.png")
-    stored = arrays(explanation)
-    np.savez_compressed(
-        out / f"{name}.npz",
-        image=stored["image"],
-        heatmaps=stored["heatmaps"],
-        features=stored["features"],
-        contributions=stored["contributions"],
-        combined=stored["combined"],
-    )
-    return explanation.to_dict() | {"figure": f"{name}.png", "arrays": f"{name}.npz"}
+    explanation_figure(explanation, interpretation, maps).save(out / f"{name}.png")
+    stored: dict[str, Any] = arrays(explanation)
+    if maps:
+        stored |= {"methods": np.array(list(maps), dtype=str), "method_maps": np.stack(list(maps.values()))}
+    np.savez_compressed(out / f"{name}.npz", **stored)
+    row = explanation.to_dict() | {"figure": f"{name}.png", "arrays": f"{name}.npz"}
+    return row | {"methods": list(maps)} if maps else row
 
 
 def _write_contents(

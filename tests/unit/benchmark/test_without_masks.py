@@ -131,3 +131,48 @@ def test_impossible_options(interpreted, squares, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty"):
         benchmark_images(interpreted.classifier, tmp_path / "empty", tmp_path / "out")
+
+
+class Hues(torch.nn.Module):
+    """Its four classes are colours: red, green, blue, and bright."""
+
+    def __init__(self):
+        super().__init__()
+        self.hues = torch.nn.Conv2d(3, 4, 1)
+        self.head = torch.nn.Linear(4, 4)
+        with torch.no_grad():
+            rows = [[2, -1, -1], [-1, 2, -1], [-1, -1, 2], [1, 1, 1]]
+            self.hues.weight.copy_(torch.tensor(rows)[:, :, None, None])
+            self.hues.bias.copy_(torch.tensor([0.0, 0, 0, -2]))
+            self.head.weight.copy_(torch.eye(4) + 0.01)
+            self.head.bias.zero_()
+
+    def forward(self, x):
+        return self.head(torch.relu(self.hues(x)).mean(dim=(2, 3)))
+
+
+def test_mosaics_need_no_masks(tmp_path):
+    colours = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250), "bright": (250, 250, 250)}
+    for name, colour in colours.items():
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for k in range(2):
+            shade = tuple(max(0, value - 20 * k) for value in colour)
+            Image.new("RGB", (16, 16), shade).save(tmp_path / "images" / name / f"{k}.png")
+    network = vebi.Classifier(Hues().eval(), vebi.Preprocess(16, (0.0,) * 3, (1.0,) * 3), tuple(colours))
+
+    def of_colour(images, targets):
+        return torch.relu(network.model.hues(images))[torch.arange(len(images)), targets].detach()
+
+    methods = [
+        Method("right", "right", lambda _: of_colour, uses_features=False),
+        Method("everywhere", "everywhere", lambda _: lambda images, _: images[:, 0] * 0 + 1, uses_features=False),
+    ]
+    sizes = {"scored": 8, "few": 1, "mosaics": 2}
+    table = benchmark_images(network, tmp_path / "images", tmp_path / "out", methods=methods, **sizes)
+    rows = {row.method: row for row in table.rows}
+    assert rows["right"].grid_pointing == pytest.approx(100)
+    assert rows["everywhere"].grid_pointing == pytest.approx(25)
+    assert rows["rise"].grid_pointing is None
+    assert "| grid pointing |" in (tmp_path / "out" / "images.md").read_text()
+    assert ImageTable.from_dict(table.to_dict()) == table
+    assert table.settings["mosaics"] == 2

@@ -138,8 +138,10 @@ def test_bad_input_is_one_sentence(with_masks, code, words, facts):
 
 
 def test_images_without_masks(workspace):
-    sentence = fails(3, "bench", "run", "--data", "images", "--model", *MODEL)
-    assert "images has no masks" in sentence
+    outcome = vebi("bench", "run", "--data", "images", "--model", *MODEL, "--per-class", 1)
+    assert "images has no masks" in outcome.err
+    assert "insertion" in outcome.out
+    assert Path("bench/images.json").is_file()
 
 
 def test_another_model_does_not_go_into_the_same_folder(with_masks):

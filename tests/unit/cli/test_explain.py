@@ -5,8 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from cli_support import FIT, fails, json_of, vebi
 from PIL import Image
+
+import vebi as vebi_module
 
 pytestmark = pytest.mark.usefixtures("workspace")
 
@@ -45,6 +48,41 @@ def test_arrays_are_data_without_code():
     assert arrays["contributions"].tolist() == [e["contribution"] for e in row["evidence"]]
     assert (arrays["image"] == np.asarray(Image.open("images/red/00.png"))).all()
     assert 0 == arrays["combined"].min() < arrays["combined"].max() == 1
+
+
+@pytest.mark.usefixtures("workspace_run")
+def test_maps_of_other_methods_are_shown_beside_them():
+    Path("mine.py").write_text("def brightness(c):\n    return lambda x, t: x.sum(dim=1) - x.sum(dim=1).amin()\n")
+    names = ("grad-cam", "vebi-paper", "mine.py:brightness")
+    (row,) = json_of(*EXPLAIN, "--class", "green", *(word for name in names for word in ("--method", name)))
+    assert row["methods"] == ["Grad-CAM", "vebi as in the paper", "brightness"]
+    with np.load(Path("out", row["arrays"]), allow_pickle=False) as file:
+        arrays = dict(file)
+    assert arrays["methods"].tolist() == row["methods"]
+    network = vebi_module.load_classifier("network.py:Net", "w.safetensors")
+    image = vebi_module.open_images(["images/red/00.png"]).load(0)[0]
+    inputs, target = network.preprocess.prepare(image)[None], torch.tensor([1])
+    expected = [vebi_module.methods.GradCam(network)(inputs, target)[0].clamp(min=0), inputs.sum(dim=1)[0]]
+    assert arrays["method_maps"][0] == pytest.approx(expected[0].numpy(), abs=1e-5)
+    assert arrays["method_maps"][2] == pytest.approx((expected[1] - expected[1].min()).numpy(), abs=1e-5)
+    panels = 1 + len(row["evidence"]) + 1 + 3
+    with Image.open(Path("out", row["figure"])) as figure:
+        assert figure.width == panels * (224 + 14) + 14
+
+
+@pytest.mark.usefixtures("workspace_run")
+@pytest.mark.parametrize(
+    ("code", "name", "facts"),
+    [
+        (2, "gradcam", ("no method 'gradcam'", "grad-cam", "occlusion", "FILE.py:FUNCTION")),
+        (3, "missing.py:f", ("missing.py does not exist",)),
+        (2, "net:f", ("'net:f'",)),
+    ],
+)
+def test_methods_that_do_not_exist(code, name, facts):
+    sentence = fails(code, *EXPLAIN, "--method", name)
+    assert [fact for fact in facts if fact not in sentence] == []
+    assert not Path("out").exists()
 
 
 def test_rules_and_stride_fixes_give_different_maps():

@@ -3,6 +3,8 @@
 import io
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,6 +20,20 @@ from vebi.progress import Progress
 
 BATCH = 64
 RATE = 2e-3
+#: Threads of a training, whatever the machine has: sums over another number of threads round differently, and steps of
+#: the optimiser make that large.
+THREADS = 2
+
+
+@contextmanager
+def fixed_threads() -> Iterator[None]:
+    """The same number of threads of torch in the block on every machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def optimize(

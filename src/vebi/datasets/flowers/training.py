@@ -10,7 +10,7 @@ from vebi import provenance
 from vebi.data.sources import open_images
 from vebi.datasets.flowers.folds import FOLDS, check_folds_by, split
 from vebi.datasets.flowers.labelled_pixels import load_pixels, permute_labels
-from vebi.datasets.flowers.optimization import accuracy, optimize
+from vebi.datasets.flowers.optimization import accuracy, fixed_threads, optimize
 from vebi.datasets.flowers.training_settings import TrainingSettings
 from vebi.errors import InputError, UsageError
 from vebi.models.architectures import find_architecture
@@ -60,7 +60,7 @@ def train(
     """Trains a reference network with one fold held out, and measures its accuracy on that fold.
 
     The same as `vebi train`. The state is saved beside ``out`` after every epoch, and the same call resumes from it.
-    On one machine, with one number of threads, equal arguments give equal weights to the bit.
+    On one machine equal arguments give equal weights to the bit, with any number of threads: two of torch are used.
 
     Args:
         data: A folder with one folder of images per class.
@@ -95,7 +95,7 @@ def train(
         raise InputError(f"fold {fold} of {data} leaves {len(training)} images to train on and {len(test)} to test on")
     data_sha256 = images.fingerprint()
     settings = TrainingSettings(data_sha256, epochs, fold, seed, architecture, folds_by, augment, permuted_labels)
-    with output_file(out):
+    with output_file(out), fixed_threads():
         if out.exists():
             return _finished(out, settings)
         preprocess = Preprocess(network_class.size, network_class.mean, network_class.std)

@@ -12,6 +12,8 @@ _TERMS = (
     "blurred or grey image, highest first (lower is better), or come into it (higher is better); 14 steps",
     "difference: the method’s mean less vebi’s on the same images, with the 95 % interval of paired images (Student’s "
     "t); bold where the interval leaves out 0 and vebi is behind",
+    "grid pointing: four images of different predicted classes in one, each class asked for in turn: the share of the "
+    "map in the right quarter, in percent",
     "sparseness: Gini index of the maps; empty: maps all of whose values are equal",
     "random parameters: rank correlation of the maps with those of the network whose last layers are random, features "
     "kept, and how many of these are empty. A map that stays the same explains the image and not the network",
@@ -51,9 +53,10 @@ def _curves(table: ImageTable) -> str:
         for name in CURVES:
             paired = row.curves[name]
             cells += [f"{paired.mean:.1f}", "" if row.method == OURS else _difference(paired, name)]
+        pointing = "" if row.grid_pointing is None else f"{row.grid_pointing:.1f}"
         sparse = "" if row.sparseness is None else f"{row.sparseness:.2f}"
-        lines.append([*cells, sparse, f"{100 * row.empty:.0f} %"])
-    return markdown_table([*head, "sparseness", "empty"], lines)
+        lines.append([*cells, pointing, sparse, f"{100 * row.empty:.0f} %"])
+    return markdown_table([*head, "grid pointing", "sparseness", "empty"], lines)
 
 
 def _difference(paired: Paired, name: str) -> str:

@@ -38,6 +38,7 @@ class ImageRow:
             random, features kept; None where not measured.
         randomised_empty: The share of empty maps there, in [0, 1].
         made: How the method was made.
+        grid_pointing: In mosaics of four predicted classes, in percent; None without mosaics, as in earlier tables.
     """
 
     method: str
@@ -50,12 +51,13 @@ class ImageRow:
     randomisation: Mapping[str, float | None]
     randomised_empty: Mapping[str, float | None]
     made: str
+    grid_pointing: float | None = None
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "ImageRow":
         """The row as JSON has it."""
         curves = {name: Paired(**with_tuples(value)) for name, value in content["curves"].items()}
-        return cls(**{field.name: content[field.name] for field in fields(cls)} | {"curves": curves})
+        return cls(**{field.name: content.get(field.name) for field in fields(cls)} | {"curves": curves})
 
 
 @dataclass(frozen=True)

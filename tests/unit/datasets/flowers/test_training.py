@@ -7,6 +7,7 @@ import safetensors.torch
 import torch
 
 from vebi.data.sources import open_images
+from vebi.datasets.flowers import optimization
 from vebi.datasets.flowers.folds import split
 from vebi.datasets.flowers.labelled_pixels import load_pixels, permute_labels
 from vebi.datasets.flowers.optimization import accuracy
@@ -53,6 +54,23 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(squares, tmp_pat
         train(squares, out, epochs=2, seed=seed, architecture=architecture)
         torch.rand(1)  # what is drawn between does not matter
     assert tensors(one) == tensors(same) != tensors(other)
+
+
+def test_any_number_of_threads_gives_the_same_bits(squares, tmp_path, monkeypatch):
+    monkeypatch.setattr(optimization, "THREADS", 2)
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            train(squares, tmp_path / f"{threads}.safetensors", epochs=2)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert (
+        tensors(tmp_path / "1.safetensors")
+        == tensors(tmp_path / "2.safetensors")
+        == tensors(tmp_path / "3.safetensors")
+    )
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
