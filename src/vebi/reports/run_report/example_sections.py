@@ -14,6 +14,7 @@ from vebi.reports.html import InlineImage, inline
 from vebi.reports.run_report.class_sections import anchor
 from vebi.reports.run_report.feature_cards import FeatureViews
 from vebi.reports.run_report.selection_index import SelectionIndex
+from vebi.reports.run_report.selection_summary import fragile_selections
 
 LARGE = 224  # pixels of the longer side of an image at most
 
@@ -27,12 +28,14 @@ class HeatmapPanel:
         share: Its contribution as a share of the sum; None where no feature is stronger than usual.
         image: The heatmap over the image.
         thumb: What the feature looks like.
+        is_fragile: Whether another training, or other images, could select another feature in its place.
     """
 
     feature: str
     share: float | None
     image: InlineImage
     thumb: InlineImage
+    is_fragile: bool
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,8 @@ def example_section(
 def _evidence(index: SelectionIndex, views: FeatureViews, explanation: Explanation) -> EvidenceRow:
     weak = explanation.is_weaker_than_usual
     total = 0 if weak else sum(e.contribution for e in explanation.evidence)
-    maps = explanation.display_maps()
+    maps, fragile = explanation.display_maps(), fragile_selections(index.interpretation)
+    of_target = {selection.feature for selection in fragile if selection.class_name == explanation.target}
     return EvidenceRow(
         target=explanation.target,
         total=total,
@@ -115,6 +119,7 @@ def _evidence(index: SelectionIndex, views: FeatureViews, explanation: Explanati
                 share=None if weak else e.contribution / total,
                 image=_heatmap(explanation, heat),
                 thumb=views[index.feature_index[e.feature]].thumb,
+                is_fragile=e.feature in of_target,
             )
             for e, heat in zip(explanation.evidence, maps, strict=True)
         ],

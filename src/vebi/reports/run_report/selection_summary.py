@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from vebi.activations.layers import Feature
 from vebi.interpretation.result import Interpretation
 from vebi.interpretation.settings import AUTO
 from vebi.lasso.cross_validation import finite_folds, mean_and_se
@@ -15,6 +16,10 @@ from vebi.reports.run_report.selection_index import SelectionIndex
 
 #: Selection probabilities from which on a selection is called ...
 STABILITY_WORDS = ((STABLE := 0.9, "stable"), (UNSTABLE := 0.6, "fairly stable"), (0.0, "unstable"))
+
+
+#: Share of the weight of a class below which a selection is fragile.
+LIGHT = 0.05
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,23 @@ class MuComparison:
     rows: list[tuple[str, MuScores]]
     n_values: int
     beyond: bool
+
+
+@dataclass(frozen=True)
+class FragileSelection:
+    """A selection that another training, or other images, could change.
+
+    Attributes:
+        class_name: The class.
+        feature: The feature that it selects.
+        share: Its share of the weight of the class.
+        selection_probability: None where it is not known.
+    """
+
+    class_name: str
+    feature: Feature
+    share: float
+    selection_probability: float | None
 
 
 def to_dict(interpretation: Interpretation, class_names: Sequence[str] | None = None) -> dict[str, Any]:
@@ -219,6 +241,25 @@ def stability_summary(interpretation: Interpretation) -> dict[str, int] | None:
         "n_subsamples": stability.n_subsamples,
         "lasting": sum(_selected_at_half_and_double(index, j, i) for j, i in np.argwhere(selected).tolist()),
     }
+
+
+def fragile_selections(interpretation: Interpretation) -> list[FragileSelection]:
+    """The selections that another training, or other images, could change: light ones and unstable ones.
+
+    Returns:
+        Those with less than ``LIGHT`` of the weight of their class, or a selection probability below ``UNSTABLE``; in
+        the order of the classes, the heaviest first.
+    """
+    index, stability, fragile = SelectionIndex(interpretation), interpretation.stability, []
+    for name, j in index.class_index.items():
+        selected = index.selected(j)
+        total = sum(abs(weight) for _, weight in selected)
+        for i, weight in selected:
+            probability = stability.probabilities(j, i)[0] if stability else None
+            if abs(weight) < LIGHT * total or (probability is not None and probability < UNSTABLE):
+                share = abs(weight) / total
+                fragile.append(FragileSelection(name, interpretation.features[i], share, probability))
+    return fragile
 
 
 def _selected_at_half_and_double(index: SelectionIndex, j: int, i: int) -> bool:
