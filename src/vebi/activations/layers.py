@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from vebi.activations.class_maps import find_class_maps
+from vebi.activations.detached import describe_detached, find_detached
 from vebi.activations.recorder import ACTIVATIONS, ActivationRecorder
-from vebi.errors import UsageError, VebiWarning, require
+from vebi.errors import ModelError, UsageError, VebiWarning, require
 from vebi.models.classifier import Classifier, check_classifier
 
 
@@ -121,7 +122,7 @@ def choose_layers(classifier: Classifier, patterns: str | Sequence[str] | None =
     """The layers with the given names, in the order in which they end.
 
     What is a fixed function of single class scores, such as the last activation of SqueezeNet, is left out unless it is
-    named: it would explain a class by its own score.
+    named: it would explain a class by its own score. So is what no gradient leads from to the image.
 
     Args:
         classifier: The model.
@@ -135,8 +136,9 @@ def choose_layers(classifier: Classifier, patterns: str | Sequence[str] | None =
     Raises:
         UsageError: A pattern matches no layer, none is left, or none is given and the network has no activation
             function.
+        ModelError: From one that is named, or from all of them, no gradient leads to the image.
     """
-    layers = match_layers(list_layers(classifier), patterns)
+    layers = leading_layers(classifier, match_layers(list_layers(classifier), patterns), _as_list(patterns))
     maps = _class_maps(classifier, layers, _as_list(patterns))
     left = tuple(layer for layer in layers if layer.name not in maps)
     if not left:
@@ -144,6 +146,35 @@ def choose_layers(classifier: Classifier, patterns: str | Sequence[str] | None =
             f"{', '.join(sorted(maps))} is the class scores themselves, and no other layer is left: name one"
         )
     return left
+
+
+def leading_layers(classifier: Classifier, layers: Sequence[Layer], named: Collection[str] = ()) -> list[Layer]:
+    """Those of some layers from which a gradient leads to the image; it is said which ones are left out, and why.
+
+    Args:
+        classifier: The model.
+        layers: Some of its layers.
+        named: Names of layers that must be among them.
+
+    Raises:
+        ModelError: One that is named, or all, would be left out.
+    """
+    detached = find_detached(classifier, [layer.name for layer in layers])
+    if not detached:
+        return list(layers)
+    asked = [name for name in detached if name in named]
+    if asked or len(detached) == len(layers):
+        raise ModelError(
+            f"{describe_detached(detached, asked or list(detached))}, so no gradient leads from there to the image: "
+            f"give a model that does not, or name other layers"
+        )
+    warnings.warn(
+        f"{describe_detached(detached, list(detached))}, so no gradient leads from there to the image, and what is cut "
+        f"off is left out",
+        VebiWarning,
+        stacklevel=3,
+    )
+    return [layer for layer in layers if layer.name not in detached]
 
 
 def match_layers(layers: Sequence[Layer], patterns: str | Sequence[str] | None = None) -> list[Layer]:

@@ -215,11 +215,16 @@ class ActivationRecorder(Generic[Record], TorchDispatchMode):  # type: ignore[no
                 self.node_modules.setdefault(node, name)
                 nodes.update(following for following, _ in node.next_functions if following is not None)
 
-    def check(self, names: Iterable[str]) -> None:
-        """Raises ModelError where a layer did not run, or where, while gradients are on, none passes through it."""
+    def check_ran(self, names: Iterable[str]) -> None:
+        """Raises ModelError where a layer did not run."""
         for name in sorted(names):
             if name not in self.records:
                 raise ModelError(f"the layer {name} did not run: name layers that every image passes through")
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raises ModelError where a layer did not run, or where, while gradients are on, none passes through it."""
+        self.check_ran(names)
+        for name in sorted(names):
             if torch.is_grad_enabled() and name not in self.gradient_edges:
                 raise ModelError(f"no gradient leads from the layer {name} to the image: name other layers")
 

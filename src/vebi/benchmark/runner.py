@@ -174,9 +174,9 @@ def errors_of(method: Method) -> Iterator[None]:
         yield
     except ModelError as error:
         raise ModelError(f"{method.name}: {error}") from error
-    except VebiError:
+    except (VebiError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a method can raise what is no Exception, as SystemExit
         if not method.key:
             raise
         raise ModelError(f"{method.name} stopped with {type(error).__name__}: {error}") from error

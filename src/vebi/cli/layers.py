@@ -29,15 +29,20 @@ def layers(
     """
     from dataclasses import asdict
 
+    from vebi.activations.detached import describe_detached, find_detached
     from vebi.activations.layers import list_layers, match_layers
     from vebi.backprop.receptive_field import receptive_fields
 
     classifier = model.load(spec)
     layers = list_layers(classifier)
     choice = match_layers(layers, layer) if layer else layers
-    fields = receptive_fields(classifier, [x.name for x in choice])
+    detached = find_detached(classifier, [x.name for x in choice])
+    fields = receptive_fields(classifier, [x.name for x in choice if x.name not in detached])
+    sizes = {x.name: fields[x.name].size if x.name in fields else None for x in choice}
+    if detached:
+        console.note(f"{describe_detached(detached, list(detached))}: what it sees of the image is not known")
     if as_json:
-        console.print_json([{**asdict(x), "receptive_field": fields[x.name].size} for x in choice])
+        console.print_json([{**asdict(x), "receptive_field": sizes[x.name]} for x in choice])
         return
     rows = [
         [
@@ -45,7 +50,7 @@ def layers(
             x.kind,
             x.channels,
             f"{x.height} x {x.width}",
-            _extent(fields[x.name].size, classifier.preprocess.size),
+            _extent(sizes[x.name], classifier.preprocess.size),
             "yes" if x.is_activation else "",
         ]
         for x in choice
@@ -53,5 +58,7 @@ def layers(
     console.table(["layer", "kind", "channels", "height x width", "receptive field", "default"], rows)
 
 
-def _extent(size: tuple[int, int], side: int) -> str:
+def _extent(size: tuple[int, int] | None, side: int) -> str:
+    if size is None:
+        return "not known"
     return "whole image" if size == (side, side) else f"{size[0]} x {size[1]} px"

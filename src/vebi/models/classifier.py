@@ -13,8 +13,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vebi.errors import ModelError, UsageError, VebiError, require
-from vebi.models.evaluation import eval_mode, is_compiled, widen
+from vebi.models.evaluation import eval_mode, widen
 from vebi.models.final_activation import SCORES, SIGMOID, FinalActivation
+from vebi.models.network_kind import check_have_values, unwrap
 from vebi.models.preprocess import Preprocess
 from vebi.models.probe import Probe, noise, probe
 
@@ -58,7 +59,8 @@ class Classifier:
     def __post_init__(self) -> None:
         require("model", self.model, nn.Module, "a torch.nn.Module is needed: vebi.load_classifier takes a file")
         require("preprocess", self.preprocess, Preprocess, "a vebi.Preprocess is needed: make one")
-        object.__setattr__(self, "model", _unwrap(self.model))
+        object.__setattr__(self, "model", unwrap(self.model))
+        check_have_values(self.model)
         if isinstance(self.class_names, str):
             raise UsageError(f"class_names is the text {self.class_names!r}, but a list of names is needed")
         if self.class_names is not None:
@@ -193,6 +195,8 @@ def _check_outputs(outputs: object, count: int, names: tuple[str, ...] | None) -
             f"in a module that returns them"
         )
     kind = str(outputs.dtype).removeprefix("torch.")
+    if outputs.layout != torch.strided:
+        raise ModelError(f"the model's class scores are {outputs.layout}, but a dense tensor is needed: use to_dense()")
     if not outputs.is_floating_point():
         raise ModelError(f"the model's class scores are {kind}, but real numbers are needed: let it return those")
     if not outputs.isfinite().all():
@@ -212,9 +216,9 @@ def _errors_of_model(shape: tuple[int, ...]) -> Iterator[None]:
     """Turns whatever a forward pass of inputs of a shape raises into one sentence."""
     try:
         yield
-    except VebiError:
+    except (VebiError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a model can raise what is no Exception, as SystemExit
         text = shorten(str(error), 300)
         if isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in text:
             raise VebiError(f"the model runs out of memory on inputs of shape {shape}: take a smaller batch") from error
@@ -235,24 +239,3 @@ def _check_names(names: tuple[str, ...], ids: tuple[str, ...] | None) -> None:
                 str(k) if ids is None else f"{k} ({ids[k]} {names[k]})" for k, name in enumerate(given) if name == twice
             )
             raise UsageError(f"two classes are {kind} {twice!r}, {places}: give every class one of its own")
-
-
-def _unwrap(module: nn.Module) -> nn.Module:
-    """The module under what torch.compile or DataParallel have wrapped around it.
-
-    Raises ModelError for a module in which no activation or no gradient can be seen.
-    """
-    while isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel) or is_compiled(module):
-        inner = module._orig_mod if is_compiled(module) else module.module
-        assert isinstance(inner, nn.Module)
-        module = inner
-    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
-        raise ModelError(
-            "the model is scripted or traced by torch.jit, and its layers cannot be seen: "
-            "give the module that it was made from"
-        )
-    if any(".quantized" in type(part).__module__ for part in module.modules()):
-        raise ModelError(
-            "the model is quantised, and no gradient passes through it: give the model before quantisation"
-        )
-    return module

@@ -32,11 +32,21 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
         if any(is_compiled(part) or part._compiled_call_impl is not None for part in modes):
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         try:
-            module.eval()
+            to_eval(module)
             yield
         finally:
             for part, mode in modes.items():
                 part.training = mode
+
+
+def to_eval(module: nn.Module) -> nn.Module:
+    """Puts a module into evaluation mode, also what torch.export made, which is in its mode for good."""
+    try:
+        return module.eval()
+    except NotImplementedError:
+        for part in module.modules():
+            part.training = False
+        return module
 
 
 def widen(values: Tensor) -> Tensor:

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from vebi.errors import ModelError, UsageError, VebiWarning
 from vebi.models.classifier import Classifier
+from vebi.models.evaluation import to_eval
+from vebi.models.network_kind import check_finite, unwrap
 from vebi.models.preprocess import Preprocess
 from vebi.models.sources import build_model
-from vebi.models.weights import CHECKPOINT, check_finite, load_state, read_weights
+from vebi.models.weights import CHECKPOINT, load_state, read_weights
 
 
 def load_classifier(
@@ -89,6 +91,7 @@ def load_classifier(
     torch_device = find_device(device)
     name, weights, state, metadata = _resolve_weights(str(spec), weights)
     module, defaults = build_model(name, state)
+    module = unwrap(module)
     if state is not None:
         load_state(module, state, str(weights))
     check_finite(module)
@@ -103,7 +106,7 @@ def load_classifier(
     }
     preprocess, names, ids = _preprocess_and_names(name, _first_values([arguments, metadata, defaults]))
     path = str(Path(weights).resolve()) if weights else None
-    classifier = Classifier(module.to(torch_device).eval(), preprocess, names, name, path, ids)
+    classifier = Classifier(to_eval(module.to(torch_device)), preprocess, names, name, path, ids)
     for note in classifier.probe().notes:
         warnings.warn(note, VebiWarning, stacklevel=2)
     return classifier

@@ -94,9 +94,9 @@ def call_function(file: Path, function: str, *arguments: Any) -> Any:
             if not callable(called):
                 raise ModelError(f"{file} has no function {function!r}: give FILE.py:FUNCTION")
             return called(*arguments)
-    except VebiError:
+    except (VebiError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a file can raise what is no Exception, as SystemExit
         pair = f": {_versions_needed()}" if "torchvision" in str(error) else ""
         raise ModelError(f"{file}:{function} stopped with {type(error).__name__}: {error}{pair}") from error
 

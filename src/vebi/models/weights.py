@@ -178,12 +178,3 @@ def _first(names: Collection[str]) -> str:
 
 def _note(text: str) -> None:
     warnings.warn(text, VebiWarning, stacklevel=3)
-
-
-def check_finite(module: nn.Module) -> None:
-    """Raises ModelError where a parameter or buffer of ``module`` holds NaN or infinity."""
-    for name, value in module.state_dict().items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise ModelError(
-                f"the weights hold NaN or infinity in {name}: the network is broken, train or save it again"
-            )

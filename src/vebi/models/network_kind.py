@@ -1,0 +1,61 @@
+"""Networks that cannot be looked into, and what is needed instead."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from vebi.errors import ModelError, join_names
+from vebi.models.evaluation import is_compiled
+
+
+def unwrap(module: nn.Module) -> nn.Module:
+    """The module under what torch.compile or DataParallel have wrapped around it.
+
+    Args:
+        module: A network.
+
+    Raises:
+        ModelError: No activation or no gradient can be seen in the module, or it has no weights yet.
+    """
+    while isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel) or is_compiled(module):
+        inner = module._orig_mod if is_compiled(module) else module.module
+        assert isinstance(inner, nn.Module)
+        module = inner
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        raise ModelError(
+            "the model is scripted or traced by torch.jit, and its layers cannot be seen: "
+            "give the module that it was made from"
+        )
+    if any(".quantized" in type(part).__module__ for part in module.modules()):
+        raise ModelError(
+            "the model is quantised, and no gradient passes through it: give the model before quantisation"
+        )
+    return module
+
+
+def check_have_values(module: nn.Module) -> None:
+    """Raises ModelError where a parameter or buffer is lazy or on the meta device."""
+    weights = _weights(module)
+    lazy = [name for name, value in weights.items() if is_lazy(value)]
+    if lazy:
+        raise ModelError(
+            f"the model is lazy, and {join_names(lazy)} have no shape yet: let it see an image once before it is given"
+        )
+    empty = [name for name, value in weights.items() if value.is_meta]
+    if empty:
+        raise ModelError(f"{join_names(empty)} are on the meta device and have no values: load the weights into them")
+
+
+def check_finite(module: nn.Module) -> None:
+    """Raises ModelError where a parameter or buffer has no values, or holds NaN or infinity."""
+    check_have_values(module)
+    for name, value in _weights(module).items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise ModelError(
+                f"the weights hold NaN or infinity in {name}: the network is broken, train or save it again"
+            )
+
+
+def _weights(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name."""
+    return dict([*module.named_parameters(), *module.named_buffers()])

@@ -1,0 +1,103 @@
+"""Networks that cannot be looked into are refused by what they are; those of torch.export can be."""
+
+import warnings
+
+import pytest
+import torch
+from support import ToyNet
+from torch import nn
+
+from vebi.activations.layers import choose_layers
+from vebi.errors import ModelError
+from vebi.models.classifier import Classifier
+from vebi.models.load import load_classifier
+from vebi.models.preprocess import Preprocess
+
+PREPROCESS = Preprocess(32, (0.5,) * 3, (0.25,) * 3)
+
+
+def with_part(name, part):
+    network = ToyNet()
+    setattr(network, name, part)
+    return network
+
+
+def quantised():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # quantisation of torch itself is deprecated
+        return torch.ao.quantization.quantize_dynamic(ToyNet(), {nn.Linear}, dtype=torch.qint8)
+
+
+REFUSED = {
+    "lazy convolution": (lambda: with_part("conv1", nn.LazyConv2d(8, 3)), "is lazy, and conv1.weight"),
+    "lazy norm": (lambda: with_part("relu1", nn.LazyBatchNorm2d()), "is lazy, and relu1.weight"),
+    "meta": (lambda: ToyNet().to("meta"), "conv1.weight, .* meta device and have no values: load"),
+    "quantised": (quantised, "is quantised"),
+    "traced": (lambda: torch.jit.trace(ToyNet().eval(), torch.zeros(2, 3, 32, 32)), "scripted or traced"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.filterwarnings("ignore:Lazy modules|`torch.jit")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_cannot_be_looked_into_is_refused(name, tmp_path, monkeypatch):
+    make, sentence = REFUSED[name]
+    with pytest.raises(ModelError, match=sentence):
+        Classifier(make(), PREPROCESS, ToyNet.class_names)
+    (tmp_path / "net.py").write_text("import builtins\ndef build():\n    return builtins.made_here")
+    monkeypatch.setattr("builtins.made_here", make(), raising=False)
+    with pytest.raises(ModelError, match=sentence):
+        load_classifier(f"{tmp_path}/net.py:build", size=32, mean=[0.5] * 3, std=[0.25] * 3)
+
+
+def test_lazy_parts_that_have_seen_an_image_are_as_any():
+    network = with_part("linear", nn.LazyLinear(3))
+    network(torch.zeros(1, 3, 32, 32))
+    assert Classifier(network, PREPROCESS, ToyNet.class_names).probe().classes == 3
+
+
+def test_what_torch_export_made_is_explained_as_the_network():
+    network = ToyNet().eval()
+    batch = {"x": {0: torch.export.Dim("n")}}
+    exported = torch.export.export(network, (torch.zeros(2, 3, 32, 32),), dynamic_shapes=batch).module()
+    one, other = (Classifier(module, PREPROCESS, ToyNet.class_names) for module in (network, exported))
+    assert one.probe().scores == pytest.approx(other.probe().scores)
+    assert [layer.kind for layer in choose_layers(other)] == [layer.kind for layer in choose_layers(one)]
+
+
+class Ends(ToyNet):
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
+
+    def forward(self, x):
+        return self.change(super().forward(x))
+
+
+def stops(kind):
+    def stop(_):
+        raise kind
+
+    return stop
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda x: x.to_sparse(), "scores are torch.sparse_coo, but a dense tensor"),
+        (lambda x: x.to_sparse_csr(), "scores are torch.sparse_csr, but a dense tensor"),
+        (stops(GeneratorExit), "the model fails .*GeneratorExit"),
+        (stops(SystemExit(0)), "the model fails .*SystemExit"),
+        (stops(BaseException("own")), "the model fails .*BaseException: own"),
+        (stops(StopIteration), "the model fails .*StopIteration"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
+def test_whatever_ends_a_model_is_one_sentence(change, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        Classifier(Ends(change), PREPROCESS, ToyNet.class_names).probe()
+
+
+def test_an_interruption_is_no_error_of_the_model():
+    with pytest.raises(KeyboardInterrupt):
+        Classifier(Ends(stops(KeyboardInterrupt)), PREPROCESS, ToyNet.class_names).probe()
