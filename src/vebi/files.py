@@ -73,9 +73,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(path)
-    except BaseException:  # such as a full disk
+    except BaseException as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None and error.errno is not None:  # such as a full disk
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 

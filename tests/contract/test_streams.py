@@ -120,5 +120,5 @@ def test_a_full_disk_behind_stdout_is_one_sentence():
         result = run("layers", *MODEL, stdout=full)
     assert result.returncode == 1
     assert result.stderr.startswith(b"vebi: ")
-    assert b"No space left on device" in result.stderr
+    assert b"no space is left on the disk for the output" in result.stderr
     assert result.stderr.count(b"\n") == 1

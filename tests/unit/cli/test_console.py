@@ -17,7 +17,11 @@ from vebi.errors import ImageError, UsageError, VebiError, VebiWarning
         (UsageError("mu is 0"), 2, "vebi: mu is 0"),
         (ImageError("x.png is\n damaged"), 3, "vebi: x.png is damaged"),
         (KeyboardInterrupt(), 130, "vebi: interrupted"),
-        (OSError(28, "No space left on device", "/full"), 1, "vebi: /full cannot be used: No space left on device"),
+        (
+            OSError(28, "x", "/full"),
+            1,
+            "vebi: no space is left on the disk for /full: free some, and give the command again",
+        ),
         (NotADirectoryError(20, "Not a directory", "a/b"), 3, "vebi: a/b cannot be used as a folder, a file is in its"),
         (MemoryError(), 1, "vebi: out of memory"),
         (RuntimeError("oops"), 1, "vebi: stopped by a defect (RuntimeError: oops)"),
