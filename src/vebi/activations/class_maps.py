@@ -7,6 +7,7 @@ from torch import Tensor
 
 from vebi.activations.recorder import ActivationRecorder
 from vebi.models.classifier import Classifier
+from vebi.models.model_errors import errors_of_backward
 from vebi.models.probe import noise
 
 #: How far a channel may move another score than its own, as a share of what it moves that.
@@ -39,10 +40,11 @@ def find_class_maps(classifier: Classifier, names: Sequence[str]) -> list[str]:
         edges = [recorder.gradient_edges[name] for name in names]
         generator = torch.Generator("cpu").manual_seed(1)
         weights = [torch.rand(scores.shape[1], generator=generator, dtype=torch.float32) + 0.5 for _ in range(2)]
-        moved = [
-            torch.autograd.grad(scores, edges, w.to(scores).expand_as(scores), retain_graph=True, allow_unused=True)
-            for w in weights
-        ]
+        with errors_of_backward():
+            moved = [
+                torch.autograd.grad(scores, edges, w.to(scores).expand_as(scores), retain_graph=True, allow_unused=True)
+                for w in weights
+            ]
     return [name for k, name in enumerate(names) if _one_score_each(moved[0][k], moved[1][k], *weights)]
 
 

@@ -25,6 +25,7 @@ from vebi.backprop.field_axis import Axis, from_ends, from_inside, join
 from vebi.backprop.rules import ACTIVATION_BACKWARD, pass_through
 from vebi.backprop.stride_fix import pair
 from vebi.models.classifier import Classifier
+from vebi.models.model_errors import errors_of_backward
 
 aten = torch.ops.aten
 _NORMS = (
@@ -184,7 +185,7 @@ def _see(
     seed = torch.zeros(shape, device=start.node._input_metadata[start.output_nr].device)
     for image, (y, x) in enumerate(zip(ys, xs, strict=True)):
         seed[image, :, y, x] = 1
-    with BackwardMode(_reach):
+    with errors_of_backward(), BackwardMode(_reach):
         (reached,) = torch.autograd.grad(start, [end], seed, retain_graph=True)
     pixels: np.ndarray = reached.amax(dim=1).gt(0).numpy(force=True)  # there is nothing below 0
     return np.asarray(pixels.any(axis=2)), np.asarray(pixels.any(axis=1))

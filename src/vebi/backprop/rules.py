@@ -33,6 +33,7 @@ from vebi.backprop.stride_fix import (
 )
 from vebi.errors import ModelError, UsageError
 from vebi.models.evaluation import widen
+from vebi.models.model_errors import errors_of_backward
 
 RULES = ("gradient", "deconvnet", "guided")
 
@@ -122,11 +123,11 @@ def rule_gradients(
 
     Raises:
         UsageError: A rule or stride fix that does not exist.
-        ModelError: A gradient leads through backward formulas of TorchScript's own.
+        ModelError: A gradient leads through backward formulas of TorchScript's own, or the backward pass fails.
     """
     check_rule(rule, stride_fix)
     _check_graph(starts)
-    with BackwardMode(_RuleReplacement(rule, stride_fix, pool_fix)):
+    with errors_of_backward(), BackwardMode(_RuleReplacement(rule, stride_fix, pool_fix)):
         gradients = torch.autograd.grad(starts, ends, seeds, retain_graph=True, allow_unused=True)
     return [None if gradient is None else widen(gradient) for gradient in gradients]
 

@@ -45,8 +45,8 @@ def report_errors(resumable: bool = False) -> Iterator[None]:
         _fail(f"{error.filename} cannot be used as a folder, a file is in its way: choose another path", 3)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            again = "; the same command resumes it" if resumable else ", and give the command again"
-            _fail(f"no space is left on the disk for {error.filename or 'the output'}: free some{again}", 1)
+            advice = "; the same command resumes it" if resumable else ", and give the command again"
+            _fail(f"no space is left on the disk for {error.filename or 'the output'}: free some{advice}", 1)
         _fail(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}", 1)
     except MemoryError:
         _fail("out of memory: try a smaller batch size or fewer layers", 1)

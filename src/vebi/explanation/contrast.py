@@ -18,6 +18,7 @@ from vebi.activations.recorder import ActivationRecorder
 from vebi.backprop.feature_maps import spatial_layers
 from vebi.backprop.heatmaps import upsample, upsample_sum
 from vebi.models.evaluation import widen
+from vebi.models.model_errors import errors_of_backward
 
 #: What passes of a heatmap: nothing up to the first share of the largest contrast at the last layer, or at the ends of
 #: its branches together, all from the second one on.
@@ -114,9 +115,9 @@ def make_gates(
     everywhere = torch.ones(len(scores), *size, device=scores.device)
     layers = spatial_layers(recorder)
     edges = [recorder.gradient_edges[layer] for layer in layers]
-    gradients = torch.autograd.grad(
-        scores, edges, contrast_gradient(scores, targets), retain_graph=True, allow_unused=True
-    ) if layers else ()  # fmt: skip
+    start = contrast_gradient(scores, targets)
+    with errors_of_backward():
+        gradients = torch.autograd.grad(scores, edges, start, retain_graph=True, allow_unused=True) if layers else ()
     places = [(layer, gradient) for layer, gradient in zip(layers, gradients, strict=True) if gradient is not None]
     if not places:
         return Gates(everywhere, everywhere * 0)

@@ -15,6 +15,7 @@ from vebi.errors import UsageError
 from vebi.methods.base import one_hot
 from vebi.models.classifier import Classifier
 from vebi.models.evaluation import widen
+from vebi.models.model_errors import errors_of_backward
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 
@@ -195,7 +196,8 @@ def activations_and_gradients(
     """The activations of a layer and the derivatives of the class scores, before any softmax, with respect to them."""
     with forward_graph(classifier, images, [layer]) as (_, recorder, scores):
         start = seed(scores.detach(), targets)
-        (gradient,) = torch.autograd.grad(scores, [recorder.gradient_edges[layer]], start)
+        with errors_of_backward():
+            (gradient,) = torch.autograd.grad(scores, [recorder.gradient_edges[layer]], start)
         return recorder.records[layer], widen(gradient)
 
 

@@ -5,16 +5,16 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from textwrap import shorten
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vebi.errors import ModelError, UsageError, VebiError, require
+from vebi.errors import ModelError, UsageError, require
 from vebi.models.evaluation import eval_mode, widen
 from vebi.models.final_activation import SCORES, SIGMOID, FinalActivation
+from vebi.models.model_errors import errors_of_forward
 from vebi.models.network_kind import check_have_values, unwrap
 from vebi.models.preprocess import Preprocess
 from vebi.models.probe import Probe, noise, probe
@@ -143,7 +143,7 @@ class Classifier:
         made = self._probed.get(state)
         if made is None:
             shape = (len(self.preprocess.mean), self.preprocess.size, self.preprocess.size)
-            with _errors_of_model((1, *shape)):
+            with errors_of_forward((1, *shape)):
                 inputs = noise(shape).to(self.device)
             with eval_mode(self.model):
                 made = probe(self.model, self._outputs, inputs)
@@ -157,7 +157,7 @@ class Classifier:
 
     def _outputs(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
         """What the model gives, checked."""
-        with _errors_of_model(tuple(inputs.shape)):
+        with errors_of_forward(tuple(inputs.shape)):
             outputs: object = self.model(inputs.to(self._dtype))
         return _check_outputs(outputs, len(inputs), self.class_names)
 
@@ -209,23 +209,6 @@ def _check_outputs(outputs: object, count: int, names: tuple[str, ...] | None) -
             f"({', '.join(names[:6])}{', ...' if len(names) > 6 else ''}): name as many classes as it has"
         )
     return widen(outputs)
-
-
-@contextmanager
-def _errors_of_model(shape: tuple[int, ...]) -> Iterator[None]:
-    """Turns whatever a forward pass of inputs of a shape raises into one sentence."""
-    try:
-        yield
-    except (VebiError, KeyboardInterrupt):
-        raise
-    except BaseException as error:  # a model can raise what is no Exception, as SystemExit
-        text = shorten(str(error), 300)
-        if isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in text:
-            raise VebiError(f"the model runs out of memory on inputs of shape {shape}: take a smaller batch") from error
-        raise ModelError(
-            f"the model fails on an input of shape {shape} ({type(error).__name__}: {text}): check size and mean, and "
-            f"whether it takes any number of images"
-        ) from error
 
 
 def _check_names(names: tuple[str, ...], ids: tuple[str, ...] | None) -> None:

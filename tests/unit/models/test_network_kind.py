@@ -6,9 +6,11 @@ import pytest
 import torch
 from support import ToyNet
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from vebi.activations.layers import choose_layers
 from vebi.errors import ModelError
+from vebi.methods import GradCam, Gradient, GuidedBackprop
 from vebi.models.classifier import Classifier
 from vebi.models.load import load_classifier
 from vebi.models.preprocess import Preprocess
@@ -96,6 +98,27 @@ def stops(kind):
 def test_whatever_ends_a_model_is_one_sentence(change, sentence):
     with pytest.raises(ModelError, match=sentence):
         Classifier(Ends(change), PREPROCESS, ToyNet.class_names).probe()
+
+
+class Breaks(torch.autograd.Function):
+    """What has no way back."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        raise ZeroDivisionError("mine")
+
+
+@pytest.mark.parametrize("change", [Breaks.apply, lambda x: checkpoint(torch.clone, x, use_reentrant=True)])
+def test_whatever_ends_a_backward_pass_is_one_sentence(change):
+    network = Classifier(Ends(change), PREPROCESS, ToyNet.class_names)
+    images, targets = torch.zeros(1, 3, 32, 32), torch.tensor([0])
+    for explain in (GradCam(network), Gradient(network), GuidedBackprop(network)):
+        with pytest.raises(ModelError, match=r"^no backward pass leads through the model \(.*: take out what"):
+            explain(images, targets)
 
 
 def test_an_interruption_is_no_error_of_the_model():

@@ -1,0 +1,38 @@
+"""Whatever a model raises is one sentence: it is somebody else's code."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from textwrap import shorten
+
+import torch
+
+from vebi.errors import ModelError, VebiError
+
+
+@contextmanager
+def errors_of_forward(shape: tuple[int, ...]) -> Iterator[None]:
+    """Turns whatever a forward pass of inputs of a shape raises into one sentence."""
+    advice = "check size and mean, and whether it takes any number of images"
+    with _errors(f"the model fails on an input of shape {shape}", advice):
+        yield
+
+
+@contextmanager
+def errors_of_backward() -> Iterator[None]:
+    """Turns whatever a backward pass through the graph of a model raises into one sentence."""
+    advice = "take out what lets no gradient through, such as a checkpoint with use_reentrant=True or a hook of its own"
+    with _errors("no backward pass leads through the model", advice):
+        yield
+
+
+@contextmanager
+def _errors(what: str, advice: str) -> Iterator[None]:
+    try:
+        yield
+    except (VebiError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a model can raise what is no Exception, as SystemExit
+        text = shorten(str(error), 300)
+        if isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in text:
+            raise VebiError(f"the model runs out of memory ({what}): take a smaller batch") from error
+        raise ModelError(f"{what} ({type(error).__name__}: {text}): {advice}") from error
