@@ -112,6 +112,7 @@ class Breaks(torch.autograd.Function):
         raise ZeroDivisionError("mine")
 
 
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
 @pytest.mark.parametrize("change", [Breaks.apply, lambda x: checkpoint(torch.clone, x, use_reentrant=True)])
 def test_whatever_ends_a_backward_pass_is_one_sentence(change):
     network = Classifier(Ends(change), PREPROCESS, ToyNet.class_names)
