@@ -35,7 +35,7 @@ def find_detached(classifier: Classifier, names: Collection[str]) -> dict[str, s
         recorder.check_ran(names)
         nodes, image = recorder.gradient_edges, get_gradient_edge(inputs).node
         starts = [edge.node for edge in nodes.values()]
-        leading, with_checkpoints = _leading(starts, image), _leading(starts, image, checkpoints=True)
+        leading, with_checkpoints = leading_nodes(starts, image), leading_nodes(starts, image, checkpoints=True)
     kinds = {}
     for name in names:
         node = nodes[name].node if name in nodes else None
@@ -51,7 +51,7 @@ def describe_detached(detached: dict[str, str], names: Sequence[str]) -> str:
     return "; ".join(_SENTENCES[kind].format(join_names(of_kind)) for kind, of_kind in kinds.items() if of_kind)
 
 
-def _leading(starts: Collection[Node], image: Node, *, checkpoints: bool = False) -> set[Node]:
+def leading_nodes(starts: Collection[Node], image: Node, *, checkpoints: bool = False) -> set[Node]:
     """Those of some nodes, and of what follows, from which a way leads to the image; through checkpoints or not."""
     leads: dict[Node, bool] = {image: True}
     pending = list(starts)

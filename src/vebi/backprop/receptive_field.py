@@ -19,11 +19,13 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.utils._pytree import tree_map_only
 
+from vebi.activations.detached import leading_nodes
 from vebi.activations.recorder import ActivationRecorder
 from vebi.backprop.dispatch import BackwardMode, Operator
-from vebi.backprop.field_axis import Axis, from_ends, from_inside, join
+from vebi.backprop.field_axis import Axis, are_alike, from_ends, from_inside, join, may_be_cut
 from vebi.backprop.rules import ACTIVATION_BACKWARD, pass_through
 from vebi.backprop.stride_fix import pair
+from vebi.errors import ModelError, join_names
 from vebi.models.classifier import Classifier
 from vebi.models.model_errors import errors_of_backward
 
@@ -86,6 +88,11 @@ def receptive_fields(classifier: Classifier, names: Sequence[str]) -> dict[str, 
         with ActivationRecorder(classifier.model, None, _outline) as recorder:
             classifier.logits(inputs.clone())  # a network may change its input in place
         recorder.check(names)
+        nodes = {name: recorder.gradient_edges[name].node for name in names}
+        leading = leading_nodes(nodes.values(), get_gradient_edge(inputs).node)
+        cut_off = [name for name, node in nodes.items() if node not in leading]
+        if cut_off:
+            raise ModelError(f"no gradient leads from {join_names(cut_off)} to the image: name other layers")
         fields = _Fields(recorder, inputs)
         return {name: fields.of(name) for name in names}
 
@@ -160,16 +167,23 @@ class _Fields:
 def _step(start: GradientEdge, shape: torch.Size, end: GradientEdge) -> tuple[Axis, Axis] | None:
     """What the positions of a layer see of the one before it, along both axes; None where they see nothing of it."""
     height, width = shape[2:]
+    doubtful: tuple[Axis, Axis] | None = None
     for share in (0.25, 0.5):  # two positions tell it, if all that they see lies inside
         ys, xs = _pair(height, share), _pair(width, share)
         rows, columns = _see(start, shape, end, ys, xs)
         y, x = from_inside(rows, ys), from_inside(columns, xs)
-        if y is not None and x is not None:
+        if y is None or x is None:
+            continue
+        in_the_middle = share == 0.5 and are_alike(rows) and are_alike(columns)
+        if in_the_middle or not (may_be_cut(rows, height) or may_be_cut(columns, width)):
             return y, x
+        doubtful = doubtful or (y, x)
     first = _see(start, shape, end, (0, min(1, height - 1)), (0, min(1, width - 1)))
     last = _see(start, shape, end, (max(0, height - 2), height - 1), (max(0, width - 2), width - 1))
     rows, columns = (np.concatenate([first[k], last[k]]) for k in (0, 1))
-    return (from_ends(rows, height), from_ends(columns, width)) if rows.any() else None
+    if not rows.any():
+        return None
+    return from_ends(rows, height, doubtful and doubtful[0]), from_ends(columns, width, doubtful and doubtful[1])
 
 
 def _pair(count: int, share: float) -> tuple[int, int]:

@@ -32,12 +32,17 @@ def layers(
     from vebi.activations.detached import describe_detached, find_detached
     from vebi.activations.layers import list_layers, match_layers
     from vebi.backprop.receptive_field import receptive_fields
+    from vebi.errors import ModelError
 
     classifier = model.load(spec)
     layers = list_layers(classifier)
     choice = match_layers(layers, layer) if layer else layers
-    detached = find_detached(classifier, [x.name for x in choice])
-    fields = receptive_fields(classifier, [x.name for x in choice if x.name not in detached])
+    detached: dict[str, str] = {}
+    try:
+        fields = receptive_fields(classifier, [x.name for x in choice])
+    except ModelError:
+        detached = find_detached(classifier, [x.name for x in choice])
+        fields = receptive_fields(classifier, [x.name for x in choice if x.name not in detached])
     sizes = {x.name: fields[x.name].size if x.name in fields else None for x in choice}
     if detached:
         console.note(f"{describe_detached(detached, list(detached))}: what it sees of the image is not known")

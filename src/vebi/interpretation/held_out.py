@@ -32,8 +32,8 @@ def cross_validate(
 
     Returns:
         R² of the targets of each class, at most 1, and the share of the images whose predicted class is the one with
-        the largest score. NaN where there are too few images for five folds; R² also where a fold has no image of the
-        class, or no other.
+        the largest score. NaN where there are too few images for five folds; R² also where a fold, or all others, have
+        no image of the class, or no other.
     """
     scores = np.full((FOLDS, count, table.classes), np.nan)
     lines: list[list[_Lines]] = [[] for _ in range(FOLDS)]
@@ -46,7 +46,8 @@ def cross_validate(
             for i, j in enumerate(block.classes):
                 w = _solve(problem, i, bounds_of, block.screened.get((fold, j)), table.signed)
                 slopes, constants = problem.scaling.line(w, i)
-                scores[fold, :, j] = r2(slopes, constants, held_out, i)
+                if 0 < fitted.label_means[i] < 1:  # else nothing could be learned of the class
+                    scores[fold, :, j] = r2(slopes, constants, held_out, i)
                 lines[fold].append((_expand_columns(slopes, block.columns, table.features), constants))
             done += len(block.classes)
             if progress:

@@ -32,8 +32,8 @@ class MuPath:
     Attributes:
         mus: The m values of mu of the grid, ascending.
         candidates: For each value whether ``mu="auto"`` can choose it; another one is there because it was asked for.
-        r2: folds x m x classes: R² of the targets of a class on held-out images, at most 1; NaN where the fold has no
-            image of the class, or no other.
+        r2: folds x m x classes: R² of the targets of a class on held-out images, at most 1; NaN where the fold, or all
+            others, have no image of the class, or no other.
         fidelity: folds x m: share of the held-out images whose predicted class is the one with the largest score, see
             ``Interpretation.scaling``.
         class_index: Class of each row. There is a row for each class and feature that the class selects at some mu, in

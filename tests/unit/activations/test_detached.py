@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from vebi.activations.detached import find_detached
 from vebi.activations.layers import choose_layers
 from vebi.backprop.graph_audit import audit_backward
+from vebi.backprop.receptive_field import receptive_fields
 from vebi.errors import ModelError, VebiWarning
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
@@ -62,6 +63,9 @@ def test_what_lies_behind_a_cut_is_left_out_and_said(name):
         assert [layer.name for layer in choose_layers(network)] == ["relu1"]
     with pytest.raises(ModelError, match=r"the model cuts relu off .*: give a model that does not"):
         choose_layers(network, ["relu"])
+    with pytest.raises(ModelError, match=r"^no gradient leads from relu to the image"):
+        receptive_fields(network, ["relu1", "relu"])
+    assert receptive_fields(network, ["relu1"])["relu1"].size == (3, 3)
     with pytest.raises(ModelError, match="the model cuts relu off"):
         audit_backward(network, layers=["relu"])
     with pytest.warns(VebiWarning, match="left out"):

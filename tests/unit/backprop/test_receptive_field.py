@@ -150,6 +150,22 @@ def test_fields_that_reach_over_one_edge_only(layers, size, expected):
     assert fields(nn.Sequential(*layers), str(len(layers) - 1), size=size) == expected
 
 
+@pytest.mark.parametrize(
+    ("layers", "size", "expected"),
+    [
+        # the first position sees a pixel of the image and one of the padding, and not the pixel at the edge
+        (lambda: [conv(1, 2), conv(1, 2), nn.Conv2d(3, 3, 2, 3, 1, 2)], 48, square(-4, 12, 9)),
+        (lambda: [nn.Conv2d(3, 3, 2, 1, 1, 2)], 6, square(-1, 1, 3)),
+        (lambda: [nn.Conv2d(3, 3, 3, 1, 3, 3)], 9, square(-3, 1, 7)),
+        (lambda: [nn.Conv2d(3, 3, 2, 1, 2, 4)], 12, square(-2, 1, 5)),
+        (lambda: [nn.MaxPool2d(2, 2, 1, 2)], 13, square(-1, 2, 3)),
+    ],
+)
+def test_kernels_with_holes_that_step_over_the_edge(layers, size, expected):
+    layers = layers()
+    assert fields(nn.Sequential(*layers), str(len(layers) - 1), size=size) == expected
+
+
 def test_the_ends_may_see_nothing_but_padding():
     assert fields(nn.Sequential(conv(1, 1, 2)), "0", size=16) == square(-2, 1, 1)
     assert fields(nn.Sequential(conv(3, 1, 40), conv(3)), "1", size=16) == square(-40, 1, 5)

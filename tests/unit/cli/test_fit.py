@@ -235,5 +235,9 @@ def test_a_selection_of_which_the_stability_cannot_be_known_is_not_unstable():
     vebi("report", "run", "--model", "network.py:Net", "--weights", "w.safetensors", "--out", "r.html")
     page = Path("r.html").read_text()
     assert "selection probability not known: this class" in page
+    assert [set(json_of("path", "run")["classes"][name]["r2"] or ()) == set() for name in ("blue", "green")] == [
+        False,
+        True,
+    ]
     others = [f for name in ("blue", "red") for f in json.loads(outcome.out)["classes"][name]["features"]]
     assert all(0 <= f["selection_probability"] <= 1 for f in others)
