@@ -23,7 +23,7 @@ HERE = Path(__file__).parents[1]
 def seconds(source: Path, *words: str) -> float:
     """Processor time of a command by one state of vebi."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    environment = os.environ | {"PYTHONPATH": str(source / "src"), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(source / "src")}
     subprocess.run([sys.executable, "-c", CODE, *words], env=environment, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -85,15 +85,14 @@ def tensors(path: Path) -> object:
 
 
 def scores(path: Path) -> object:
-    rows = json.loads((path / "images.json").read_text())["rows"]
-    return json.dumps([{k: v for k, v in row.items() if k != "made"} for row in rows])
+    return json.loads((path / "table.json").read_text())["rows"]
 
 
 def commands(base: Path) -> dict[str, Command]:
     """Every command that writes, on what lies in a folder; they take seconds each."""
     flowers, network, run = str(base / "flowers"), str(base / "n.safetensors"), str(base / "run")
     images = str(base / "flowers" / "images" / "red")
-    small = ("--scored", "2", "--few", "1", "--mosaics", "0", "--mu", "5")
+    small = ("--per-class", "1", "--mosaics", "0", "--mu", "5")
     return {
         "fit": Command(("fit", network, flowers, "--mu", "5", "--batch-size", "8"), "run", weights),
         "explain": Command(("explain", run, images, "--batch-size", "1"), "explained", explanations),
@@ -101,7 +100,7 @@ def commands(base: Path) -> dict[str, Command]:
         "path": Command(("path", run), "p.svg", lambda path: path.read_bytes()),
         "flowers": Command(("flowers", "--images-per-class", "4"), "flowers", tree),
         "train": Command(("train", flowers, "--epochs", "3"), "n.safetensors", tensors),
-        "bench": Command(("bench", "images", "--data", flowers, "--model", network, *small), "bench", scores),
+        "bench": Command(("bench", "run", "--data", flowers, "--model", network, *small), "bench", scores),
     }
 
 

@@ -52,8 +52,12 @@ def describe_detached(detached: dict[str, str], names: Sequence[str]) -> str:
 
 
 def leading_nodes(starts: Collection[Node], image: Node, *, checkpoints: bool = False) -> set[Node]:
-    """Those of some nodes, and of what follows, from which a way leads to the image; through checkpoints or not."""
+    """The nodes from some nodes on from which a backward pass leads to the image.
+
+    None leads through a reentrant checkpoint, unless ``checkpoints``: it crosses all ways, and fails at that one.
+    """
     leads: dict[Node, bool] = {image: True}
+    closed: dict[Node, bool] = {image: False}
     pending = list(starts)
     while pending:  # a node is known when all that follow it are
         node = pending[-1]
@@ -62,6 +66,7 @@ def leading_nodes(starts: Collection[Node], image: Node, *, checkpoints: bool = 
         if unknown:
             pending += unknown
             continue
-        is_closed = node.name() == "CheckpointFunctionBackward" and not checkpoints
-        leads.setdefault(pending.pop(), not is_closed and any(leads[n] for n in following))
-    return {node for node, does in leads.items() if does}
+        leads.setdefault(pending.pop(), any(leads[n] for n in following))
+        is_checkpoint = node.name() == "CheckpointFunctionBackward" and leads[node]
+        closed.setdefault(node, is_checkpoint or any(closed[n] for n in following))
+    return {node for node, does in leads.items() if does and (checkpoints or not closed[node])}

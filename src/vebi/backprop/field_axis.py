@@ -8,8 +8,8 @@ from jaxtyping import Bool
 
 #: A way whose field moves by less than this share of that of another one, from position to position, stands still.
 MOVES = 0.1
-#: Of so few positions even those in the middle can see beyond an edge.
-FEW = 32
+#: Of fewer positions a single pixel can be what is left of a kernel with holes.
+FEW = 64
 
 
 class Axis(NamedTuple):
@@ -42,17 +42,9 @@ def from_inside(reached: Bool[np.ndarray, "2 pixels"], positions: tuple[int, int
 
 def may_be_cut(reached: Bool[np.ndarray, "2 pixels"], positions: int) -> bool:
     """Whether a part of what positions see can lie beyond an edge that they do not reach: a kernel can have holes."""
-    if not are_alike(reached):
-        return True
-    start, end = _extent(reached[0])
-    has_holes = reached[0].sum() < end - start + 1
-    return bool(has_holes or start == end) and positions < FEW
-
-
-def are_alike(reached: Bool[np.ndarray, "2 pixels"]) -> bool:
-    """Whether two positions see the same but for where it lies."""
-    (one_start, one_end), (other_start, other_end) = map(_extent, reached)
-    return bool(np.array_equal(reached[0, one_start : one_end + 1], reached[1, other_start : other_end + 1]))
+    extents = [_extent(row) for row in reached]
+    have_holes = any(row.sum() < end - start + 1 for row, (start, end) in zip(reached, extents, strict=True))
+    return have_holes or (positions < FEW and any(start == end for start, end in extents))
 
 
 def _extent(pixels: Bool[np.ndarray, " pixels"]) -> tuple[int, int]:
@@ -61,11 +53,8 @@ def _extent(pixels: Bool[np.ndarray, " pixels"]) -> tuple[int, int]:
     return int(places[0]), int(places[-1])
 
 
-def from_ends(reached: Bool[np.ndarray, "4 pixels"], positions: int, otherwise: Axis | None = None) -> Axis:
-    """Start, jump and size along one axis, from what the first two and the last two positions reach.
-
-    Where these do not tell it, ``otherwise``, or all that they reach.
-    """
+def from_ends(reached: Bool[np.ndarray, "4 pixels"], positions: int) -> Axis:
+    """Start, jump and size along one axis, from what the first two and the last two positions reach."""
     pixels = reached.shape[1]
     if positions > 1 and reached.any(axis=1).all():  # some see only padding
         first_end, second_end = (_extent(row)[1] for row in reached[:2])
@@ -75,8 +64,6 @@ def from_ends(reached: Bool[np.ndarray, "4 pixels"], positions: int, otherwise: 
             jump = second_end - first_end if second_end < pixels - 1 else last_start - before_start
             size = first_end - last_start + jump * (positions - 1) + 1
             return Axis(float(first_end - size + 1), float(jump), float(size))
-    if otherwise is not None:
-        return otherwise
     start, end = _extent(np.asarray(reached.any(axis=0)))  # wider than can be told
     return spread(start, end - start + 1, positions)
 

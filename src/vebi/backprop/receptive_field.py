@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_map_only
 from vebi.activations.detached import leading_nodes
 from vebi.activations.recorder import ActivationRecorder
 from vebi.backprop.dispatch import BackwardMode, Operator
-from vebi.backprop.field_axis import Axis, are_alike, from_ends, from_inside, join, may_be_cut
+from vebi.backprop.field_axis import Axis, from_ends, from_inside, join, may_be_cut
 from vebi.backprop.rules import ACTIVATION_BACKWARD, pass_through
 from vebi.backprop.stride_fix import pair
 from vebi.errors import ModelError, join_names
@@ -167,23 +167,24 @@ class _Fields:
 def _step(start: GradientEdge, shape: torch.Size, end: GradientEdge) -> tuple[Axis, Axis] | None:
     """What the positions of a layer see of the one before it, along both axes; None where they see nothing of it."""
     height, width = shape[2:]
-    doubtful: tuple[Axis, Axis] | None = None
+    inside: list[tuple[Axis, Axis]] = []
     for share in (0.25, 0.5):  # two positions tell it, if all that they see lies inside
         ys, xs = _pair(height, share), _pair(width, share)
         rows, columns = _see(start, shape, end, ys, xs)
         y, x = from_inside(rows, ys), from_inside(columns, xs)
         if y is None or x is None:
             continue
-        in_the_middle = share == 0.5 and are_alike(rows) and are_alike(columns)
-        if in_the_middle or not (may_be_cut(rows, height) or may_be_cut(columns, width)):
+        if not (may_be_cut(rows, height) or may_be_cut(columns, width)):
             return y, x
-        doubtful = doubtful or (y, x)
+        inside.append((y, x))
+    if len(inside) == 2 and inside[0] == inside[1]:
+        return inside[0]
     first = _see(start, shape, end, (0, min(1, height - 1)), (0, min(1, width - 1)))
     last = _see(start, shape, end, (max(0, height - 2), height - 1), (max(0, width - 2), width - 1))
     rows, columns = (np.concatenate([first[k], last[k]]) for k in (0, 1))
     if not rows.any():
         return None
-    return from_ends(rows, height, doubtful and doubtful[0]), from_ends(columns, width, doubtful and doubtful[1])
+    return from_ends(rows, height), from_ends(columns, width)
 
 
 def _pair(count: int, share: float) -> tuple[int, int]:

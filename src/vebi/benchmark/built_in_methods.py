@@ -70,11 +70,16 @@ def all_methods(methods: Sequence[str | Method] = (), cam_layer: str | None = No
         ['vebi-paper', 'upsampled-activations', 'guided-backprop']
     """
     known = built_in_methods(cam_layer) + tuple(user_method(x) if isinstance(x, str) else x for x in methods)
-    names = [method.name for method in known]
+    check_names(known)
+    return known
+
+
+def check_names(methods: Sequence[Method]) -> None:
+    """Raises UsageError where two methods have one name."""
+    names = [method.name for method in methods]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise UsageError(f"two methods are called {twice!r}: give your function another name")
-    return known
 
 
 def _features() -> tuple[Method, ...]:

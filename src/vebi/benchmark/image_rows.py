@@ -37,8 +37,8 @@ def make_image_rows(groups: Sequence[Sequence[Method]], measured: Sequence[Measu
         groups: The methods that are scored on all images, and those on few.
         measured: The parts.
     """
-    scores = {name: _join([part.scores[name] for part in measured]) for name in measured[0].scores}
-    ours = scores[OURS], _join([part.ours_on_few for part in measured])
+    scores = {name: join_parts([part.scores[name] for part in measured]) for name in measured[0].scores}
+    ours = scores[OURS], join_parts([part.ours_on_few for part in measured])
     made = measured[0].made
     return tuple(
         _make_row(method, scores[method.name], on_images, made[method.name])
@@ -48,8 +48,10 @@ def make_image_rows(groups: Sequence[Sequence[Method]], measured: Sequence[Measu
     )
 
 
-def _join(parts: Sequence[Scores]) -> Scores:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def join_parts(parts: Sequence[Scores]) -> Scores:
+    """The scores of all parts; a part of too few classes for mosaics has none of these."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: np.concatenate([part[name] for part in parts if name in part]) for name in names}
 
 
 def _make_row(method: Method, scores: Scores, ours: Scores, made: str) -> ImageRow:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 
 from vebi.activations.descriptors import Descriptor
-from vebi.benchmark.built_in_methods import built_in_methods, perturbation_methods
+from vebi.benchmark.built_in_methods import built_in_methods, check_names, perturbation_methods
 from vebi.benchmark.methods import Method, user_method, with_paper_features
 from vebi.benchmark.plan import FULL
 from vebi.benchmark.refit import refit_with_descriptor
@@ -37,7 +37,9 @@ def find_methods(names: Sequence[str]) -> list[Method]:
         raise UsageError(
             f"there is no method {unknown[0]!r}: the methods are {', '.join(known)}, and yours as FILE.py:FUNCTION"
         )
-    return [known[name] if name in known else user_method(name) for name in dict.fromkeys(names)]
+    methods = [known[name] if name in known else user_method(name) for name in dict.fromkeys(names)]
+    check_names(methods)
+    return methods
 
 
 def method_maps(

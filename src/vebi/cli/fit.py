@@ -111,7 +111,11 @@ def _print(interpretation: "Interpretation") -> None:
         console.note(f"on held-out images (5 folds): {scores}")
     summary = stability_summary(interpretation)
     if summary:
-        unknown = f"{summary['unknown']} of a class with too few images for one; " if summary["unknown"] else ""
+        unknown = (
+            f"{summary['unknown']} of which it cannot be known, as there are too few images; "
+            if summary["unknown"]
+            else ""
+        )
         console.note(
             f"of {summary['all']} selected features, {summary['stable']} have a selection probability of at least 90% "
             f"over {summary['n_subsamples']} subsamples, {summary['unstable']} of less than 60%; "

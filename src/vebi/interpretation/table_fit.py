@@ -116,7 +116,7 @@ def _choose_bound(
         return path, requested
     if not path.validated:
         rows = parts.problem.rows
-        reason = "five images" if rows < FOLDS else "images of two classes"
+        reason = "five images" if rows < FOLDS else "two images or more of two classes"
         raise InputError(f"mu cannot be chosen from these {rows} images, {reason} are needed: give a number")
     return path, Bound(mu=path.one_se_mu)
 

@@ -36,8 +36,8 @@ class Classifier:
         weights: The path of its weights file, or None.
 
     Raises:
-        UsageError: Two classes have one name.
-        ModelError: The network is scripted, traced or quantised.
+        UsageError: Two classes have one name or id, or there is not one id for each name.
+        ModelError: The network is scripted, traced or quantised, or its weights are lazy, sparse or without values.
 
     Example:
         >>> network = vebi.Classifier(classifier.model, classifier.preprocess, ("blue", "green", "red"))
@@ -222,3 +222,7 @@ def _check_names(names: tuple[str, ...], ids: tuple[str, ...] | None) -> None:
                 str(k) if ids is None else f"{k} ({ids[k]} {names[k]})" for k, name in enumerate(given) if name == twice
             )
             raise UsageError(f"two classes are {kind} {twice!r}, {places}: give every class one of its own")
+    index = {name: k for k, name in enumerate(names)}
+    both = next((i for k, i in enumerate(ids or ()) if index.get(i, k) != k), None)
+    if both is not None:
+        raise UsageError(f"{both!r} is the id of one class and the name of another one: give ids that are no names")

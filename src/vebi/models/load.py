@@ -35,16 +35,16 @@ def load_classifier(
 
     For a network that exists in Python: ``vebi.Classifier(network, vebi.Preprocess(...), class_names)``.
 
-    ``mean``, ``std``, ``size``, ``class_names`` and ``class_ids`` come from the arguments, else from the checkpoint,
-    else from the network's own attributes or configuration; ``resize`` and ``interpolation`` from the arguments, else
-    from where ``size`` comes from: if ``size`` is given, the model's own resize and interpolation are not used.
+    ``mean``, ``std``, ``size`` and ``class_names`` come from the arguments, else from the checkpoint, else from the
+    network's own attributes or configuration; ``resize`` and ``interpolation`` from the arguments, else from where
+    ``size`` comes from: if ``size`` is given, the model's own resize and interpolation are not used.
 
     Args:
         spec: ``FILE.py:FUNCTION``, ``torchvision:NAME``, ``timm:NAME``, a checkpoint of `vebi train`, or one of its
             reference networks, ``vebi:flowernet``, ``vebi:flower-resnet`` or ``vebi:flower-vgg``, with its ``weights``.
             The function returns an ``nn.Module``, of which the attributes ``mean``, ``std``, ``size``, ``resize``,
-            ``interpolation``, ``class_names`` and ``class_ids`` are read where it has them. The file is executed, so it
-            must be yours, and can import modules beside it while it is loaded.
+            ``interpolation`` and ``class_names`` are read where it has them. The file is executed, so it must be
+            yours, and can import modules beside it while it is loaded.
         weights: A safetensors file, or a file that ``torch.load(weights_only=True)`` reads: a state dict, or a dict
             with one under ``state_dict``, ``model``, ``ema`` or another usual name; prefixes of all names, such as
             ``module.``, are taken off. Without it torchvision and timm fetch their own pretrained weights.
@@ -102,10 +102,10 @@ def load_classifier(
         "resize": resize,
         "interpolation": interpolation,
         "class_names": class_names,
-        "class_ids": class_ids,
     }
-    preprocess, names, ids = _preprocess_and_names(name, _first_values([arguments, metadata, defaults]))
+    preprocess, names = _preprocess_and_names(name, _first_values([arguments, metadata, defaults]))
     path = str(Path(weights).resolve()) if weights else None
+    ids = None if class_ids is None else tuple(class_ids)
     classifier = Classifier(to_eval(module.to(torch_device)), preprocess, names, name, path, ids)
     for note in classifier.probe().notes:
         warnings.warn(note, VebiWarning, stacklevel=2)
@@ -159,7 +159,7 @@ def _first_values(sources: list[dict[str, Any]]) -> dict[str, Any]:
     """Each value from the first source that has it; ``resize`` and ``interpolation`` belong to a source's ``size``."""
     arguments = sources[0]
     values: dict[str, Any] = {}
-    for key in ("mean", "std", "size", "class_names", "class_ids"):
+    for key in ("mean", "std", "size", "class_names"):
         source = next((source for source in sources if source.get(key) is not None), {})
         values[key] = source.get(key)
         if key == "size":
@@ -168,10 +168,7 @@ def _first_values(sources: list[dict[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _preprocess_and_names(
-    spec: str, values: dict[str, Any]
-) -> tuple[Preprocess, tuple[str, ...] | None, tuple[str, ...] | None]:
-    """The preprocessing, the names of the classes and their ids."""
+def _preprocess_and_names(spec: str, values: dict[str, Any]) -> tuple[Preprocess, tuple[str, ...] | None]:
     missing = [key for key in ("mean", "std", "size") if values[key] is None]
     if missing:
         raise UsageError(
@@ -181,11 +178,11 @@ def _preprocess_and_names(
     try:
         mean, std = (tuple(map(float, np.atleast_1d(values[key]))) for key in ("mean", "std"))
         size, resize = int(values["size"]), None if values["resize"] is None else int(values["resize"])
-        names, ids = (tuple(map(str, values[key] or ())) or None for key in ("class_names", "class_ids"))
+        names = tuple(map(str, values["class_names"] or ())) or None
     except (TypeError, ValueError):
-        given = ", ".join(f"{key}={value!r}" for key, value in values.items() if "class" not in key)
+        given = ", ".join(f"{key}={value!r}" for key, value in values.items() if key != "class_names")
         raise ModelError(
             f"{spec} has {given}, but mean and std must be lists of numbers, size and resize integers and class "
             f"names a list: correct them"
         ) from None
-    return Preprocess(size, mean, std, resize, values["interpolation"]), names, ids
+    return Preprocess(size, mean, std, resize, values["interpolation"]), names

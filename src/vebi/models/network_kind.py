@@ -15,7 +15,7 @@ def unwrap(module: nn.Module) -> nn.Module:
         module: A network.
 
     Raises:
-        ModelError: No activation or no gradient can be seen in the module, or it has no weights yet.
+        ModelError: No activation or no gradient can be seen in the module.
     """
     while isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel) or is_compiled(module):
         inner = module._orig_mod if is_compiled(module) else module.module
@@ -34,23 +34,30 @@ def unwrap(module: nn.Module) -> nn.Module:
 
 
 def check_have_values(module: nn.Module) -> None:
-    """Raises ModelError where a parameter or buffer is lazy or on the meta device."""
+    """Raises ModelError where a parameter or buffer is lazy, sparse or on the meta device."""
     weights = _weights(module)
     lazy = [name for name, value in weights.items() if is_lazy(value)]
     if lazy:
         raise ModelError(
             f"the model is lazy, and {join_names(lazy)} have no shape yet: let it see an image once before it is given"
         )
+    sparse = [name for name, value in weights.items() if value.layout != torch.strided]
+    if sparse:
+        raise ModelError(f"the weights {join_names(sparse)} are sparse, and dense ones are needed: use to_dense()")
     empty = [name for name, value in weights.items() if value.is_meta]
     if empty:
         raise ModelError(f"{join_names(empty)} are on the meta device and have no values: load the weights into them")
 
 
 def check_finite(module: nn.Module) -> None:
-    """Raises ModelError where a parameter or buffer has no values, or holds NaN or infinity."""
+    """Raises ModelError where a weight has no values, or one that is stored holds NaN or infinity.
+
+    Masks of minus infinity, which are made anew with the network, are not stored.
+    """
     check_have_values(module)
-    for name, value in _weights(module).items():
-        if value.is_floating_point() and not value.isfinite().all():
+    for name, value in module.state_dict().items():
+        widened = value.float() if value.is_floating_point() and value.itemsize == 1 else value
+        if widened.is_floating_point() and not widened.isfinite().all():
             raise ModelError(
                 f"the weights hold NaN or infinity in {name}: the network is broken, train or save it again"
             )

@@ -97,7 +97,11 @@ def call_function(file: Path, function: str, *arguments: Any) -> Any:
     except (VebiError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a file can raise what is no Exception, as SystemExit
-        pair = f": {_versions_needed()}" if "torchvision" in str(error) else ""
+        pair = (
+            f": {_versions_needed()}"
+            if isinstance(error, ImportError | RuntimeError) and "torchvision::" in str(error)
+            else ""
+        )
         raise ModelError(f"{file}:{function} stopped with {type(error).__name__}: {error}{pair}") from error
 
 

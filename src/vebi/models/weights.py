@@ -34,7 +34,7 @@ STATES = (
 #: What it puts before their names: DataParallel, torch.compile, Lightning and the like.
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.")
 #: What a network, its configuration or its checkpoint may say of its preprocessing and its classes.
-MODEL_ATTRIBUTES = ("mean", "std", "size", "resize", "interpolation", "class_names", "class_ids")
+MODEL_ATTRIBUTES = ("mean", "std", "size", "resize", "interpolation", "class_names")
 METADATA_KEYS = ("format", "model", "note", *MODEL_ATTRIBUTES)
 
 

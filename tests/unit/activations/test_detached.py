@@ -87,3 +87,17 @@ def test_a_reentrant_checkpoint_is_named_and_another_is_none():
     with pytest.raises(ModelError, match=r"^the model runs relu1 without gradients.*relu in a checkpoint with use_re"):
         choose_layers(classifier_of(Checkpointed(True)))
     assert len(choose_layers(classifier_of(Checkpointed(False)))) == 2
+
+
+class Residual(ToyNet):
+    def forward(self, x):
+        x = self.relu1(self.conv1(x))
+        x = F.max_pool2d(x + checkpoint(torch.tanh, x, use_reentrant=True), 2)
+        return self.linear(F.relu(self.conv2(x)).mean(dim=(2, 3)))
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+def test_a_reentrant_checkpoint_beside_another_way_is_found():
+    network = classifier_of(Residual())
+    with pytest.warns(VebiWarning, match="the model runs what lies before relu in a checkpoint"):
+        assert [layer.name for layer in choose_layers(network, ["relu*"])] == ["relu1"]

@@ -159,6 +159,14 @@ def test_fields_that_reach_over_one_edge_only(layers, size, expected):
         (lambda: [nn.Conv2d(3, 3, 3, 1, 3, 3)], 9, square(-3, 1, 7)),
         (lambda: [nn.Conv2d(3, 3, 2, 1, 2, 4)], 12, square(-2, 1, 5)),
         (lambda: [nn.MaxPool2d(2, 2, 1, 2)], 13, square(-1, 2, 3)),
+        *(
+            (
+                lambda k=k, d=d: [nn.Conv2d(3, 3, k, 1, d * (k - 1) // 2, d)],
+                size,
+                square(-d * (k - 1) / 2, 1, d * (k - 1) + 1),
+            )
+            for k, d, size in [(3, 12, 32), (3, 16, 48), (5, 4, 32), (3, 20, 64), (3, 2, 64)]
+        ),
     ],
 )
 def test_kernels_with_holes_that_step_over_the_edge(layers, size, expected):

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 from scipy import stats
 
 import vebi
+from vebi.benchmark.image_rows import join_parts
 from vebi.benchmark.methods import Method
 from vebi.benchmark.without_masks import benchmark_images
 from vebi.errors import InputError, UsageError
@@ -176,3 +177,10 @@ def test_mosaics_need_no_masks(tmp_path):
     assert "| grid pointing |" in (tmp_path / "out" / "images.md").read_text()
     assert ImageTable.from_dict(table.to_dict()) == table
     assert table.settings["mosaics"] == 2
+
+
+def test_parts_of_too_few_classes_have_no_mosaics_and_the_others_have():
+    one, other = ({"sparseness": np.ones(2), "grid_pointing": np.array([0.5, 1])}, {"sparseness": np.zeros(1)})
+    for parts in ([one, other], [other, one]):
+        assert join_parts(parts)["grid_pointing"].tolist() == [0.5, 1]
+        assert len(join_parts(parts)["sparseness"]) == 3

@@ -77,10 +77,12 @@ def test_maps_of_other_methods_are_shown_beside_them():
         (2, "gradcam", ("no method 'gradcam'", "grad-cam", "occlusion", "FILE.py:FUNCTION")),
         (3, "missing.py:f", ("missing.py does not exist",)),
         (2, "net:f", ("'net:f'",)),
+        (2, "mine.py:gradient --method gradient", ("two methods are called 'gradient'",)),
     ],
 )
 def test_methods_that_do_not_exist(code, name, facts):
-    sentence = fails(code, *EXPLAIN, "--method", name)
+    Path("mine.py").write_text("def gradient(c):\n    return lambda x, t: x.sum(dim=1)\n")
+    sentence = fails(code, *EXPLAIN, "--method", *name.split())
     assert [fact for fact in facts if fact not in sentence] == []
     assert not Path("out").exists()
 

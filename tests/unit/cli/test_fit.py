@@ -214,6 +214,9 @@ def test_lists_of_ids_that_cannot_be_used(folders_of_ids):
     assert "or n01440764, n01443537, n01484851, without n01484850" in fails(
         3, *FIT, "--classes", folders_of_ids, "--out", "run"
     )
+    folders_of_ids.write_text(text.replace("a blue one", "n01484850"))
+    sentence = fails(2, *FIT, "--classes", folders_of_ids, "--out", "run")
+    assert "'n01484850' is the id of one class and the name of another one" in sentence
     assert "two classes are called 'x', 0 and 2" in fails(2, *FIT, "--classes", "x,y,x", "--out", "run")
 
 
@@ -231,7 +234,7 @@ def test_a_selection_of_which_the_stability_cannot_be_known_is_not_unstable():
     (feature, *_) = json.loads(outcome.out)["classes"]["green"]["features"]
     assert feature["selection_probability"] is feature["group_probability"] is None
     said = vebi(*FIT, "--out", "run").err
-    assert "of a class with too few images for one" in said
+    assert "of which it cannot be known, as there are too few images" in said
     vebi("report", "run", "--model", "network.py:Net", "--weights", "w.safetensors", "--out", "r.html")
     page = Path("r.html").read_text()
     assert "selection probability not known: this class" in page

@@ -13,6 +13,7 @@ from vebi.errors import ModelError
 from vebi.methods import GradCam, Gradient, GuidedBackprop
 from vebi.models.classifier import Classifier
 from vebi.models.load import load_classifier
+from vebi.models.network_kind import check_finite
 from vebi.models.preprocess import Preprocess
 
 PREPROCESS = Preprocess(32, (0.5,) * 3, (0.25,) * 3)
@@ -22,6 +23,23 @@ def with_part(name, part):
     network = ToyNet()
     setattr(network, name, part)
     return network
+
+
+class Sparse(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("weight", torch.eye(3).to_sparse())
+
+
+class Masked(nn.Module):
+    """A mask of minus infinity, as that of attention, which is made anew with the network."""
+
+    def __init__(self, persistent):
+        super().__init__()
+        self.register_buffer("mask", torch.full((3, 3), -torch.inf).triu(1), persistent=persistent)
+
+    def forward(self, x):
+        return x.relu()
 
 
 def quantised():
@@ -34,6 +52,7 @@ REFUSED = {
     "lazy convolution": (lambda: with_part("conv1", nn.LazyConv2d(8, 3)), "is lazy, and conv1.weight"),
     "lazy norm": (lambda: with_part("relu1", nn.LazyBatchNorm2d()), "is lazy, and relu1.weight"),
     "meta": (lambda: ToyNet().to("meta"), "conv1.weight, .* meta device and have no values: load"),
+    "sparse": (lambda: with_part("relu1", Sparse()), "the weights relu1.weight are sparse"),
     "quantised": (quantised, "is quantised"),
     "traced": (lambda: torch.jit.trace(ToyNet().eval(), torch.zeros(2, 3, 32, 32)), "scripted or traced"),
 }
@@ -56,6 +75,12 @@ def test_lazy_parts_that_have_seen_an_image_are_as_any():
     network = with_part("linear", nn.LazyLinear(3))
     network(torch.zeros(1, 3, 32, 32))
     assert Classifier(network, PREPROCESS, ToyNet.class_names).probe().classes == 3
+
+
+def test_a_mask_of_minus_infinity_is_no_broken_weight():
+    check_finite(with_part("relu1", Masked(False)))
+    with pytest.raises(ModelError, match=r"NaN or infinity in relu1\.mask"):
+        check_finite(with_part("relu1", Masked(True)))
 
 
 def test_what_torch_export_made_is_explained_as_the_network():

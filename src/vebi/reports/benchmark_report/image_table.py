@@ -57,7 +57,8 @@ class ImageRow:
     def from_dict(cls, content: Mapping[str, Any]) -> "ImageRow":
         """The row as JSON has it."""
         curves = {name: Paired(**with_tuples(value)) for name, value in content["curves"].items()}
-        return cls(**{field.name: content.get(field.name) for field in fields(cls)} | {"curves": curves})
+        values = {"grid_pointing": None, **content}  # which earlier tables do not have
+        return cls(**{field.name: values[field.name] for field in fields(cls)} | {"curves": curves})
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def example_section(
 def _evidence(index: SelectionIndex, views: FeatureViews, explanation: Explanation) -> EvidenceRow:
     weak = explanation.is_weaker_than_usual
     total = 0 if weak else sum(e.contribution for e in explanation.evidence)
-    maps, fragile = explanation.display_maps(), fragile_selections(index.interpretation)
+    maps, fragile = explanation.display_maps(), fragile_selections(index)
     of_target = {selection.feature for selection in fragile if selection.class_name == explanation.target}
     return EvidenceRow(
         target=explanation.target,

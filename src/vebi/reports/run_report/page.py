@@ -181,7 +181,7 @@ def _selection(interpretation: Interpretation) -> dict[str, object]:
         "automatic": selection_summary.is_automatic(interpretation),
         "comparison": selection_summary.compare_mu(interpretation),
         "stability": selection_summary.stability_summary(interpretation),
-        "fragile": selection_summary.fragile_selections(interpretation),
+        "fragile": selection_summary.fragile_selections(SelectionIndex(interpretation)),
         "validation_chart": selection_charts.validation_chart(interpretation),
         "count_chart": selection_charts.count_chart(interpretation),
         "strokes": [Line(number, ()).stroke for number in (1, 2)],

@@ -18,8 +18,8 @@ from vebi.reports.run_report.selection_index import SelectionIndex
 STABILITY_WORDS = ((STABLE := 0.9, "stable"), (UNSTABLE := 0.6, "fairly stable"), (0.0, "unstable"))
 
 
-#: Share of the weight of a class below which a selection is fragile.
-LIGHT = 0.05
+#: Share of the weight of a class below which a selection is fragile, unless it is stable.
+FRAGILE = 0.05
 
 
 @dataclass(frozen=True)
@@ -243,21 +243,22 @@ def stability_summary(interpretation: Interpretation) -> dict[str, int] | None:
     }
 
 
-def fragile_selections(interpretation: Interpretation) -> list[FragileSelection]:
+def fragile_selections(index: SelectionIndex) -> list[FragileSelection]:
     """The selections that another training, or other images, could change: light ones and unstable ones.
 
     Returns:
-        Those with less than ``LIGHT`` of the weight of their class, or a selection probability below ``UNSTABLE``; in
-        the order of the classes, the heaviest first.
+        Those with a selection probability below ``UNSTABLE``, or with less than ``FRAGILE`` of the weight of their
+        class unless that is ``STABLE``; in the order of the classes, the heaviest first.
     """
-    index, stability, fragile = SelectionIndex(interpretation), interpretation.stability, []
+    interpretation, fragile = index.interpretation, list[FragileSelection]()
+    stability = interpretation.stability
     for name, j in index.class_index.items():
         selected = index.selected(j)
         total = sum(abs(weight) for _, weight in selected)
         for i, weight in selected:
             probability = stability.probabilities(j, i)[0] if stability else None
-            if abs(weight) < LIGHT * total or (probability is not None and probability < UNSTABLE):
-                share = abs(weight) / total
+            share, least = abs(weight) / total, STABLE if abs(weight) < FRAGILE * total else UNSTABLE
+            if least == STABLE if probability is None else probability < least:
                 fragile.append(FragileSelection(name, interpretation.features[i], share, probability))
     return fragile
 

@@ -121,11 +121,11 @@ def test_values_of_mu_compared_and_stability(made):
 
 def test_fragile_selections_are_named(made, seen):
     """Of blue one that half of the subsamples select; of a light one it is its weight."""
-    (fragile,) = selection_summary.fragile_selections(made)
+    (fragile,) = selection_summary.fragile_selections(SelectionIndex(made))
     assert (fragile.class_name, fragile.feature, fragile.share) == ("blue", made.features[1], 0.75)
     assert fragile.selection_probability == 0.5
     light = replace(made, weights=np.array([[0.97, 0.03], [1.0, 0], [0, 0]]), stability=None)
-    (other,) = selection_summary.fragile_selections(light)
+    (other,) = selection_summary.fragile_selections(SelectionIndex(light))
     assert (other.feature, other.share, other.selection_probability) == (made.features[1], pytest.approx(0.03), None)
     said = words_of(render(made, seen, title="x"))
     assert f"Fragile selections: {made.features[1]} for blue (75 % of the weight, probability 50 %). They have" in said
