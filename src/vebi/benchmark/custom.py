@@ -71,7 +71,7 @@ def benchmark_model(
         features_per_class: Features of a class at most, by default 3, see ``vebi.interpret``.
         mu: Instead, the bound on the l1 norm of the weights of each class.
         descriptor: How activations become numbers.
-        per_class: Scored images per class, at most; without masks also 200 in all.
+        per_class: Scored images per class, at most; without masks as many times the classes in all, and 200 at most.
         mosaics: Mosaics for grid pointing, 0 for none.
         seed: Seed of the mosaics.
         methods: Methods of yours beside the built-in ones, see ``all_methods``.

@@ -76,27 +76,19 @@ def score_network(explainer: Explainer, images: ScoredImages, *, perturbs: bool,
     return scores
 
 
-def score_without_masks(
-    explainer: Explainer, truth: GroundTruth, mosaics: Sequence[Mosaic], full_size: bool, *, batch_size: int = 32
-) -> Scores:
+def score_without_masks(explainer: Explainer, truth: GroundTruth, *, batch_size: int = 32) -> Scores:
     """Scores one method by what needs no masks.
 
     Args:
         explainer: The method.
         truth: The scored images; their masks are not looked at.
-        mosaics: Four of them each, see ``draw_mosaics``; may be none.
-        full_size: Whether the images of a mosaic keep their size.
         batch_size: Images per pass.
 
     Returns:
-        A score per image: ``sparseness``, ``empty``, ``deletion_BASELINE`` and ``insertion_BASELINE``, in [0, 1]; and
-        ``grid_pointing`` per mosaic, where there are some.
+        A score per image: ``sparseness``, ``empty``, ``deletion_BASELINE`` and ``insertion_BASELINE``, in [0, 1].
     """
     maps = maps_of(explainer, truth, batch_size)
-    scores = _shape_scores(maps.clamp(min=0)) | _curve_scores(truth, range(len(truth)), maps, batch_size)
-    if mosaics:
-        scores[GRID_POINTING] = mosaic_scores(explainer, truth, mosaics, full_size, batch_size=batch_size)
-    return scores
+    return _shape_scores(maps.clamp(min=0)) | _curve_scores(truth, range(len(truth)), maps, batch_size)
 
 
 def _map_scores(maps: Float[Tensor, "n h w"], masks: Bool[Tensor, "n h w"]) -> Scores:

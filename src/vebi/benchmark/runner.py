@@ -16,13 +16,13 @@ from jaxtyping import Float
 from vebi import provenance
 from vebi.benchmark.ground_truth import GroundTruth
 from vebi.benchmark.methods import Method
-from vebi.benchmark.mosaics import draw_mosaics, mosaic_scores, takes_larger
+from vebi.benchmark.mosaics import Mosaic, draw_mosaics, mosaic_scores, takes_larger
 from vebi.benchmark.scoring import score
 from vebi.errors import ModelError, UsageError, VebiError, VebiWarning
 from vebi.files import read_arrays, write_arrays
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
-from vebi.progress import StageProgress, stage
+from vebi.progress import Progress, StageProgress, stage
 from vebi.reports.benchmark_report.rows import GRID_POINTING
 
 Scores = dict[str, Float[np.ndarray, "..."]]
@@ -116,12 +116,9 @@ def score_methods(
         compute = partial(score, explainer, truth, batch_size=batch_size, progress=stage(progress, name))
         with errors_of(method):
             scores[name] = cached_scores(path, key, compute)
-            if drawn:
-                compute_mosaics = partial(
-                    _mosaic_scores, explainer, truth, drawn, full_size, batch_size, stage(progress, "its mosaics")
-                )
-                key = f"{key} {drawn} {full_size}"
-                scores[name] |= cached_scores(folder / f"{name}.mosaics.safetensors", key, compute_mosaics)
+            scores[name] |= cached_mosaic_scores(
+                path, key, explainer, truth, drawn, full_size, batch_size, stage(progress, "its mosaics")
+            )
     return FoldScores(
         scores=scores,
         images=len(truth),
@@ -182,16 +179,35 @@ def errors_of(method: Method) -> Iterator[None]:
         raise ModelError(f"{method.name} stopped with {type(error).__name__}: {error}") from error
 
 
-def _mosaic_scores(
+def cached_mosaic_scores(
+    path: Path,
+    key: str,
     explainer: Explainer,
     truth: GroundTruth,
-    drawn: Sequence[tuple[int, ...]],
+    drawn: Sequence[Mosaic],
     full_size: bool,
     batch_size: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None = None,
 ) -> Scores:
-    scores = mosaic_scores(explainer, truth, drawn, full_size, batch_size=batch_size, progress=progress)
-    return {GRID_POINTING: scores}
+    """Grid pointing per mosaic, kept in a file of its own beside the other scores of a method; none without mosaics.
+
+    Args:
+        path: The file of the other scores.
+        key: All that these depend on.
+        explainer: The method.
+        truth: The scored images.
+        drawn: The mosaics.
+        full_size: Whether their images keep their size.
+        batch_size: Images per pass.
+        progress: Called with (mosaics done, mosaics).
+    """
+
+    def compute() -> Scores:
+        scores = mosaic_scores(explainer, truth, drawn, full_size, batch_size=batch_size, progress=progress)
+        return {GRID_POINTING: scores}
+
+    place = path.with_name(f"{path.stem}.mosaics.safetensors")
+    return cached_scores(place, f"{key} {drawn} {full_size}", compute) if drawn else {}
 
 
 def cached_scores(path: Path, key: str, compute: Callable[[], Scores]) -> Scores:

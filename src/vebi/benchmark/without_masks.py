@@ -18,7 +18,15 @@ from vebi.benchmark.network_scores import score_without_masks
 from vebi.benchmark.plan import FULL
 from vebi.benchmark.random_networks import CASCADING, RandomNetworks
 from vebi.benchmark.refit import refit_with_descriptor
-from vebi.benchmark.runner import Scores, bind_methods, cached_scores, code_of_scores, errors_of, origin_of
+from vebi.benchmark.runner import (
+    Scores,
+    bind_methods,
+    cached_mosaic_scores,
+    cached_scores,
+    code_of_scores,
+    errors_of,
+    origin_of,
+)
 from vebi.benchmark.sanity import sanity_scores
 from vebi.data.collections import UNLABELLED, ImageCollection, ImageFiles, Subset, evenly_spaced
 from vebi.data.loader import check_batch_size
@@ -241,11 +249,11 @@ class _Part:
         if self.progress:
             self.progress(method.name, 0, len(truth))
         key = f"{origin_of(self.interpretation, truth)} {self.paper.fingerprint()} {made}"
-        if mosaics[0]:
-            key += f" {mosaics}"
-        compute = partial(score_without_masks, explainer, truth, *mosaics, batch_size=self.batch_size)
+        path, size = folder / f"{method.name}.safetensors", self.batch_size
+        compute = partial(score_without_masks, explainer, truth, batch_size=size)
         with errors_of(method):
-            return cached_scores(folder / f"{method.name}.safetensors", key, compute)
+            scores = cached_scores(path, key, compute)
+            return scores | cached_mosaic_scores(path, key, explainer, truth, *mosaics, size)
 
     def _check(self, methods: Sequence[Method]) -> dict[str, Scores]:
         """How alike maps stay as parameters become random, on few images and all of their pixels."""
