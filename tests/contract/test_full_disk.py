@@ -8,7 +8,6 @@ import pytest
 from cli_support import FIT, fails, vebi
 
 MODEL = ("--model", "network.py:Net", "--weights", "w.safetensors")
-BENCH = ("--data", "images", *MODEL)
 COMMANDS = {
     "fit": (*FIT, "--out", "new"),
     "explain": ("explain", "run", "images/red/00.png", "images/red/01.png", *MODEL, "--out", "new"),
@@ -16,7 +15,6 @@ COMMANDS = {
     "path": ("path", "run", "--out", "new.svg"),
     "flowers": ("flowers", "new", "--images-per-class", "6"),
     "train": ("train", "images", "--out", "new.safetensors", "--epochs", "2"),
-    "bench": ("bench", "images", *BENCH, "--out", "new", "--scored", "2", "--few", "1", "--mosaics", "0"),
 }
 
 

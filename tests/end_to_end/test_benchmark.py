@@ -12,7 +12,6 @@ from vebi.benchmark.custom import benchmark_model
 from vebi.benchmark.paper_table1 import Plan, run_table1
 from vebi.errors import InputError, UsageError, VebiWarning
 from vebi.metrics.registry import METRICS
-from vebi.reports.benchmark_report.image_table import ImageTable
 from vebi.reports.benchmark_report.result import BenchmarkResult
 
 TINY = Plan(images_per_class=5, folds=2, epochs=2, scored=1, mosaics=2, varied=1, tuned=1)
@@ -113,11 +112,3 @@ def test_own_images_with_masks(toy, squares, masks, tmp_path):
     assert result.to_dict() == table
     assert BenchmarkResult.from_dict(table) == result
     assert (tmp_path / "bench" / "table.md").read_text().count("vebi")
-
-
-def test_of_images_without_masks_what_needs_none_is_scored(toy, squares, tmp_path):
-    with pytest.warns(VebiWarning, match=f"^{re.escape(str(squares))} has no masks .*: what needs none is scored"):
-        table = benchmark_model(toy, squares, tmp_path / "bench", mu=1.0, per_class=1)
-    assert isinstance(table, ImageTable)
-    assert table.images == 3
-    assert json.loads((tmp_path / "bench" / "images.json").read_text())["images"] == 3
