@@ -25,7 +25,8 @@ from vebi.interpretation.stability import Stability
 from vebi.lasso import Scaling
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
-from vebi.reports.run_report.page import MOST_CLASSES, render
+from vebi.reports.run_report.page import render
+from vebi.reports.run_report.selection_summary import MOST_CLASSES
 
 #: Features per class at mu, and at any mu; channels per layer; values of mu.
 SELECTED, ON_PATH, CHANNELS, MUS = 10, 16, 256, 30

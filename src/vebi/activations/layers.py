@@ -138,7 +138,7 @@ def choose_layers(classifier: Classifier, patterns: str | Sequence[str] | None =
             function.
         ModelError: From one that is named, or from all of them, no gradient leads to the image.
     """
-    layers = leading_layers(classifier, match_layers(list_layers(classifier), patterns), _as_list(patterns))
+    layers = leading_layers(classifier, patterns)
     maps = _class_maps(classifier, layers, _as_list(patterns))
     left = tuple(layer for layer in layers if layer.name not in maps)
     if not left:
@@ -148,17 +148,18 @@ def choose_layers(classifier: Classifier, patterns: str | Sequence[str] | None =
     return left
 
 
-def leading_layers(classifier: Classifier, layers: Sequence[Layer], named: Collection[str] = ()) -> list[Layer]:
-    """Those of some layers from which a gradient leads to the image; it is said which ones are left out, and why.
+def leading_layers(classifier: Classifier, patterns: str | Sequence[str] | None = None) -> list[Layer]:
+    """The layers that match and from which a gradient leads to the image; it is said which are left out, and why.
 
     Args:
         classifier: The model.
-        layers: Some of its layers.
-        named: Names of layers that must be among them.
+        patterns: See ``choose_layers``.
 
     Raises:
+        UsageError: A pattern matches no layer, or none is left.
         ModelError: One that is named, or all, would be left out.
     """
+    layers, named = match_layers(list_layers(classifier), patterns), _as_list(patterns)
     detached = find_detached(classifier, [layer.name for layer in layers])
     if not detached:
         return list(layers)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
-from vebi.activations.layers import leading_layers, list_layers, match_layers
+from vebi.activations.layers import leading_layers
 from vebi.activations.recorder import ActivationRecorder
 from vebi.backprop.rules import check_rule
 from vebi.errors import ModelError
@@ -106,9 +106,7 @@ def audit_backward(
         relu in relu1 rule True
     """
     check_rule(rule, None)
-    named = [layers] if isinstance(layers, str) else layers or ()
-    chosen = leading_layers(classifier, match_layers(list_layers(classifier), layers), named)
-    names = [layer.name for layer in chosen]
+    names = [layer.name for layer in leading_layers(classifier, layers)]
     with classifier.evaluation(), torch.inference_mode(False), torch.enable_grad():
         inputs = classifier.zero_input().requires_grad_()
         with ActivationRecorder(classifier.model, names, lambda *_: None) as recorder:

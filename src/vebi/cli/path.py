@@ -27,13 +27,12 @@ def path(
     model predicts. Per class, the features in the order of entry; of more than 24 classes those that are asked for, or
     24 of them, spread evenly. Writes a figure.
     """
-    from vebi.data.collections import evenly_spaced
     from vebi.interpretation.result import load
-    from vebi.reports.run_report.selection_charts import MOST_CLASSES, write_figure
-    from vebi.reports.run_report.selection_summary import bound_name, fit_scores, to_dict
+    from vebi.reports.run_report.selection_charts import write_figure
+    from vebi.reports.run_report.selection_summary import bound_name, fit_scores, shown_classes, to_dict
 
     interpretation = load(run)
-    shown = classes or evenly_spaced(interpretation.class_names, MOST_CLASSES)
+    shown = shown_classes(interpretation, classes)
     content = to_dict(interpretation, shown)
     write_figure(interpretation, out, shown)
     if len(shown) < len(interpretation.class_names) and not classes:

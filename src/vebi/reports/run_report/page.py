@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vebi import provenance
-from vebi.data.collections import ImageCollection, evenly_spaced
+from vebi.data.collections import ImageCollection
 from vebi.data.sources import open_images
 from vebi.errors import InputError, UsageError, VebiWarning, require
 from vebi.explanation.assessment import Assessment, assess
@@ -23,7 +23,6 @@ from vebi.reports.run_report.feature_cards import FeatureViews
 from vebi.reports.run_report.selection_index import SelectionIndex
 from vebi.reports.svg_line import Line
 
-MOST_CLASSES = 24  # on a page, unless they are asked for by name: it is to be read
 #: Scored maps by the method that made them.
 SCORED_MAPS = {
     "vebi": "the combined heatmaps of this page",
@@ -138,8 +137,7 @@ def render(
     """
     index = SelectionIndex(interpretation)
     views = FeatureViews(index)
-    asked = class_names or evenly_spaced(interpretation.class_names, MOST_CLASSES)
-    shown = dict.fromkeys(interpretation.find_class_names(asked))
+    shown = dict.fromkeys(selection_summary.shown_classes(interpretation, class_names))
     return render_template(
         "run_report.html.j2",
         title=title,

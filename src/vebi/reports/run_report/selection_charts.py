@@ -8,13 +8,12 @@ import numpy as np
 from jaxtyping import Float
 from markupsafe import Markup, escape
 
-from vebi.data.collections import evenly_spaced
 from vebi.files import write_text
 from vebi.interpretation.result import Interpretation
 from vebi.lasso.cross_validation import mean_and_se
 from vebi.outputs import output_file
 from vebi.reports.run_report.selection_index import SelectionIndex
-from vebi.reports.run_report.selection_summary import bound_name
+from vebi.reports.run_report.selection_summary import bound_name, shown_classes
 from vebi.reports.run_report.weight_shares import line_numbers, path_features, weight_shares
 from vebi.reports.svg_chart import ceiling, line_chart, step
 from vebi.reports.svg_line import Axis, Line
@@ -22,8 +21,6 @@ from vebi.reports.svg_line import Axis, Line
 #: Sizes in the file of all charts, in pixels, and its charts per row.
 WIDTH, MARGIN, CHART, SMALL_CHART, PER_ROW = 1080, 60, 240, 170, 2
 LEGEND_LINE = 20
-#: Classes in the file, unless they are asked for by name.
-MOST_CLASSES = 24
 STYLE = """
 text { font: 13px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: #62626e; }
 .title { font-size: 26px; font-weight: 700; fill: #1e1e26; } .heading { font-weight: 600; fill: #1e1e26; }
@@ -115,7 +112,7 @@ def write_figure(interpretation: Interpretation, out: str | Path, class_names: S
         class_names: Class names, by default up to 24, spread evenly.
     """
     out = Path(out)
-    names = interpretation.find_class_names(class_names or evenly_spaced(interpretation.class_names, MOST_CLASSES))
+    names = shown_classes(interpretation, class_names)
     with output_file(out):
         write_text(out, figure(interpretation, names))
 

@@ -9,11 +9,14 @@ import numpy as np
 from jaxtyping import Float
 
 from vebi.activations.layers import Feature
+from vebi.data.collections import evenly_spaced
 from vebi.interpretation.result import Interpretation
 from vebi.interpretation.settings import AUTO
 from vebi.lasso.cross_validation import finite_folds, mean_and_se
 from vebi.reports.run_report.selection_index import SelectionIndex
 
+#: Classes that are shown unless they are asked for by name: they are to be read.
+MOST_CLASSES = 24
 #: Selection probabilities from which on a selection is called ...
 STABILITY_WORDS = ((STABLE := 0.9, "stable"), (UNSTABLE := 0.6, "fairly stable"), (0.0, "unstable"))
 
@@ -130,6 +133,11 @@ def to_dict(interpretation: Interpretation, class_names: Sequence[str] | None = 
             for name, j in ((name, index.class_index[name]) for name in names)
         },
     }
+
+
+def shown_classes(interpretation: Interpretation, class_names: Sequence[str] | None = None) -> list[str]:
+    """The names of the classes that are asked for by name or id; else up to ``MOST_CLASSES``, spread evenly."""
+    return interpretation.find_class_names(class_names or evenly_spaced(interpretation.class_names, MOST_CLASSES))
 
 
 def class_mu(interpretation: Interpretation, j: int) -> float | None:
