@@ -52,12 +52,16 @@ def check_have_values(module: nn.Module) -> None:
 def check_finite(module: nn.Module) -> None:
     """Raises ModelError where a weight has no values, or one that is stored holds NaN or infinity.
 
-    Masks of minus infinity, which are made anew with the network, are not stored.
+    Minus infinity is no fault of a buffer: attention is masked with it.
     """
     check_have_values(module)
+    learned = {name for name, _ in module.named_parameters(remove_duplicate=False)}
     for name, value in module.state_dict().items():
-        widened = value.float() if value.is_floating_point() and value.itemsize == 1 else value
-        if widened.is_floating_point() and not widened.isfinite().all():
+        if not value.is_floating_point():
+            continue
+        widened = value.float() if value.itemsize == 1 else value
+        sound = widened.isfinite() if name in learned else widened < torch.inf
+        if not sound.all():
             raise ModelError(
                 f"the weights hold NaN or infinity in {name}: the network is broken, train or save it again"
             )

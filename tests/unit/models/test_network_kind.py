@@ -32,11 +32,11 @@ class Sparse(nn.Module):
 
 
 class Masked(nn.Module):
-    """A mask of minus infinity, as that of attention, which is made anew with the network."""
+    """A mask, as that of attention."""
 
-    def __init__(self, persistent):
+    def __init__(self, persistent, masked=-torch.inf):
         super().__init__()
-        self.register_buffer("mask", torch.full((3, 3), -torch.inf).triu(1), persistent=persistent)
+        self.register_buffer("mask", torch.full((3, 3), masked).triu(1), persistent=persistent)
 
     def forward(self, x):
         return x.relu()
@@ -78,9 +78,15 @@ def test_lazy_parts_that_have_seen_an_image_are_as_any():
 
 
 def test_a_mask_of_minus_infinity_is_no_broken_weight():
-    check_finite(with_part("relu1", Masked(False)))
+    for persistent in (False, True):
+        check_finite(with_part("relu1", Masked(persistent)))
+
+
+@pytest.mark.parametrize("masked", [torch.nan, torch.inf])
+def test_a_buffer_that_holds_anything_else_that_is_not_finite_is_one(masked):
     with pytest.raises(ModelError, match=r"NaN or infinity in relu1\.mask"):
-        check_finite(with_part("relu1", Masked(True)))
+        check_finite(with_part("relu1", Masked(True, masked)))
+    check_finite(with_part("relu1", Masked(False, masked)))  # made anew with the network, and not stored
 
 
 def test_what_torch_export_made_is_explained_as_the_network():
