@@ -18,7 +18,7 @@ from vebi.benchmark.without_masks import SCORED, benchmark_images
 from vebi.benchmark.write_results import DatasetResult, make_note, make_result, write_result
 from vebi.data.collections import ImageCollection
 from vebi.data.loader import check_batch_size
-from vebi.data.sources import open_images
+from vebi.data.sources import open_images, open_unlabelled
 from vebi.datasets.masks import find_masks
 from vebi.errors import UsageError, VebiWarning
 from vebi.interpretation.fit import interpret
@@ -103,14 +103,15 @@ def benchmark_model(
     options: dict[str, Any] = {"mosaics": mosaics, "seed": seed}
     fit_source = images if fit_images is None else fit_images
     classifier, _ = open_labelled(classifier, fit_source)
-    scored = open_images(images, classifier.class_names, classifier.class_ids)
-    mask_of = find_masks(scored, None if masks is None else Path(masks))
-    if mask_of is None:
+    if masks is None and find_masks(open_unlabelled(images)) is None:
         message = f"{images} has no masks beside its images: what needs none is scored, for the predicted classes"
         warnings.warn(message, VebiWarning, stacklevel=2)
         most = min(SCORED, per_class * len(classifier.class_names or ()))
         options |= {"scored": most, "methods": methods, "cam_layer": cam_layer}
         return benchmark_images(classifier, images, out, fit_images=fit_images, **options, **fit)
+    scored = open_images(images, classifier.class_names, classifier.class_ids)
+    mask_of = find_masks(scored, None if masks is None else Path(masks))
+    assert mask_of is not None  # there is a folder, or they are flowers
     with output_folder(out):
         interpretation = interpret(classifier, fit_source, out=out / "run", **fit)
         paper = refit_with_descriptor(interpretation, out / "run", Descriptor.paper(), FULL.mu)

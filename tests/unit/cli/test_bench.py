@@ -144,6 +144,14 @@ def test_images_without_masks(workspace):
     assert Path("bench/images.json").is_file()
 
 
+def test_images_without_masks_need_no_folders_of_classes(workspace):
+    Path("holiday/beach").mkdir(parents=True)
+    for path in Path("images/red").iterdir():
+        shutil.copy(path, "holiday/beach")
+    vebi("bench", "run", "--data", "holiday", "--model", *MODEL, "--fit-on", "images", "--per-class", 1)
+    assert json.loads(Path("bench/images.json").read_text())["images"] == 3
+
+
 def test_another_model_does_not_go_into_the_same_folder(with_masks):
     vebi(*RUN, "--out", "bench")
     assert "mu 1.0, not 2.0" in fails(3, *RUN, "--mu", 2, "--out", "bench")
