@@ -17,6 +17,7 @@ INTRODUCTION = """# The commands
 
 Data or `--json` goes to stdout; progress, notes and errors go to stderr. Exit codes: 0 done, 1 the run failed, 2 usage
 (an option or argument is not valid), 3 bad input (a file, folder, model or run cannot be used), 130 interrupted.
+With `VEBI_DEBUG=1` in the environment an error is shown with its traceback, and so is what a model raised.
 
 Options and arguments can be kept in a TOML file, with a table per command; the command line takes precedence:
 

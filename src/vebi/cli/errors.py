@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +34,8 @@ def report_errors(resumable: bool = False) -> Iterator[None]:
             yield
         sys.stdout.flush()  # inside this block, where a closed pipe is no error
     except VebiError as error:
+        if os.environ.get("VEBI_DEBUG"):  # what a model raised, say, and where
+            traceback.print_exception(error)
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         _fail("interrupted" + ("; the same command resumes it" if resumable else ""), INTERRUPTED)

@@ -7,7 +7,7 @@ import pytest
 
 from vebi.cli import console
 from vebi.cli.errors import report_errors
-from vebi.errors import ImageError, UsageError, VebiError, VebiWarning
+from vebi.errors import ImageError, ModelError, UsageError, VebiError, VebiWarning
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,16 @@ def test_a_defect_can_be_looked_at(monkeypatch):
     monkeypatch.setenv("VEBI_DEBUG", "1")
     with pytest.raises(ZeroDivisionError), report_errors():
         raise ZeroDivisionError
+
+
+def test_so_can_what_a_model_raised(monkeypatch, capsys):
+    monkeypatch.setenv("VEBI_DEBUG", "1")
+    with pytest.raises(SystemExit) as stopped, report_errors():
+        raise ModelError("the model failed") from KeyError("a part of the model")
+    assert stopped.value.code == ModelError.exit_code
+    err = capsys.readouterr().err
+    assert "KeyError: 'a part of the model'" in err
+    assert err.endswith("\nvebi: the model failed\n")
 
 
 def test_our_warnings_are_notes_and_those_of_others_are_not_for_users(capsys):
