@@ -86,21 +86,21 @@ def list_layers(classifier: Classifier) -> list[Layer]:
         ['relu1', 'relu']
     """
     check_classifier(classifier)
-    functions = set(ACTIVATIONS.values())
-
-    def to_layer(name: str, kind: str, output: Tensor) -> Layer | None:
-        if output.ndim not in (2, 4) or len(output) != 1:  # no row for every image, such as windows or tokens
-            return None
-        height, width = output.shape[2:] if output.ndim == 4 else (1, 1)
-        return Layer(name, kind, output.shape[1], height, width, kind in functions)
-
     with (
         classifier.evaluation(),
         torch.no_grad(),
-        ActivationRecorder(classifier.model, None, to_layer) as recorder,
+        ActivationRecorder(classifier.model, None, describe_layer) as recorder,
     ):
         classifier.logits(classifier.zero_input())
     return [layer for layer in recorder.records.values() if layer is not None]
+
+
+def describe_layer(name: str, kind: str, output: Tensor) -> Layer | None:
+    """A layer by its output for one image; None of one without a row for every image, such as windows or tokens."""
+    if output.ndim not in (2, 4) or len(output) != 1:
+        return None
+    height, width = output.shape[2:] if output.ndim == 4 else (1, 1)
+    return Layer(name, kind, output.shape[1], height, width, kind in ACTIVATIONS.values())
 
 
 #: Name -> what of the activation functions it stands for, where no layer has that name.

@@ -1,12 +1,15 @@
 """The command that lists the layers of a model."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vebi.cli import console
 from vebi.cli.command import command
 from vebi.cli.options import Json, ModelOptions, Spec
+
+if TYPE_CHECKING:  # it needs torch, which --help must not wait for
+    from vebi.backprop.receptive_field import ReceptiveField
 
 
 @command()
@@ -30,24 +33,16 @@ def layers(
     from dataclasses import asdict
 
     from vebi.activations.detached import describe_detached, find_detached
-    from vebi.activations.layers import list_layers, match_layers
-    from vebi.backprop.receptive_field import receptive_fields
-    from vebi.errors import ModelError
+    from vebi.backprop.receptive_field import list_layers_with_fields
 
     classifier = model.load(spec)
-    layers = list_layers(classifier)
-    choice = match_layers(layers, layer) if layer else layers
-    detached: dict[str, str] = {}
-    try:
-        fields = receptive_fields(classifier, [x.name for x in choice])
-    except ModelError:
-        detached = find_detached(classifier, [x.name for x in choice])
-        fields = receptive_fields(classifier, [x.name for x in choice if x.name not in detached])
-    sizes = {x.name: fields[x.name].size if x.name in fields else None for x in choice}
+    choice = list_layers_with_fields(classifier, layer)
+    detached = [x.name for x, field in choice if field is None]
     if detached:
-        console.note(f"{describe_detached(detached, list(detached))}: what it sees of the image is not known")
+        kinds = find_detached(classifier, detached)
+        console.note(f"{describe_detached(kinds, detached)}: what it sees of the image is not known")
     if as_json:
-        console.print_json([{**asdict(x), "receptive_field": sizes[x.name]} for x in choice])
+        console.print_json([{**asdict(x), "receptive_field": field.size if field else None} for x, field in choice])
         return
     rows = [
         [
@@ -55,15 +50,15 @@ def layers(
             x.kind,
             x.channels,
             f"{x.height} x {x.width}",
-            _extent(sizes[x.name], classifier.preprocess.size),
+            _extent(field, classifier.preprocess.size),
             "yes" if x.is_activation else "",
         ]
-        for x in choice
+        for x, field in choice
     ]
     console.table(["layer", "kind", "channels", "height x width", "receptive field", "default"], rows)
 
 
-def _extent(size: tuple[int, int] | None, side: int) -> str:
-    if size is None:
+def _extent(field: "ReceptiveField | None", side: int) -> str:
+    if field is None:
         return "not known"
-    return "whole image" if size == (side, side) else f"{size[0]} x {size[1]} px"
+    return "whole image" if field.size == (side, side) else f"{field.size[0]} x {field.size[1]} px"

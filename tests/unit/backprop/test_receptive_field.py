@@ -7,10 +7,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from vebi.backprop import receptive_field
+from vebi.backprop import field_measurement, receptive_field
 from vebi.backprop.receptive_field import ReceptiveField, receptive_fields
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
+
+
+@pytest.fixture(autouse=True, params=["read", "measured"])
+def way(request, monkeypatch):
+    """Steps that the graph tells must be those that are measured."""
+    if request.param == "measured":
+        monkeypatch.setattr(receptive_field, "read_steps", lambda *_: None)
+    return request.param
 
 
 def fields(module, *names, size=64):
@@ -263,18 +271,44 @@ def test_a_way_that_cannot_be_measured_is_not_guessed(k):
     assert fields(nn.Sequential(conv(k, 12, 4)), "0", size=30) in (square(-4, 12, k), square(-7.5, 15, 30))
 
 
+@pytest.mark.parametrize("way", ["measured"], indirect=True)
 def test_every_layer_in_the_time_of_few_passes():
     """Each part of the network is passed once, however many layers are asked for."""
     layers = [layer for _ in range(30) for layer in (conv(3, p=1, inside=8, out=8), nn.BatchNorm2d(8), nn.ReLU())]
     net = nn.Sequential(conv(3, p=1, out=8), *layers)
     calls = []
     with pytest.MonkeyPatch.context() as patch:
-        convolution = receptive_field._convolution
-        patch.setattr(receptive_field, "_convolution", lambda *given: calls.append(1) or convolution(*given))
+        convolution = field_measurement._convolution
+        patch.setattr(field_measurement, "_convolution", lambda *given: calls.append(1) or convolution(*given))
         found = fields(net, *map(str, range(len(net))), size=64)
-    assert len(calls) <= 4 * 31
+    assert 31 <= len(calls) <= 4 * 31
     assert found[-1] == square(-31, 1, 63)
     assert [field.size[0] for field in found[1::3]] == [2 * k + 3 for k in range(1, 31)]
+
+
+class Dense(nn.Module):
+    """Every layer sees all before it; the gate and the pool as in networks that people have."""
+
+    def __init__(self):
+        super().__init__()
+        self.convs = nn.ModuleList(conv(3, p=1, inside=3 * k, out=3) for k in range(1, 6))
+        self.norm, self.pool = nn.BatchNorm2d(18), nn.AvgPool2d(2)
+        self.gate, self.end = conv(1, inside=18, out=18), conv(1, inside=18)
+
+    def forward(self, x):
+        seen = [x]
+        for one in self.convs:
+            seen.append(F.relu(one(torch.cat(seen, 1))))
+        x = self.pool(F.hardswish(self.norm(torch.cat(seen, 1))))
+        return self.end(x * F.hardsigmoid(self.gate(F.adaptive_avg_pool2d(x, 1))))
+
+
+@pytest.mark.parametrize("way", ["read"], indirect=True)
+# five layers reach 5 pixels far; the pool makes 12 of 11, and the gate the whole image, around the same middle
+@pytest.mark.parametrize(("name", "expected"), [("convs.4", square(-5, 1, 11)), ("end", square(-7, 2, 16))])
+def test_nothing_of_common_operators_is_measured(name, expected, monkeypatch):
+    monkeypatch.setattr(receptive_field, "measure_step", None)
+    assert fields(Dense(), name, size=16) == expected
 
 
 def test_fields_are_measured_in_inference_mode_too(toy):
