@@ -60,12 +60,23 @@ def from_ends(reached: Bool[np.ndarray, "4 pixels"], positions: int) -> Axis:
         first_end, second_end = (_extent(row)[1] for row in reached[:2])
         before_start, last_start = (_extent(row)[0] for row in reached[2:])
         known = second_end < pixels - 1 or before_start > 0
+        if positions > pixels:  # enlarged: positions next to each other see the same
+            return _even(_extent(reached[0]), _extent(reached[3]), positions)
         if first_end < pixels - 1 and last_start > 0 and known:
             jump = second_end - first_end if second_end < pixels - 1 else last_start - before_start
             size = first_end - last_start + jump * (positions - 1) + 1
-            return Axis(float(first_end - size + 1), float(jump), float(size))
+            if size > 0:
+                return Axis(float(first_end - size + 1), float(jump), float(size))
+            return _even(_extent(reached[0]), _extent(reached[3]), positions)
     start, end = _extent(np.asarray(reached.any(axis=0)))  # wider than can be told
     return spread(start, end - start + 1, positions)
+
+
+def _even(first: tuple[int, int], last: tuple[int, int], positions: int) -> Axis:
+    """Positions that lie evenly between the first and the last one, by the first and last pixels that these see."""
+    size = max(end - start + 1 for start, end in (first, last))
+    jump = (sum(last) - sum(first)) / 2 / (positions - 1)
+    return Axis((sum(first) + 1 - size) / 2, jump, float(size))
 
 
 def spread(start: int, size: int, positions: int) -> Axis:

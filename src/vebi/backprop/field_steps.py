@@ -32,6 +32,13 @@ _CONVOLUTION, _CONCATENATION = "ConvolutionBackward0", "CatBackward0"
 _POOLS = ("MaxPool2DWithIndicesBackward0", "AvgPool2DBackward0")
 #: To one position.
 _MEANS = ("MeanBackward1", "AdaptiveAvgPool2DBackward0", "AdaptiveMaxPool2DBackward0")
+#: How many positions of the smaller map are seen along each axis.
+_INTERPOLATIONS = {
+    "UpsampleNearest2DBackward0": 1,
+    "UpsampleNearestExact2DBackward0": 1,
+    "UpsampleBilinear2DBackward0": 2,
+    "UpsampleBicubic2DBackward0": 4,
+}
 #: Position by position, of the first input alone.
 _NORMS = ("NativeBatchNormBackward0", "CudnnBatchNormBackward0", "NativeGroupNormBackward0", "PreluKernelBackward0")
 #: Position by position.
@@ -83,6 +90,12 @@ def _step(node: Any, name: str, shape: Sequence[int], input_shape: Sequence[int]
         return _window(kernel, node._saved_stride or kernel, node._saved_padding, dilation)
     if name in _MEANS:
         return _all_of(input_shape) if tuple(shape[2:]) == (1, 1) else None
+    if name in _INTERPOLATIONS:
+        y, x = (
+            _interpolate(*sizes, _INTERPOLATIONS[name], getattr(node, "_saved_align_corners", False))
+            for sizes in zip(shape[2:], input_shape[2:], strict=True)
+        )
+        return y, x
     if name in (*_NORMS, *_POINTWISE) or (name == _CONCATENATION and node._saved_dim == 1):
         return _same_position(shape, input_shape)
     return None
@@ -97,6 +110,13 @@ def _window(kernel: Any, stride: Any, padding: Any, dilation: Any) -> Step:
 
 def _all_of(input_shape: Sequence[int]) -> Step:
     return Axis(0, 0, input_shape[2]), Axis(0, 0, input_shape[3])
+
+
+def _interpolate(count: int, input_count: int, size: int, align_corners: bool) -> Axis:
+    """The positions of the smaller map around the one that is looked for."""
+    if align_corners and count > 1:
+        return Axis((1 - size) / 2, (input_count - 1) / (count - 1), size)
+    return Axis((input_count / count - size) / 2, input_count / count, size)
 
 
 def _same_position(shape: Sequence[int], input_shape: Sequence[int]) -> Step | None:

@@ -118,8 +118,8 @@ class _Fields:
         self._places = {name: _place(edge) for name, edge in edges.items()}
         self._image = _place(get_gradient_edge(inputs))
         self._leading = leading_nodes([place.node for place in self._places.values()], self._image.node)
-        # what has no positions tells nothing
-        spatial = [place for place in self._places.values() if len(place.shape) == 4]
+        # what has no positions tells nothing, nor does what is no map of the image, such as a kernel
+        spatial = [p for p in self._places.values() if len(p.shape) == 4 and p.node in self._leading]
         self._layers = {place.node: place for place in reversed(spatial)}
         self._sources: dict[Place, list[tuple[Place, Step | None]]] = {}
         self._known: dict[Place, Step] = {self._image: (Axis(0, 1, 1), Axis(0, 1, 1))}

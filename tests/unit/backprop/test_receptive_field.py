@@ -98,6 +98,43 @@ def test_slices_alone():
     assert fields(Slices(), "end") == ReceptiveField((1, 0), (3, 2), (1, 1))
 
 
+class Enlarged(nn.Module):
+    """A map that is made larger, and a convolution behind it."""
+
+    def __init__(self, enlarge, channels=3):
+        super().__init__()
+        self.conv, self.enlarge, self.end = conv(3, 4, 1, out=channels), enlarge, conv(3, p=1)
+
+    def forward(self, x):
+        return self.end(self.enlarge(F.relu(self.conv(x))))
+
+
+# position j of the larger map sees position j / 2, of which the fields are 3 wide, every 4 pixels; then three of them
+@pytest.mark.parametrize(
+    ("enlarge", "channels", "size"),
+    [
+        (lambda x: F.interpolate(x, scale_factor=2), 3, 7),
+        (lambda x: F.interpolate(x, scale_factor=2, mode="nearest-exact"), 3, 7),
+        (lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"), 3, 11),
+        (lambda x: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True), 3, 11),
+        (lambda x: F.pixel_shuffle(x, 2), 12, 7),
+        (lambda x: x.repeat_interleave(2, 2).repeat_interleave(2, 3), 3, 7),
+    ],
+)
+def test_maps_that_are_made_larger(enlarge, channels, size):
+    field = fields(Enlarged(enlarge, channels), "end")
+    assert field.jump == pytest.approx((2, 2), abs=0.2)
+    assert field.size == pytest.approx((size, size), abs=1)
+    middle = [s + j * 15.5 + extent / 2 for s, j, extent in zip(field.start, field.jump, field.size, strict=True)]
+    assert middle == pytest.approx((30.5, 30.5), abs=1)  # the middle of -1 to 62
+
+
+def test_kernels_that_are_made_of_parameters_are_no_layers_on_the_way():
+    for parametrise in (nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm):
+        layers = nn.Sequential(parametrise(conv(3, p=1)), nn.ReLU(), parametrise(conv(3, 2, 1)))
+        assert fields(layers, "2") == square(-2, 2, 5)
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_two_ways_that_cancel_out(sign):
     class Difference(nn.Module):
