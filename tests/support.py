@@ -27,8 +27,8 @@ COLOURS = {"blue": (40, 60, 220), "green": (40, 180, 60), "red": (220, 40, 40)}
 
 
 def write_unsigned(path: Path, content: dict[str, object]) -> None:
-    """Content of a run without its checksum, as earlier versions wrote it, so that what it says is all that counts."""
-    path.write_text(json.dumps({name: value for name, value in content.items() if name != "sha256"}))
+    """Content of a run without its checksums, as earlier versions wrote it, so that what it says is all that counts."""
+    path.write_text(json.dumps({name: value for name, value in content.items() if name not in ("sha256", "arrays")}))
 
 
 @contextmanager

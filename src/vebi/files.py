@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -179,6 +179,15 @@ def read_arrays(path: Path, names: Sequence[str] | None = None) -> tuple[dict[st
     if changed:
         raise ValueError(f"the checksum of {', '.join(changed)} does not match")
     return arrays, metadata
+
+
+def hash_arrays(arrays: Mapping[str, np.ndarray]) -> str:
+    """A hash of arrays and their names, by which a file that speaks of them knows them.
+
+    Args:
+        arrays: Arrays by name, in any order.
+    """
+    return _hash_json({name: _hash_array(np.ascontiguousarray(array)) for name, array in arrays.items()})
 
 
 def _hash_array(array: np.ndarray) -> str:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Feature
+from vebi.files import hash_arrays
 from vebi.interpretation.checks import as_tuple
 from vebi.interpretation.diagnostics import Diagnostics
 from vebi.interpretation.encoded_image import EncodedImage, join_images, split_images
@@ -75,6 +76,7 @@ def encode(saved: SavedFields) -> tuple[Content, Arrays]:
         else {"n_subsamples": stability.n_subsamples, "correlated_features": stability.correlated_features},
         "settings": settings.to_dict(),
         "diagnostics": saved["diagnostics"].to_dict(),
+        "arrays": hash_arrays(arrays),
     }
     return content, arrays
 
@@ -84,8 +86,10 @@ def decode(content: Content, arrays: Arrays) -> SavedFields:
 
     Raises:
         KeyError, TypeError, ValueError, AttributeError: Something is missing or not of its type, or parts that are
-            recorded twice do not agree.
+            recorded twice do not agree, or the arrays are of another fit. Earlier versions did not record which.
     """
+    if "arrays" in content and content["arrays"] != hash_arrays(arrays):
+        raise ValueError("the arrays are those of another fit")
     entries = as_tuple(content["features"])
     features = tuple(Feature(entry["layer"], entry["channel"]) for entry in entries)
     settings = FitSettings.from_dict(content["settings"])

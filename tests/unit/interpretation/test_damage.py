@@ -83,6 +83,8 @@ def test_weights_that_no_fit_could_give_are_refused(run, tmp_path, change):
     path = tmp_path / "run" / "interpretation.safetensors"
     arrays = load_file(path)
     save_file(arrays | {"weights": change(arrays["weights"])}, path)
+    result = path.with_suffix(".json")
+    write_unsigned(result, read_json(result))
     with pytest.raises(RunError, match="weights cannot be"):
         load(tmp_path / "run")
 
@@ -94,6 +96,16 @@ def test_a_result_of_another_fit_is_refused(run, tmp_path):
     content["settings"]["data"]["sha256"] = "0" * 64
     write_unsigned(path, content)
     with pytest.raises(RunError, match=r"interpretation\.json is of another fit than run\.json, its data-sha256"):
+        load(tmp_path / "run")
+
+
+def test_arrays_of_another_fit_are_refused(run, toy, squares, tmp_path):
+    """Even of the same settings, where nothing else differs."""
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / "interpretation.safetensors"
+    arrays = read_arrays(path)[0]
+    write_arrays(path, arrays | {"weights": arrays["weights"][::-1]})
+    with pytest.raises(RunError, match="the arrays are those of another fit"):
         load(tmp_path / "run")
 
 
