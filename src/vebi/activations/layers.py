@@ -1,8 +1,10 @@
 """Layers and channels of a network, by name."""
 
+import hashlib
+import json
 import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from fnmatch import fnmatchcase
 
 import torch
@@ -93,6 +95,19 @@ def list_layers(classifier: Classifier) -> list[Layer]:
     ):
         classifier.logits(classifier.zero_input())
     return [layer for layer in recorder.records.values() if layer is not None]
+
+
+def hash_activations(classifier: Classifier) -> str:
+    """A hash of the names, kinds and sizes of all activation functions: of what the code says and the weights do not.
+
+    Args:
+        classifier: The model.
+
+    Raises:
+        ModelError: The model fails.
+    """
+    functions = [astuple(layer) for layer in list_layers(classifier) if layer.is_activation]
+    return hashlib.sha256(json.dumps(functions).encode()).hexdigest()
 
 
 def describe_layer(name: str, kind: str, output: Tensor) -> Layer | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from vebi import lasso
 from vebi.activations.descriptors import Descriptor
-from vebi.activations.layers import Layer, choose_layers
+from vebi.activations.layers import Layer, choose_layers, hash_activations
 from vebi.activations.table import SHARD, tabulate
 from vebi.data.collections import ImageCollection
 from vebi.data.loader import check_batch_size
@@ -107,7 +107,7 @@ def interpret(
     assert classifier.class_names is not None  # open_labelled names the classes
     recorded_layers = choose_layers(classifier, layers)
     settings = FitSettings(
-        model=ModelSource(classifier.spec, classifier.weights, classifier.sha256(), classifier.probe().scores),
+        model=_source_of(classifier),
         class_names=tuple(classifier.class_names),
         class_ids=classifier.class_ids,
         preprocess=classifier.preprocess,
@@ -127,6 +127,11 @@ def interpret(
     for note in (*_notes_of_model(classifier), *interpretation.diagnostics.notes):
         warnings.warn(note, VebiWarning, stacklevel=2)
     return interpretation
+
+
+def _source_of(classifier: Classifier) -> ModelSource:
+    scores, activations = classifier.probe().scores, hash_activations(classifier)
+    return ModelSource(classifier.spec, classifier.weights, classifier.sha256(), scores, activations)
 
 
 def _notes_of_model(classifier: Classifier) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vebi.activations.descriptors import Descriptor
-from vebi.activations.layers import Feature
+from vebi.activations.layers import Feature, hash_activations
 from vebi.activations.shards import shard_name, upgrade_shard
 from vebi.activations.table import DescriptorTable
 from vebi.errors import RunError
@@ -33,6 +33,7 @@ RESULT = "interpretation.json"
 _FREE = {("model", "weights"), ("model", "spec"), ("data", "folder")}
 #: What may differ by rounding.
 _SCORES = ("model", "scores")
+_ACTIVATIONS = ("model", "activations")
 
 
 def open_run(folder: Path, settings: FitSettings) -> bool:
@@ -138,10 +139,15 @@ def check_model(settings: FitSettings, classifier: Classifier) -> None:
             f"the run was made with the preprocessing {settings.preprocess}, the model given has "
             f"{classifier.preprocess}: give the same size, mean and std"
         )
+    changed = None
     if not _are_same_scores(settings.model.scores, classifier.probe().scores):
+        changed = "gives other class scores"
+    elif settings.model.activations not in (None, hash_activations(classifier)):
+        changed = "has other activation functions"
+    if changed:
         raise RunError(
-            "the model given has the weights of the run, but gives other class scores: its code has changed; give the "
-            "code of the run, or fit again"
+            f"the model given has the weights of the run, but {changed}: its code has changed; give the code of the "
+            f"run, or fit again"
         )
 
 
@@ -189,6 +195,8 @@ def check_settings(folder: Path, settings: FitSettings) -> None:
 def _first_difference(recorded: Any, requested: Any, path: tuple[str, ...] = ()) -> tuple[str, str, str] | None:
     """The first setting in which two dictionaries differ: its name and both values."""
     if path in _FREE or (path == _SCORES and _are_same_scores(recorded, requested)):
+        return None
+    if path == _ACTIVATIONS and recorded is None:  # of an earlier version
         return None
     if isinstance(recorded, dict) and isinstance(requested, dict):
         for key in {**recorded, **requested}:

@@ -25,6 +25,8 @@ class ModelSource:
         sha256: Hash of its weights.
         scores: Its class scores for two fixed images of noise, of up to 16 classes each, by which other code with the
             same weights is noticed; None in runs of earlier versions.
+        activations: Hash of its activation functions, see ``hash_activations``, by which small changes of the code are
+            noticed; None in runs of earlier versions.
 
     Example:
         >>> interpretation.settings.model.sha256 == classifier.sha256()
@@ -35,6 +37,7 @@ class ModelSource:
     weights: str | None
     sha256: str
     scores: tuple[float, ...] | None = None
+    activations: str | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ def _typed(settings: FitSettings) -> dict[str, bool]:
     names, channels = zip(*settings.layers, strict=True) if settings.layers else ((), ())
     return {
         "model": are_all(str, model.sha256)
-        and are_all(str | None, model.spec, model.weights)
+        and are_all(str | None, model.spec, model.weights, model.activations)
         and all(map(is_number, model.scores or ())),
         "class_names": are_all(str, *settings.class_names),
         "class_ids": settings.class_ids is None

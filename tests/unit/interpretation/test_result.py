@@ -235,6 +235,7 @@ MAY_BE_NONE = {
     ("settings", "model", "spec"),
     ("settings", "model", "weights"),
     ("settings", "model", "scores"),
+    ("settings", "model", "activations"),
     ("settings", "data", "folder"),
     ("settings", "preprocess", "resize"),
     ("settings", "features_per_class"),

@@ -216,6 +216,41 @@ def test_changed_code_is_noticed_and_rounding_is_not(toy, squares, tmp_path):
     assert not are_same(changed.probe().scores, toy.probe().scores)
 
 
+class WithOneMore(ToyNet):
+    def forward(self, x):
+        x = F.relu(F.max_pool2d(self.relu1(self.conv1(x)), 2))  # of what is positive: the same scores
+        return self.linear(F.relu(self.conv2(x)).mean(dim=(2, 3)))
+
+
+def leaky():
+    network = ToyNet()
+    network.relu1 = nn.LeakyReLU(1e-6)
+    return network
+
+
+@pytest.mark.parametrize("make", [WithOneMore, leaky])
+def test_changed_activation_functions_are_noticed_by_what_they_are(toy, squares, tmp_path, make):
+    interpret(toy, squares, mu=1.5, out=tmp_path)
+    network = make()
+    network.load_state_dict(toy.model.state_dict())
+    changed = Classifier(network.eval(), toy.preprocess, toy.class_names)
+    assert are_same(changed.probe().scores, toy.probe().scores)
+    with pytest.raises(vebi.RunError, match="has the weights of the run, but has other activation functions: its code"):
+        load(tmp_path, changed)
+    (tmp_path / "interpretation.json").unlink()
+    with pytest.raises(vebi.RunError, match="model-activations"):
+        interpret(changed, squares, mu=1.5, out=tmp_path)
+
+
+def test_a_network_that_is_changed_in_place_is_probed_again(toy):
+    classifier = replace(toy, model=leaky().eval())
+    before = classifier.probe().scores
+    classifier.model.relu1.negative_slope = 0.9
+    assert not are_same(classifier.probe().scores, before)
+    classifier.model.relu1 = nn.LeakyReLU(1e-6)
+    assert classifier.probe().scores == before
+
+
 def test_weights_that_change_are_probed_again(toy):
     network = ToyNet()
     network.load_state_dict(toy.model.state_dict())
