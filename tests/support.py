@@ -39,7 +39,7 @@ def locked_elsewhere(path: Path):
     entered, done = threading.Event(), threading.Event()
 
     def hold():
-        with output_folder(path) if path.is_dir() else output_file(path):
+        with output_folder(path) if path.is_dir() else output_file(path, path.suffix):
             entered.set()
             done.wait()
 

@@ -36,17 +36,18 @@ def output_folder(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def output_file(path: Path) -> Iterator[None]:
+def output_file(path: Path, suffix: str) -> Iterator[None]:
     """Makes the folder that a file is written into, and keeps others from writing the file while the block runs.
 
     Args:
         path: The file, which may exist.
+        suffix: What its name has to end in, see ``check_suffix``.
 
     Raises:
         RunError: Nothing can be written into its folder, or someone else is writing the file.
-        UsageError: ``path`` is a folder, a device or another thing that is no file.
+        UsageError: ``path`` is a folder, a device or another thing that is no file, or its name ends in something else.
     """
-    prepare_output_file(path)
+    prepare_output_file(path, suffix)
     with _locked(path.with_name(f".{path.name}{LOCK}"), path):
         yield
 
@@ -127,18 +128,36 @@ def prepare_output_folder(folder: Path) -> None:
         raise RunError(f"{folder} cannot be used as a folder to write into ({reason}): choose another")
 
 
-def prepare_output_file(path: Path) -> None:
+def check_suffix(path: Path, suffix: str) -> None:
+    """Checks that the name of a file says of what kind it is.
+
+    Nothing of another kind can then be replaced, such as a file of the run that is read.
+
+    Args:
+        path: The file, which may exist.
+        suffix: What its name has to end in, as ``.html``.
+
+    Raises:
+        UsageError: It ends in something else.
+    """
+    if path.suffix != suffix:
+        raise UsageError(f"the output is to be written to {path}: give a file name that ends in {suffix}")
+
+
+def prepare_output_file(path: Path, suffix: str) -> None:
     """Makes the folder that a file is written into.
 
     Args:
         path: The file, which may exist.
+        suffix: What its name has to end in, see ``check_suffix``.
 
     Raises:
         RunError: Nothing can be written into its folder.
-        UsageError: ``path`` is a folder, a device or another thing that is no file.
+        UsageError: ``path`` is a folder, a device or another thing that is no file, or its name ends in something else.
     """
     prepare_output_folder(path.parent)
     if path.is_dir():
         raise UsageError(f"{path} is a folder: give the name of a file in it")
     if path.exists() and not path.is_file():
         raise UsageError(f"{path} is a device, a pipe or the like, which a file would replace: give the name of a file")
+    check_suffix(path, suffix)

@@ -24,29 +24,37 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from vebi.outputs import output_file, output_folder
-with {function}(Path(sys.argv[1])):
+with {function}(Path(sys.argv[1]), *sys.argv[2:]):
     print("held", flush=True)
     time.sleep(60)
 """
 
 
 def test_folders_and_files_to_write_into(tmp_path):
-    prepare_output_file(tmp_path / "a" / "b" / "c.html")
+    prepare_output_file(tmp_path / "a" / "b" / "c.html", ".html")
     assert (tmp_path / "a" / "b").is_dir()
     with pytest.raises(UsageError, match=f"{tmp_path}/a/b is a folder"):
-        prepare_output_file(tmp_path / "a" / "b")
+        prepare_output_file(tmp_path / "a" / "b", ".html")
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match=f"^{tmp_path}/file "):
         prepare_output_folder(tmp_path / "file")
     with pytest.raises(RunError, match=f"^{tmp_path}/file/below "):
-        prepare_output_file(tmp_path / "file" / "below" / "c.html")
+        prepare_output_file(tmp_path / "file" / "below" / "c.html", ".html")
+
+
+@pytest.mark.parametrize("name", ["run.json", "report", ".html", "page.HTML", "html"])
+def test_a_file_of_another_kind_is_never_replaced(tmp_path, name):
+    (tmp_path / name).write_text("kept")
+    with pytest.raises(UsageError, match=rf"{name}: give a file name that ends in \.html"):
+        prepare_output_file(tmp_path / name, ".html")
+    assert (tmp_path / name).read_text() == "kept"
 
 
 def test_a_device_or_a_pipe_is_no_file_to_write(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/null")):
         with pytest.raises(UsageError, match=f"^{path} is a device, a pipe"):
-            prepare_output_file(path)
+            prepare_output_file(path, ".html")
         with pytest.raises(RunError, match=f"^{path} cannot be used as a folder"):
             prepare_output_folder(path)
 
@@ -54,16 +62,17 @@ def test_a_device_or_a_pipe_is_no_file_to_write(tmp_path):
 @pytest.mark.parametrize(("function", "name"), [("output_folder", "folder"), ("output_file", "page.html")])
 def test_a_lock_keeps_others_out_and_ends_with_its_process(tmp_path, function, name):
     path = tmp_path / name
+    take = {"output_folder": output_folder, "output_file": output_file}[function]
+    kind = [] if function == "output_folder" else [".html"]
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD.format(function=function), str(path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD.format(function=function), str(path), *kind], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout.readline() == "held\n"
-        take = output_folder if function == "output_folder" else output_file
-        with pytest.raises(RunError, match=f"^{path} is being written by another process: wait"), take(path):
+        with pytest.raises(RunError, match=f"^{path} is being written by another process: wait"), take(path, *kind):
             pass
         process.kill()
         process.wait()
-        with take(path):  # what the killed process left is no obstacle
+        with take(path, *kind):  # what the killed process left is no obstacle
             pass
     assert [p.name for p in tmp_path.rglob("*")] == (["folder"] if function == "output_folder" else [])
 

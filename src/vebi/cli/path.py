@@ -13,7 +13,7 @@ from vebi.cli.options import Json, Run
 @command()
 def path(
     run: Run,
-    out: Annotated[Path, typer.Option(help="Figure to write (SVG).")] = Path("path.svg"),
+    out: Annotated[Path, typer.Option(help="Figure to write, a .svg file.")] = Path("path.svg"),
     classes: Annotated[
         list[str] | None,
         typer.Option("--class", metavar="NAME", help="Only this class; may be repeated. By default up to 24."),

@@ -13,7 +13,7 @@ from vebi.cli.options import MASKS, BatchSize, Device, Json, Run, RunModel, RunW
 @command()
 def report(
     run: Run,
-    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(help="Report to write, a .html file.")] = Path("report.html"),
     images: Annotated[
         Path | None,
         typer.Option(

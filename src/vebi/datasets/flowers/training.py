@@ -16,8 +16,11 @@ from vebi.errors import InputError, UsageError
 from vebi.models.architectures import find_architecture
 from vebi.models.preprocess import Preprocess
 from vebi.models.weights import read_note, save_checkpoint
-from vebi.outputs import output_file
+from vebi.outputs import check_suffix, output_file
 from vebi.progress import Progress
+
+#: What the name of a checkpoint ends in.
+SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def train(
         raise InputError(f"fold {fold} of {data} leaves {len(training)} images to train on and {len(test)} to test on")
     data_sha256 = images.fingerprint()
     settings = TrainingSettings(data_sha256, epochs, fold, seed, architecture, folds_by, augment, permuted_labels)
-    with output_file(out), fixed_threads():
+    with output_file(out, SUFFIX), fixed_threads():
         if out.exists():
             return _finished(out, settings)
         preprocess = Preprocess(network_class.size, network_class.mean, network_class.std)
@@ -127,8 +130,7 @@ def _check_options(out: Path, epochs: int, fold: int) -> None:
         raise UsageError(
             f"epochs is {epochs} and fold {fold}: train for at least 1 epoch with a fold from 0 to 4 held out"
         )
-    if out.suffix != ".safetensors":
-        raise UsageError(f"the checkpoint is to be written to {out}: give a file name that ends in .safetensors")
+    check_suffix(out, SUFFIX)
 
 
 def _finished(out: Path, settings: TrainingSettings) -> Training:

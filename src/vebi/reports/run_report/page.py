@@ -64,8 +64,8 @@ def write_report(
         What the page says of the images.
 
     Raises:
-        UsageError: There is no such class, ``out`` is a folder, or the interpretation has no classifier attached or
-            does not know where its images are.
+        UsageError: There is no such class, ``out`` is a folder or does not end in ``.html``, or the interpretation has
+            no classifier attached or does not know where its images are.
         InputError: The images of the fit, an image or a mask cannot be used.
         ImageError: None of the images can be decoded; with ``strict``: one of them cannot.
         RunError: Nothing can be written where ``out`` lies.
@@ -80,7 +80,7 @@ def write_report(
         interpretation.class_index(name)  # raises for a name that does not exist
     collection = _collection(interpretation, images)
     out = Path(out)
-    with output_file(out):
+    with output_file(out, ".html"):
         assessment = assess(interpretation, collection, masks, batch_size=batch_size, strict=strict, progress=progress)
         page = render(
             interpretation,

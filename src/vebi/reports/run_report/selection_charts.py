@@ -113,7 +113,7 @@ def write_figure(interpretation: Interpretation, out: str | Path, class_names: S
     """
     out = Path(out)
     names = shown_classes(interpretation, class_names)
-    with output_file(out):
+    with output_file(out, ".svg"):
         write_text(out, figure(interpretation, names))
 
 
