@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vebi.data.collections import UNLABELLED, ImageFiles
-from vebi.data.listing import list_images
+from vebi.data.listing import MOST_NAMES, list_images
 from vebi.errors import InputError, VebiWarning, join_names
+
+#: The record of a data set of `vebi flowers`, and that of one that is not complete yet.
+RECORDS = ("dataset.json", "dataset.partial.json")
 
 
 def from_folder(
@@ -17,8 +20,8 @@ def from_folder(
     """The images of a folder, labelled by the folders in it where there are any.
 
     Args:
-        root: A folder of images, one with a folder of images per class, or one that holds such a tree as ``images``
-            beside ``masks``.
+        root: A folder of images, one with a folder of images per class, or a data set of `vebi flowers`,
+            which holds such a tree as ``images``.
         class_names: The model's class names, which the folders must be among; None: the names of the folders, sorted.
         class_ids: What folders may be called instead, one for each name.
 
@@ -28,8 +31,8 @@ def from_folder(
     Raises:
         InputError: There are no images, images of one class only, or folders that name no class of the model.
     """
-    if (root / "images").is_dir() and (root / "masks").is_dir():
-        root = root / "images"  # a data set with ground truth keeps its images beside its masks
+    if any((root / name).is_file() for name in RECORDS) and (root / "images").is_dir():
+        root = root / "images"  # `vebi flowers` keeps the images beside their masks
     listing = list_images(root)
     has_folders = any(path.is_dir() and not path.name.startswith(".") for path in root.iterdir())
     if not listing.names:
@@ -53,9 +56,12 @@ def _labelled_by_folder(
         raise InputError(
             f"{root} holds images of one class only ({', '.join(folders) or 'its own'}): at least two are needed"
         )
-    if len(inside) < len(names):
+    beside = [name for name in names if "/" not in name]
+    if beside:
+        kind, lie, are = ("image", "lies", "is") if len(beside) == 1 else ("images", "lie", "are")
         warnings.warn(
-            f"{len(names) - len(inside)} images lie beside the class folders in {root} and are left out",
+            f"{len(beside)} {kind} in {root} {lie} beside the class folders and {are} left out: "
+            f"{join_names(beside, MOST_NAMES)}",
             VebiWarning,
             stacklevel=4,
         )

@@ -25,9 +25,15 @@ def test_a_tree_is_labelled_by_its_folders(tree, tmp_path):
     assert open_images(root, ("b", "c", "a")).labels == [2, 0, 0]
 
 
-def test_images_beside_their_masks(tree, tmp_path):
+@pytest.mark.parametrize("record", ["dataset.json", "dataset.partial.json"])
+def test_images_beside_their_masks(tree, tmp_path, record):
+    """Only in a data set that vebi wrote: elsewhere ``images`` and ``masks`` are classes like others."""
     tree(tmp_path / "images", a=1, b=1)
     tree(tmp_path / "masks", a=1, b=1)
+    tree(tmp_path, other=1)
+    assert open_images(tmp_path).class_names == ("images", "masks", "other")
+    assert len(open_images(tmp_path)) == 5
+    (tmp_path / record).touch()
     assert open_images(tmp_path).ids == ["a/0.png", "b/0.png"]
 
 
@@ -39,9 +45,11 @@ def test_a_flat_folder_has_no_labels(tree, tmp_path):
 
 
 def test_images_beside_the_class_folders_are_mentioned(tree, tmp_path):
-    Image.new("RGB", (4, 4)).save(tree(tmp_path, a=1, b=1) / "c.png")
-    with pytest.warns(VebiWarning, match=f"^1 images .*{tmp_path}"):
-        assert len(open_images(tmp_path)) == 2
+    tree(tmp_path, a=1, b=1)
+    for name, sentence in (("c", r"1 image in .* lies .* is left out: c\.png"), ("d", "2 images .*: c.png, d.png")):
+        Image.new("RGB", (4, 4)).save(tmp_path / f"{name}.png")
+        with pytest.warns(VebiWarning, match=f"^{sentence}$"):
+            assert len(open_images(tmp_path)) == 2
 
 
 @pytest.mark.parametrize(

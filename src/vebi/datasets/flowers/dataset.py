@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from vebi.data.folders import RECORDS
 from vebi.datasets.flowers.background import BACKGROUNDS
 from vebi.datasets.flowers.card import NAME, describe, read_me
 from vebi.datasets.flowers.image_ids import IMAGES_PER_CLASS, ImageId, file_name, image_ids
@@ -43,7 +44,7 @@ _PALETTE = [
     (38, 142, 110),
     (150, 92, 60),
 ]  # by the labels in MEADOW_PARTS
-_RECORD, _PARTIAL, _CARD = "dataset.json", "dataset.partial.json", "README.md"
+(_RECORD, _PARTIAL), _CARD = RECORDS, "README.md"
 
 
 def generate(
