@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, get_type_hints
 
 from vebi.cli.console import keep_stdout
-from vebi.cli.errors import report_errors
+from vebi.cli.errors import exits_as_errors, report_errors
 from vebi.cli.options import Config
 
 Function = Callable[..., None]
@@ -34,7 +34,7 @@ def _as_command(function: Function, resumable: bool) -> Function:
 
     def run(**values: Any) -> None:
         values.pop("config", None)  # its callback has read it
-        with report_errors(resumable), keep_stdout():
+        with report_errors(resumable), keep_stdout(), exits_as_errors():
             for name, kind in groups.items():
                 values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
             function(**values)

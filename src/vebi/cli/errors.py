@@ -59,6 +59,26 @@ def report_errors(resumable: bool = False) -> Iterator[None]:
         _fail(f"stopped by a defect ({type(error).__name__}: {error}); VEBI_DEBUG=1 shows where, please report it", 1)
 
 
+@contextmanager
+def exits_as_errors() -> Iterator[None]:
+    """Turns what would end the process in silence into an error: inside of a command only somebody else's code does so.
+
+    Raises:
+        VebiError: Something was raised that is no ordinary error, as SystemExit or typer.Exit.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, typer.Exit | typer.Abort):
+            raise
+        raise VebiError(
+            f"the code of the model or of a method ends the program ({type(error).__name__}: {error}): let it raise an "
+            f"error instead; VEBI_DEBUG=1 shows where"
+        ) from error
+
+
 def _share_heap() -> None:
     """Makes glibc use one heap for all threads.
 

@@ -10,6 +10,14 @@ from vebi.cli import console
 from vebi.cli.command import command
 from vebi.errors import InputError
 
+ENDS = {
+    "stopped": KeyboardInterrupt(),
+    "leaves": SystemExit(0),
+    "exits": typer.Exit(0),
+    "aborts": typer.Abort(),
+    "closes": GeneratorExit(),
+}
+
 
 @dataclass(frozen=True)
 class Size:
@@ -24,8 +32,8 @@ def area(name: str, *, size: Size, scale: int = 1) -> None:
     """Print an area."""
     if name == "nobody":
         raise InputError("nobody has no area")
-    if name == "stopped":
-        raise KeyboardInterrupt
+    if name in ENDS:
+        raise ENDS[name]
     print("a library says something")
     console.print_json([name, scale * size.width * size.height])
 
@@ -53,6 +61,15 @@ def test_the_options_stand_where_the_dataclass_does(capsys):
     assert positions == sorted(positions)
     assert "Print an area." in text
     assert "Pixels." in text
+
+
+@pytest.mark.parametrize("name", ["leaves", "exits", "aborts", "closes"])
+def test_a_model_that_ends_the_program_has_failed(capsys, name):
+    assert call(name) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"vebi: the code of the model or of a method ends the program ({type(ENDS[name]).__name__}")
+    assert err.count("\n") == 1
 
 
 def test_an_error_is_one_sentence_and_a_code(capsys):
