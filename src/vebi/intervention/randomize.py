@@ -97,7 +97,8 @@ def randomized_copy(classifier: Classifier, *, last: int, mode: str = "cascading
         )
     chosen = groups[-last:] if mode == "cascading" else [groups[-last]]
     try:
-        model = deepcopy(classifier.model)
+        with torch.inference_mode(False):  # no gradient ever leads to weights that are made in it
+            model = deepcopy(classifier.model)
     except Exception as error:  # whatever a user's module raises
         raise ModelError(
             f"the network cannot be copied ({type(error).__name__}: {error}): make it one that copy.deepcopy copies"

@@ -37,7 +37,8 @@ class Classifier:
 
     Raises:
         UsageError: Two classes have one name or id, or there is not one id for each name.
-        ModelError: The network is scripted, traced or quantised, or its weights are lazy, sparse or without values.
+        ModelError: The network is scripted, traced or quantised, or its weights are lazy, sparse, without
+            values or made in ``torch.inference_mode``.
 
     Example:
         >>> network = vebi.Classifier(classifier.model, classifier.preprocess, ("blue", "green", "red"))

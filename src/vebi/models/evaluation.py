@@ -8,6 +8,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from vebi.models.model_errors import errors_of_mode
+
 #: One thread at a time works with a model: its mode and what is recorded of it belong to the model, not to a thread.
 _LOCKS: WeakKeyDictionary[nn.Module, AbstractContextManager[bool]] = WeakKeyDictionary()
 _LOCKS_LOCK = Lock()
@@ -39,14 +41,18 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
                 part.training = mode
 
 
-def to_eval(module: nn.Module) -> nn.Module:
-    """Puts a module into evaluation mode, also what torch.export made, which is in its mode for good."""
-    try:
-        return module.eval()
-    except NotImplementedError:
-        for part in module.modules():
-            part.training = False
-        return module
+def to_eval(module: nn.Module) -> None:
+    """Puts a module into evaluation mode, also what torch.export made, which is in its mode for good.
+
+    Raises:
+        ModelError: Its own ``eval`` or ``train`` fails.
+    """
+    with errors_of_mode("put into evaluation mode"):
+        try:
+            module.eval()  # a module of the user's may return something else than itself
+        except NotImplementedError:
+            for part in module.modules():
+                part.training = False
 
 
 def widen(values: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vebi.errors import ModelError, UsageError, VebiWarning
 from vebi.models.classifier import Classifier
 from vebi.models.evaluation import to_eval
+from vebi.models.model_errors import errors_of_mode
 from vebi.models.network_kind import check_finite, unwrap
 from vebi.models.preprocess import Preprocess
 from vebi.models.sources import build_model
@@ -89,12 +90,16 @@ def load_classifier(
             f"vebi.Classifier(network, vebi.Preprocess(...), class_names)"
         )
     torch_device = find_device(device)
-    name, weights, state, metadata = _resolve_weights(str(spec), weights)
-    module, defaults = build_model(name, state)
-    module = unwrap(module)
-    if state is not None:
-        load_state(module, state, str(weights))
-    check_finite(module)
+    with torch.inference_mode(False):  # no gradient ever leads to weights that are made in it
+        name, weights, state, metadata = _resolve_weights(str(spec), weights)
+        module, defaults = build_model(name, state)
+        module = unwrap(module)
+        if state is not None:
+            load_state(module, state, str(weights))
+        check_finite(module)
+        with errors_of_mode(f"moved to {torch_device}"):
+            module.to(torch_device)
+        to_eval(module)
     arguments = {
         "mean": mean,
         "std": std,
@@ -106,7 +111,7 @@ def load_classifier(
     preprocess, names = _preprocess_and_names(name, _first_values([arguments, metadata, defaults]))
     path = str(Path(weights).resolve()) if weights else None
     ids = None if class_ids is None else tuple(class_ids)
-    classifier = Classifier(to_eval(module.to(torch_device)), preprocess, names, name, path, ids)
+    classifier = Classifier(module, preprocess, names, name, path, ids)
     for note in classifier.probe().notes:
         warnings.warn(note, VebiWarning, stacklevel=2)
     return classifier

@@ -26,6 +26,24 @@ def errors_of_backward() -> Iterator[None]:
 
 
 @contextmanager
+def errors_of_mode(what: str) -> Iterator[None]:
+    """Turns whatever a module's own ``eval``, ``train`` or ``to`` raises into one sentence.
+
+    Args:
+        what: What is done, as in "the model cannot be ...".
+    """
+    with _errors(f"the model cannot be {what}", "leave eval, train and to as torch.nn.Module has them"):
+        yield
+
+
+@contextmanager
+def errors_of_attributes() -> Iterator[None]:
+    """Turns whatever the attributes of a module raise when they are read into one sentence."""
+    with _errors("the model does not say its preprocessing and classes", "let its attributes be plain values"):
+        yield
+
+
+@contextmanager
 def _errors(what: str, advice: str) -> Iterator[None]:
     try:
         yield

@@ -34,7 +34,7 @@ def unwrap(module: nn.Module) -> nn.Module:
 
 
 def check_have_values(module: nn.Module) -> None:
-    """Raises ModelError where a parameter or buffer is lazy, sparse or on the meta device."""
+    """Raises ModelError where a parameter or buffer is lazy, sparse, on the meta device or of inference mode."""
     weights = _weights(module)
     lazy = [name for name, value in weights.items() if is_lazy(value)]
     if lazy:
@@ -47,6 +47,12 @@ def check_have_values(module: nn.Module) -> None:
     empty = [name for name, value in weights.items() if value.is_meta]
     if empty:
         raise ModelError(f"{join_names(empty)} are on the meta device and have no values: load the weights into them")
+    untraced = [name for name, value in weights.items() if value.is_inference()]
+    if untraced:
+        raise ModelError(
+            f"the weights {join_names(untraced)} were made in torch.inference_mode, and no gradient leads to them: "
+            f"make the model outside of it"
+        )
 
 
 def check_finite(module: nn.Module) -> None:

@@ -131,6 +131,50 @@ def test_whatever_ends_a_model_is_one_sentence(change, sentence):
         Classifier(Ends(change), PREPROCESS, ToyNet.class_names).probe()
 
 
+class Modes(ToyNet):
+    """A network whose own ``eval``, ``train`` or ``to`` does what a test says."""
+
+    def __init__(self, **methods):
+        super().__init__()
+        vars(self).update(methods)
+
+
+def quits():
+    raise SystemExit(0)
+
+
+@pytest.mark.parametrize("name", ["eval", "train", "to"])
+def test_what_a_method_of_a_network_returns_does_not_matter(spec, name):
+    body = f"class Own(Net):\n        def {name}(self, *a): super().{name}(*a)\n    return Own()"
+    network = load_classifier(spec(body))
+    assert type(network.model).__name__ == "Own"
+    assert not any(part.training for part in network.model.modules())
+
+
+@pytest.mark.parametrize(
+    ("methods", "fact"),
+    [
+        ({"eval": lambda: 1 / 0}, "ZeroDivisionError"),
+        ({"eval": quits}, "SystemExit"),
+        ({"eval": 3}, "TypeError"),
+        ({"train": lambda: None}, "TypeError"),
+    ],
+)
+def test_a_network_that_cannot_be_put_into_evaluation_mode(methods, fact):
+    network = Classifier(Modes(**methods), PREPROCESS, ToyNet.class_names)
+    with pytest.raises(ModelError, match=f"the model cannot be put into evaluation mode .*{fact}.*: leave eval"):
+        network.probe()
+
+
+def test_weights_of_inference_mode(spec):
+    """They are loaded outside of it; no gradient leads to those that were made in it."""
+    with torch.inference_mode():
+        made, network = load_classifier(spec()), ToyNet()
+    assert made.probe().classes == 2
+    with pytest.raises(ModelError, match=r"conv1\.weight.* torch\.inference_mode"):
+        Classifier(network, PREPROCESS, ToyNet.class_names)
+
+
 class Breaks(torch.autograd.Function):
     """What has no way back."""
 
