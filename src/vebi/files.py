@@ -16,6 +16,8 @@ from vebi.errors import RunError
 
 #: The largest file that is read into memory at once.
 MOST_BYTES = 2**31
+#: The largest text file, as of code, options or names.
+MOST_TEXT_BYTES = 2**26
 #: The suffix of a file that is being written.
 PARTIAL = ".partial"
 #: The name of the checksum of content, in a JSON file and in the metadata of arrays.
@@ -24,21 +26,26 @@ CHECKSUM = "sha256"
 _METADATA, _ARRAYS = "vebi", "arrays"
 
 
-def read_file(path: Path) -> bytes:
-    """The content of a regular file, of no more than ``MOST_BYTES``: reading a pipe or a device may never end.
+def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
+    """The content of a regular file, of no more than so many bytes: reading a pipe or a device may never end.
 
     Args:
         path: The file.
+        most: How many.
 
     Raises:
         OSError: It does not exist, cannot be read, is no regular file or too large.
     """
-    check_file(path)
+    check_file(path, most)
     return path.read_bytes()
 
 
-def check_file(path: Path) -> None:
-    """Checks that something is a regular file of no more than ``MOST_BYTES``.
+def check_file(path: Path, most: int = MOST_BYTES) -> None:
+    """Checks that something is a regular file of no more than so many bytes.
+
+    Args:
+        path: The file.
+        most: How many.
 
     Raises:
         OSError: It is not, does not exist or cannot be looked at.
@@ -48,8 +55,8 @@ def check_file(path: Path) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is a pipe, a device or the like", str(path))
-    if status.st_size > MOST_BYTES:
-        raise OSError(errno.EFBIG, f"it has {status.st_size / 2**30:,.0f} GiB", str(path))
+    if status.st_size > most:
+        raise OSError(errno.EFBIG, f"it has {status.st_size / 2**20:,.0f} MiB", str(path))
 
 
 @contextmanager

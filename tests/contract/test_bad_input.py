@@ -1,6 +1,7 @@
 """Everything that a user can get wrong, option by option and file by file, is told in one sentence with its facts."""
 
 import json
+import os
 import pickle
 import shutil
 import sys
@@ -120,6 +121,9 @@ def zoo(finished, toy_module, tmp_path_factory) -> Path:
         write_runs()
         for name, text in CONFIGS.items():
             Path(name).write_text(text)
+        os.mkfifo("pipe.toml")
+        with Path("huge.toml").open("wb") as file:
+            file.truncate(2**33)
         Path("latin.toml").write_bytes("[fit]\nout = '\xe9'".encode("latin-1"))
         Path("latin.txt").write_bytes("\xe9".encode("latin-1"))
         Path("two.txt").write_text("blue\ngreen\n")
@@ -382,6 +386,8 @@ RUNS = [
 FILES_OF_OPTIONS = [
     ((*LAYERS, "--config", "missing.toml"), 3, ("missing.toml", "No such file or directory")),
     ((*LAYERS, "--config", "images"), 3, ("images", "Is a directory", "TOML file")),
+    ((*LAYERS, "--config", "pipe.toml"), 3, ("pipe.toml", "a pipe, a device", "TOML file")),
+    ((*LAYERS, "--config", "huge.toml"), 3, ("huge.toml", "8,192 MiB", "TOML file")),
     ((*LAYERS, "--config", "words.toml"), 3, ("words.toml", "TOML file", "line 1")),
     ((*LAYERS, "--config", "latin.toml"), 3, ("latin.toml", "TOML file", "utf-8")),
     ((*LAYERS, "--config", "w.safetensors"), 3, ("w.safetensors", "TOML file")),

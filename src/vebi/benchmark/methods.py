@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vebi.errors import ModelError, UsageError
+from vebi.errors import UsageError
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
-from vebi.models.sources import call_function
+from vebi.models.sources import call_function, check_code
 
 #: From an interpretation to a method for its model.
 Make = Callable[[Interpretation], Explainer]
@@ -93,7 +93,7 @@ def user_method(spec: str) -> Method:
 
     Raises:
         UsageError: The spec has another form.
-        ModelError: There is no such file.
+        ModelError: There is no such file, or none that can be read.
 
     Example:
         >>> import pathlib
@@ -115,8 +115,7 @@ def user_method(spec: str) -> Method:
         return explainer
 
     file = Path(path)
-    if not file.is_file():
-        raise ModelError(f"{path} does not exist: give the path of a Python file and a function in it")
+    check_code(file)
     key = f"{file.name}:{function}, sha256 {hashlib.sha256(file.read_bytes()).hexdigest()}"
     name, title = function.replace("_", "-"), function.replace("_", " ")
     return Method(name, title, make, key=key, needed=True, uses_features=False)

@@ -46,8 +46,10 @@ def read_config(context: typer.Context, path: Path | None) -> None:
 
 
 def _parse(path: Path) -> dict[str, Any]:
+    from vebi.files import MOST_TEXT_BYTES, read_file  # it needs NumPy, which --help must not wait for
+
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_file(path, MOST_TEXT_BYTES).decode())
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): give a TOML file") from None
     except (ValueError, RecursionError) as error:

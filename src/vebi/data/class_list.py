@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from vebi.errors import InputError, VebiWarning
-from vebi.files import read_file
+from vebi.files import MOST_TEXT_BYTES, read_file
 
 #: How a line begins in the lists of ImageNet that have no tab.
 _WORDNET_ID = re.compile(r"n\d{8}\s+\S")
@@ -26,7 +26,7 @@ def read_class_list(path: Path) -> tuple[list[str], list[str] | None]:
         InputError: The file cannot be read, is empty, or some of its lines have an id and others none.
     """
     try:
-        lines = read_file(path).decode("utf-8-sig").splitlines()
+        lines = read_file(path, MOST_TEXT_BYTES).decode("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is no text file that can be read ({error}): give one name per line") from None
     lines = [line.strip() for line in lines if line.strip()]

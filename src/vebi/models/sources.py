@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from vebi.errors import MissingExtraError, ModelError, UsageError, VebiError
+from vebi.files import MOST_TEXT_BYTES, check_file
 from vebi.models.architectures import ARCHITECTURES
+from vebi.models.model_errors import errors_of_attributes
 from vebi.models.weights import MODEL_ATTRIBUTES
 from vebi.provenance import matching_torchvision
 
@@ -60,7 +62,8 @@ def build_model(spec: str, state: dict[str, Tensor] | None) -> tuple[nn.Module, 
 
 def model_attributes(source: object) -> dict[str, Any]:
     """What a network says of its preprocessing and classes: ``MODEL_ATTRIBUTES`` by name, None where it has none."""
-    return {name: getattr(source, name, None) for name in MODEL_ATTRIBUTES}
+    with errors_of_attributes():
+        return {name: getattr(source, name, None) for name in MODEL_ATTRIBUTES}
 
 
 def call_function(file: Path, function: str, *arguments: Any) -> Any:
@@ -79,8 +82,7 @@ def call_function(file: Path, function: str, *arguments: Any) -> Any:
     Raises:
         ModelError: The file or the function does not exist, or stops with an error.
     """
-    if not file.is_file():
-        raise ModelError(f"{file} does not exist: give the path of a Python file and a function in it")
+    check_code(file)
     name = f"vebi_model_{file.stem}"
     module_spec = importlib.util.spec_from_file_location(name, file)
     assert module_spec is not None
@@ -103,6 +105,24 @@ def call_function(file: Path, function: str, *arguments: Any) -> Any:
             else ""
         )
         raise ModelError(f"{file}:{function} stopped with {type(error).__name__}: {error}{pair}") from error
+
+
+def check_code(file: Path) -> None:
+    """Checks that a Python file of the user's can be read: a pipe or a device may never end.
+
+    Args:
+        file: Its path.
+
+    Raises:
+        ModelError: It does not exist, or is no regular file, or larger than a text file is.
+    """
+    advice = "give the path of a Python file and a function in it"
+    try:
+        check_file(file, MOST_TEXT_BYTES)
+    except (FileNotFoundError, ValueError):  # a path with a null character
+        raise ModelError(f"{file} does not exist: {advice}") from None
+    except OSError as error:
+        raise ModelError(f"{file} cannot be used ({error.strerror}): {advice}") from None
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Networks from specs: nothing but the user's own file is ever executed, and no test touches the network."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 from support import import_torchvision
 
 from vebi import provenance
+from vebi.benchmark.methods import user_method
 from vebi.errors import MissingExtraError, ModelError, UsageError, VebiError
 from vebi.models import sources
 from vebi.models.load import load_classifier
@@ -41,6 +43,23 @@ def test_files_that_hold_no_network(spec, tmp_path):
     Path(path).write_text("def build(:")
     with pytest.raises(ModelError, match="SyntaxError"):
         load_classifier(f"{path}:build")
+
+
+def test_files_that_are_not_read(spec, tmp_path):
+    """As reading them may never end."""
+    os.mkfifo(tmp_path / "pipe.py")
+    with (tmp_path / "huge.py").open("wb") as file:
+        file.truncate(2**33)
+    for name, fact in (("pipe", "a pipe, a device"), ("huge", "8,192 MiB")):
+        for load in (load_classifier, user_method):
+            with pytest.raises(ModelError, match=f"{tmp_path}/{name}.py cannot be used .*{fact}"):
+                load(f"{tmp_path}/{name}.py:build")
+
+
+def test_properties_that_fail(spec):
+    body = "class Own(Net):\n        mean = property(lambda self: 1 / 0)\n    return Own()"
+    with pytest.raises(ModelError, match=r"does not say its preprocessing .*ZeroDivisionError.*: let its attributes"):
+        load_classifier(spec(body))
 
 
 @pytest.mark.parametrize("wrong", ["network.py", "build", "", "vebi:other", "vebi:network.py:build"])
