@@ -140,7 +140,7 @@ def check_suffix(path: Path, suffix: str) -> None:
     Raises:
         UsageError: It ends in something else.
     """
-    if path.suffix != suffix:
+    if path.suffix.lower() != suffix:
         raise UsageError(f"the output is to be written to {path}: give a file name that ends in {suffix}")
 
 

@@ -30,16 +30,22 @@ _KINDS = {
     "expit": SIGMOID,
     "special_expit": SIGMOID,
 }
-#: How far the sum of probabilities may be from 1: half precision has three digits.
-_TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-4}
+#: How far the sum of probabilities may be from 1: half precision, in which a softmax may be given on, has three digits.
+_TOLERANCE, _TOLERANCE_OF_HALF = 1e-4, 1e-2
+_HALF = (torch.float16, torch.bfloat16)
 
 
 class FinalActivation(TorchFunctionMode):
-    """While entered, remembers the last call of a softmax or sigmoid: what it was given and what came out."""
+    """While entered, remembers the last call of a softmax or sigmoid: what it was given and what came out.
+
+    Attributes:
+        was_called: Whether there was one.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._last: tuple[str, Tensor, Tensor] | None = None
+        self.was_called = False
 
     def __torch_function__(
         self,
@@ -55,7 +61,9 @@ class FinalActivation(TorchFunctionMode):
             return function(*args, **kwargs)
         before = given.clone() if name.endswith("_") else given  # one that works in place overwrites what it is given
         output = function(*args, **kwargs)
-        self._last = _KINDS[name], before, output
+        if not torch._C._functorch.is_functorch_wrapped_tensor(output):  # of torch.vmap: no tensor outside of it
+            self._last = _KINDS[name], before, output
+        self.was_called = True
         return output
 
     def before(self, outputs: Float[Tensor, "n classes"]) -> tuple[str, Float[Tensor, "n classes"]]:
@@ -67,13 +75,13 @@ class FinalActivation(TorchFunctionMode):
         Returns:
             One of ``SCORES``, ``SOFTMAX``, ``SIGMOID`` and ``PROBABILITIES``, and the scores.
         """
+        tolerance = _TOLERANCE_OF_HALF if self.was_called else _TOLERANCE
+        sum_to_one = _sum_to_one(outputs, tolerance)
         if self._last is not None:
             kind, before, after = self._last
-            if _are_equal(after, outputs) and (kind == SIGMOID or _sum_to_one(outputs) or _sum_to_one(outputs.exp())):
+            if _are_equal(after, outputs) and (kind == SIGMOID or sum_to_one or _sum_to_one(outputs.exp(), tolerance)):
                 return kind, before.reshape(outputs.shape)
-        if _sum_to_one(outputs):
-            return PROBABILITIES, log_of(outputs)
-        return SCORES, outputs
+        return (PROBABILITIES, log_of(outputs)) if sum_to_one else (SCORES, outputs)
 
 
 def log_of(probabilities: Float[Tensor, "n classes"]) -> Float[Tensor, "n classes"]:
@@ -82,12 +90,14 @@ def log_of(probabilities: Float[Tensor, "n classes"]) -> Float[Tensor, "n classe
 
 
 def _are_equal(after: Tensor, outputs: Tensor) -> bool:
-    """Whether outputs are the result of a call, whatever their shape and precision."""
-    return after.numel() == outputs.numel() and torch.equal(after.reshape(outputs.shape).to(outputs.dtype), outputs)
+    """Whether outputs are the result of a call, whatever their shape and precision; half was widened since."""
+    if after.numel() != outputs.numel():
+        return False
+    after = after.reshape(outputs.shape)
+    return any(torch.equal(after.to(dtype).to(outputs.dtype), outputs) for dtype in (outputs.dtype, *_HALF))
 
 
-def _sum_to_one(outputs: Tensor) -> bool:
+def _sum_to_one(outputs: Tensor, tolerance: float) -> bool:
     """Whether each row is a distribution over the classes."""
     with torch.no_grad():
-        tolerance = _TOLERANCE.get(outputs.dtype, 1e-2)
         return bool((outputs >= 0).all() and ((outputs.double().sum(dim=1) - 1).abs() <= tolerance).all())

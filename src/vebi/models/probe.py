@@ -64,7 +64,7 @@ def probe(module: nn.Module, run: Run, inputs: Float[Tensor, "2 c h w"]) -> Prob
     with torch.no_grad(), FinalActivation() as final:
         outputs = run(inputs)  # the last time: a network may change its input in place
         ending, together = final.before(outputs)
-    if ending == PROBABILITIES and torch.equal(outputs[0], outputs[1]):
+    if ending == PROBABILITIES and not final.was_called and torch.equal(outputs[0], outputs[1]):
         ending, together, alone = SCORES, outputs, outputs[:1]  # a constant can sum up to 1 by chance
     spread = _spread(together)
     deviation = float((together[:1] - alone).abs().max()) / spread
@@ -74,6 +74,9 @@ def probe(module: nn.Module, run: Run, inputs: Float[Tensor, "2 c h w"]) -> Prob
             f"the class scores of an image change by {deviation:.1%} of their spread with the images beside it, or "
             f"from one pass to the next ({_restless(module)}): give a model whose eval() switches that off"
         )
+    if ending == SCORES and _are_between(outputs) and outputs.numel() < TELLING:
+        with torch.no_grad():
+            outputs = run(torch.cat([scale * inputs for scale in (-1, 2, -2, 4)]))  # few scores can be so by chance
     notes = [note for note in (_note_of(ending, outputs), _note_of_change(deviation, is_half)) if note]
     chosen = np.linspace(0, together.shape[1] - 1, min(RECORDED, together.shape[1])).round().astype(int)
     scores = tuple(float(f"{score:.6g}") for score in together[:, chosen].flatten().tolist())
@@ -123,12 +126,17 @@ def _note_of(ending: str, outputs: Tensor) -> str | None:
     if ending != SCORES:
         kind = "sigmoid" if ending == SIGMOID else "softmax"
         return f"the model ends in a {kind}: class scores are what it is given, probabilities are what it gives"
-    if outputs.numel() >= TELLING and bool(((outputs > 0) & (outputs <= 1)).all()):  # those of a ReLU can be 0
+    if outputs.numel() >= TELLING and _are_between(outputs):
         return (
             "all class scores are from 0 to 1, as probabilities are, and no sigmoid at the end of the model can be "
             "taken off: give a model that ends before it, if it has one"
         )
     return None
+
+
+def _are_between(outputs: Tensor) -> bool:
+    """Whether all are from 0 to 1, and not because of a ReLU, of which hardly one would come as close to 1 as this."""
+    return bool(((outputs >= 0) & (outputs <= 1)).all() and ((outputs > 0).all() or outputs.max() > 0.999))
 
 
 def _note_of_change(deviation: float, is_half: bool) -> str | None:

@@ -110,19 +110,39 @@ def test_what_is_no_final_softmax_or_sigmoid_is_left_alone(toy, end):
     [
         lambda x: (x.softmax(dim=1) + (x / 2).softmax(dim=1)) / 2,
         lambda x: x.exp() / x.exp().sum(dim=1, keepdim=True),
+        lambda x: torch.vmap(lambda one: one.softmax(dim=0))(x),
+        lambda x: (99 * x).softmax(dim=1).clamp(1e-6, 1),
+        lambda x: (x / 9).softmax(dim=1).round(decimals=4),
     ],
-    ids=["ensemble", "by hand"],
+    ids=["ensemble", "by hand", "vmap", "clamped", "rounded"],
 )
 def test_probabilities_that_no_softmax_gave_are_kept(toy, end):
     ended, inputs = ending_in(toy, end), torch.randn(2, 3, SIZE, SIZE)
     (note,) = ended.probe().notes
     assert note.startswith("the model gives probabilities, and no softmax at its end can be taken off")
-    torch.testing.assert_close(ended.probabilities(ended.logits(inputs)), ended.model(inputs))
+    torch.testing.assert_close(ended.probabilities(ended.logits(inputs)), ended.model(inputs), rtol=0, atol=2e-4)
 
 
-def test_a_sigmoid_by_hand_is_said(toy):
-    ended = replace(ending_in(toy, lambda x: 1 / (1 + (-torch.cat([x, x], dim=1)).exp())), class_names=tuple("abcdef"))
-    (note,) = ended.probe().notes
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("sure", [1, 99])
+def test_a_final_softmax_that_is_rounded_to_half_precision_is_taken_off(toy, dtype, sure):
+    ended = ending_in(toy, lambda x: (sure * x).softmax(dim=1, dtype=torch.float32).to(dtype))
+    inputs = torch.randn(2, 3, SIZE, SIZE)
+    assert ended.probe().ending == "softmax"
+    assert torch.equal(ended.logits(inputs), sure * toy.logits(inputs))
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda x: 1 / (1 + (-x / 5).exp()),
+        lambda x: ((x / 50).tanh() + 1) / 2,
+        F.hardsigmoid,
+        lambda x: x.clamp(0, 1),
+    ],
+)
+def test_a_sigmoid_by_hand_is_said(toy, end):
+    (note,) = ending_in(toy, end).probe().notes
     assert note.startswith("all class scores are from 0 to 1, as probabilities are")
 
 
