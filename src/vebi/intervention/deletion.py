@@ -1,7 +1,7 @@
 """Deletion and insertion: how the class probability follows as pixels go, or come, in the order of a map."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from vebi.data.loader import check_batch_size
@@ -18,7 +18,7 @@ def deletion_curve(
     classifier: Classifier,
     images: Float[Tensor, "n c h w"],
     targets: Int[Tensor, " m"],
-    maps: Float[Tensor, "k y x"],
+    maps: Shaped[Tensor, "k y x"],
     *,
     baseline: str,
     steps: int = STEPS,
@@ -70,7 +70,7 @@ def insertion_curve(
     classifier: Classifier,
     images: Float[Tensor, "n c h w"],
     targets: Int[Tensor, " m"],
-    maps: Float[Tensor, "k y x"],
+    maps: Shaped[Tensor, "k y x"],
     *,
     baseline: str,
     steps: int = STEPS,
@@ -136,8 +136,8 @@ def curve_area(curves: Float[Tensor, "n points"]) -> Float[Tensor, " n"]:
     return torch.trapezoid(curves, dim=1) / (curves.shape[1] - 1)
 
 
-def _validate(images: Tensor, targets: Tensor, maps: Tensor, steps: int, batch_size: int) -> None:
-    """Raises UsageError where curves cannot be computed."""
+def _validate(images: Tensor, targets: Tensor, maps: Tensor, steps: int, batch_size: int) -> Float[Tensor, "n h w"]:
+    """The maps as floats. Raises UsageError where curves cannot be computed."""
     n, _, height, width = images.shape
     if maps.shape != (n, height, width) or targets.shape != (n,):
         raise UsageError(
@@ -147,7 +147,7 @@ def _validate(images: Tensor, targets: Tensor, maps: Tensor, steps: int, batch_s
     if not 1 <= steps <= height * width:
         raise UsageError(f"steps is {steps}, but it must be from 1 to {height * width}, the number of pixels")
     check_batch_size(batch_size)
-    validate_finite(maps)
+    return validate_finite(maps)
 
 
 def _ranks(maps: Float[Tensor, "n h w"], seed: int) -> Int[Tensor, "n 1 h w"]:
@@ -165,13 +165,13 @@ def _curves(
     start: Float[Tensor, "n c h w"],
     end: Float[Tensor, "n c h w"],
     targets: Int[Tensor, " m"],
-    maps: Float[Tensor, "k y x"],
+    maps: Shaped[Tensor, "k y x"],
     steps: int,
     seed: int,
     batch_size: int,
 ) -> Float[Tensor, "n points"]:
     """The class probabilities on the way from one image to another, the highest values of its map first."""
-    _validate(start, targets, maps, steps, batch_size)
+    maps = _validate(start, targets, maps, steps, batch_size)
     ranks, targets = _ranks(maps.to(start.device), seed), targets.to(start.device).long()
     pixels = maps.shape[1] * maps.shape[2]
     curves = start.new_zeros(len(start), steps + 1)

@@ -1,4 +1,7 @@
-"""Metrics of heatmaps, most against masks: (maps, masks) -> one score per image. Pure functions of tensors."""
+"""Metrics of heatmaps, most against masks: (maps, masks) -> one score per image. Pure functions of tensors.
+
+Maps may be of any real type: they are compared in single precision, or in double precision where they are given so.
+"""
 
 import lazy_loader as _lazy
 

@@ -17,7 +17,7 @@ class Metric:
     Attributes:
         name: Its key in results.
         title: What a reader calls it.
-        function: Maps and masks, both n x h x w -> one score per image, n.
+        function: Maps of any real type and masks, both n x h x w -> one score per image, n.
         low: The lowest score that is possible.
         high: The highest one.
         higher_is_better: Whether a higher score is better.
@@ -41,38 +41,74 @@ class Metric:
     scale_free: bool
 
 
-def validate_finite(maps: Float[Tensor, "n h w"]) -> None:
+def as_maps(name: str, given: Shaped[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
+    """Maps of any real type as floats, in which values can be compared and added up without an overflow.
+
+    Args:
+        name: What messages call them.
+        given: n x h x w.
+
+    Returns:
+        The same maps in double precision where they are given so, otherwise in single precision.
+
+    Raises:
+        UsageError: They are no tensor, of another shape, complex, sparse or without values.
+    """
+    require(name, given, Tensor, "a torch.Tensor is needed: use torch.from_numpy for an array")
+    if given.ndim != 3:
+        raise UsageError(f"{name} have the shape {tuple(given.shape)}, but n x h x w is needed, one map per image")
+    if given.is_complex():
+        raise UsageError(f"{name} are complex, but real values are needed: take their absolute values first")
+    if given.layout != torch.strided:
+        raise UsageError(f"{name} are sparse ({given.layout}), but dense ones are needed: use their to_dense()")
+    if given.is_meta:
+        raise UsageError(
+            f"{name} on the device meta hold no values, but values are needed: make them on another device"
+        )
+    return given if given.dtype == torch.float64 else given.float()
+
+
+def validate_finite(maps: Shaped[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
     """Refuses maps with NaN or infinity.
 
     Args:
         maps: n x h x w.
 
+    Returns:
+        The maps as floats, see ``as_maps``.
+
     Raises:
-        UsageError: Values that are not finite.
+        UsageError: Maps that ``as_maps`` refuses, or values that are not finite.
     """
+    maps = as_maps("maps", maps)
     broken = ~maps.isfinite().flatten(1).all(dim=1)
     if broken.any():
         raise UsageError(f"the map of image {_first(broken)} holds values that are not finite: leave such images out")
+    return maps
 
 
-def validate_maps(maps: Float[Tensor, "n h w"]) -> None:
+def validate_maps(maps: Shaped[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
     """Refuses maps with negative values: evidence against a class is no evidence for it.
 
     Args:
         maps: n x h x w.
 
+    Returns:
+        The maps as floats, see ``as_maps``.
+
     Raises:
-        UsageError: Values that are negative or not finite.
+        UsageError: Maps that ``validate_finite`` refuses, or values that are negative.
     """
-    validate_finite(maps)
+    maps = validate_finite(maps)
     if (maps < 0).any():
         raise UsageError(
             f"heatmaps range from {maps.min():.3g} to {maps.max():.3g}: "
             f"take their positive part or scale them to start at 0"
         )
+    return maps
 
 
-def validate_masks(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "m y x"]) -> Bool[Tensor, "m y x"]:
+def validate_masks(maps: Shaped[Tensor, "n h w"], masks: Shaped[Tensor, "m y x"]) -> Bool[Tensor, "m y x"]:
     """Refuses masks that do not fit their maps, those of other values than 0 and 1, and empty ones.
 
     Args:
@@ -85,45 +121,42 @@ def validate_masks(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "m y x"])
     Raises:
         UsageError: Maps and masks of different shapes, an empty mask, or one of other values.
     """
-    for name, given in (("maps", maps), ("masks", masks)):
-        require(name, given, Tensor, "a torch.Tensor is needed: use torch.from_numpy for an array")
-        if given.ndim != 3:
-            raise UsageError(f"{name} have the shape {tuple(given.shape)}, but n x h x w is needed, one map per image")
-    if masks.dtype != torch.bool:
-        other = masks[(masks != 0) & (masks != 1)]
-        if len(other):
-            raise UsageError(
-                f"masks hold the value {other[0].item():g}, but booleans, or 0 and 1, are needed: compare them with 0 "
-                f"first"
-            )
-        masks = masks.bool()
+    values = as_maps("masks", masks)
+    other = values[(values != 0) & (values != 1)]
+    if len(other):
+        raise UsageError(
+            f"masks hold the value {other[0].item():g}, but booleans, or 0 and 1, are needed: compare them with 0 first"
+        )
     if maps.shape != masks.shape:
         raise UsageError(
             f"maps of shape {tuple(maps.shape)} come with masks of shape {tuple(masks.shape)}: "
             f"give every map a mask of its size"
         )
+    masks = values.bool()
     empty = ~masks.flatten(1).any(dim=1)
     if empty.any():
         raise UsageError(f"the mask of image {_first(empty)} is empty: leave such images out")
     return masks
 
 
-def validate(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "m y x"]) -> Bool[Tensor, "m y x"]:
+def validate(
+    maps: Shaped[Tensor, "n h w"], masks: Shaped[Tensor, "m y x"]
+) -> tuple[Float[Tensor, "n h w"], Bool[Tensor, "m y x"]]:
     """Refuses maps and masks that cannot be scored.
 
     Args:
-        maps: n x h x w.
+        maps: n x h x w, of any real type.
         masks: n x h x w, each with at least one pixel: no map can overlap with an empty one.
 
     Returns:
-        The masks as booleans.
+        The maps as floats, see ``as_maps``, and the masks as booleans.
 
     Raises:
         UsageError: Maps that ``validate_maps`` refuses, or masks that ``validate_masks`` refuses.
     """
+    maps = as_maps("maps", maps)
     masks = validate_masks(maps, masks)
-    validate_maps(maps)
-    return masks
+    return validate_maps(maps), masks
 
 
 def scale_to_max(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:

@@ -4,15 +4,15 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from vebi.errors import UsageError, require
-from vebi.metrics.base import validate
+from vebi.errors import UsageError
+from vebi.metrics.base import as_maps, validate
 
 #: Thresholds, evenly spaced on [0, 1].
 STEPS = 101
 
 
 def iou_curve(
-    maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"], thresholds: Float[Tensor, " t"]
+    maps: Shaped[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"], thresholds: Float[Tensor, " t"]
 ) -> Float[Tensor, "n t"]:
     """Computes the IoU of {map >= t} with the mask for every threshold t.
 
@@ -36,12 +36,12 @@ def iou_curve(
         >>> vebi.metrics.iou_curve(maps, masks, torch.tensor([0.0, 0.5, 1.0]))
         tensor([[0.5000, 1.0000, 0.5000]])
     """
-    masks = validate(maps, masks)
+    maps, masks = validate(maps, masks)
     if (maps > 1).any():
         raise UsageError(f"heatmaps range from {maps.min():.3g} to {maps.max():.3g}: scale them to [0, 1] first")
     size = masks.sum(dim=(1, 2))
     # a pixel counts for all thresholds up to its value: count pixels by the last of them, then add up from above
-    last = torch.searchsorted(thresholds.to(maps.device), maps.contiguous(), right=True).flatten(1)
+    last = torch.searchsorted(thresholds.to(maps), maps.contiguous(), right=True).flatten(1)
 
     def at_least(weights: Tensor) -> Tensor:
         counts = torch.zeros(len(maps), len(thresholds) + 1, device=maps.device)
@@ -51,7 +51,7 @@ def iou_curve(
     return intersection / (at_least(torch.ones_like(masks)) + size[:, None] - intersection)
 
 
-def auc_iou(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"], steps: int = STEPS) -> Float[Tensor, " n"]:
+def auc_iou(maps: Shaped[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"], steps: int = STEPS) -> Float[Tensor, " n"]:
     """Computes the area under the IoU curve of every map. Higher is better.
 
     Args:
@@ -77,7 +77,7 @@ def auc_iou(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"], steps:
     return iou_curve(maps, masks, _thresholds(steps, maps)).mean(dim=1)
 
 
-def best_iou(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"], steps: int = STEPS) -> Float[Tensor, " n"]:
+def best_iou(maps: Shaped[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"], steps: int = STEPS) -> Float[Tensor, " n"]:
     """Computes the largest IoU over the thresholds of ``auc_iou``. Higher is better.
 
     That is how well a map does where the threshold is picked per image, with the mask at hand. Never below the share of
@@ -104,5 +104,5 @@ def best_iou(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"], steps
 
 
 def _thresholds(steps: int, maps: Tensor) -> Tensor:
-    require("maps", maps, Tensor, "a torch.Tensor is needed: use torch.from_numpy for an array")
+    maps = as_maps("maps", maps)
     return torch.linspace(0, 1, steps, dtype=maps.dtype, device=maps.device)

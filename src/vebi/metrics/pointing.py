@@ -7,7 +7,7 @@ from vebi.errors import UsageError
 from vebi.metrics.base import scale_to_max, validate, validate_maps
 
 
-def pointing_game(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"]) -> Float[Tensor, " n"]:
+def pointing_game(maps: Shaped[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"]) -> Float[Tensor, " n"]:
     """Tells whether a map's highest pixel lies in the mask. Higher is better.
 
     Where several pixels share the maximum, the score is the share of them in the mask, which picking one at random
@@ -32,13 +32,13 @@ def pointing_game(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"]) 
         >>> vebi.metrics.pointing_game(maps, maps > 1)
         tensor([1.])
     """
-    masks = validate(maps, masks)
+    maps, masks = validate(maps, masks)
     highest = maps == maps.amax(dim=(1, 2), keepdim=True)
     return (highest & masks).sum(dim=(1, 2)) / highest.sum(dim=(1, 2))
 
 
 def grid_pointing(
-    maps: Float[Tensor, "n h w"], rows: int, columns: int, cells: Int[Tensor, " n"]
+    maps: Shaped[Tensor, "n h w"], rows: int, columns: int, cells: Int[Tensor, " n"]
 ) -> Float[Tensor, " n"]:
     """Computes the share of a map's sum in the cell of the class asked for. Higher is better.
 
@@ -68,6 +68,7 @@ def grid_pointing(
         >>> vebi.metrics.grid_pointing(maps, rows=2, columns=2, cells=torch.tensor([0]))
         tensor([0.7500])
     """
+    maps = validate_maps(maps)
     n, height, width = maps.shape
     if rows < 1 or columns < 1 or height % rows or width % columns:
         raise UsageError(
@@ -81,7 +82,6 @@ def grid_pointing(
             f"cells range from {int(cells.min())} to {int(cells.max())}: "
             f"count them from 0 to {rows * columns - 1}, row by row"
         )
-    validate_maps(maps)
     sums = scale_to_max(maps).reshape(n, rows, height // rows, columns, width // columns).sum(dim=(2, 4)).flatten(1)
     asked = sums.gather(1, cells.to(sums.device).long()[:, None])[:, 0]
     return asked / sums.sum(dim=1).clamp(min=1)  # a map's sum is 0 or at least 1, its highest value

@@ -7,7 +7,7 @@ from torch import Tensor
 from vebi.metrics.base import validate
 
 
-def average_precision(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"]) -> Float[Tensor, " n"]:
+def average_precision(maps: Shaped[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"]) -> Float[Tensor, " n"]:
     """Computes the average precision of a map's pixels as scores for the mask. Higher is better.
 
     The sum of (R_k - R_k-1) P_k over a map's distinct values, highest first, where P_k and R_k are precision and recall
@@ -31,7 +31,7 @@ def average_precision(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w
         >>> vebi.metrics.average_precision(maps, masks)  # (1/1 + 2/3) / 2
         tensor([0.8333])
     """
-    masks = validate(maps, masks)
+    maps, masks = validate(maps, masks)
     heat, inside = maps.flatten(1).contiguous(), masks.flatten(1)
     # recall rises by 1 / |mask| with every pixel of the mask: the sum is the mean precision at their values;
     # pixels outside, set below every value, count for none of them

@@ -6,7 +6,7 @@ from torch import Tensor
 from vebi.metrics.base import scale_to_max, validate
 
 
-def relevance_mass(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"]) -> Float[Tensor, " n"]:
+def relevance_mass(maps: Shaped[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"]) -> Float[Tensor, " n"]:
     """Computes the share of a map's sum that lies in the mask. Higher is better.
 
     A map of zeros scores 0: it points at nothing. Any other constant map scores the share of the mask.
@@ -31,13 +31,13 @@ def relevance_mass(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"])
         >>> vebi.metrics.relevance_mass(maps, masks)
         tensor([0.6000])
     """
-    masks = validate(maps, masks)
+    maps, masks = validate(maps, masks)
     heat = scale_to_max(maps)
     total = heat.sum(dim=(1, 2))  # 0 or at least 1, the highest value
     return (heat * masks).sum(dim=(1, 2)) / total.clamp(min=1)
 
 
-def relevance_rank(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"]) -> Float[Tensor, " n"]:
+def relevance_rank(maps: Shaped[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"]) -> Float[Tensor, " n"]:
     """Computes the share of a map's K highest pixels in the mask, K its size. Higher is better.
 
     Where pixels are tied at the K-th value, those of them that are still needed count by their expected share, as if
@@ -63,7 +63,7 @@ def relevance_rank(maps: Float[Tensor, "n h w"], masks: Shaped[Tensor, "n h w"])
         >>> vebi.metrics.relevance_rank(maps, masks)
         tensor([0.5000])
     """
-    masks = validate(maps, masks)
+    maps, masks = validate(maps, masks)
     heat, inside = maps.flatten(1), masks.flatten(1)
     size = inside.sum(dim=1, keepdim=True)
     last = heat.sort(dim=1, descending=True).values.gather(1, size - 1)

@@ -1,7 +1,7 @@
 """How alike two maps of an image are, over all pixels or over a foreground."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from vebi.errors import UsageError
@@ -14,7 +14,7 @@ SIGMA, RADIUS = 1.5, 5
 C1, C2 = 0.01**2, 0.03**2
 
 
-def is_empty(maps: Float[Tensor, "n h w"], where: Bool[Tensor, "m y x"] | None = None) -> Bool[Tensor, " n"]:
+def is_empty(maps: Shaped[Tensor, "n h w"], where: Shaped[Tensor, "m y x"] | None = None) -> Bool[Tensor, " n"]:
     """Tells which maps say nothing: all of their values are the same, mostly zero.
 
     Args:
@@ -31,11 +31,12 @@ def is_empty(maps: Float[Tensor, "n h w"], where: Bool[Tensor, "m y x"] | None =
         >>> vebi.metrics.is_empty(torch.tensor([[[0.0, 0.0]], [[0.0, 2.0]]]))
         tensor([ True, False])
     """
-    return _is_constant(maps, _validate_pairs(maps, maps, where))
+    maps, _, where = _validate_pairs(maps, maps, where)
+    return _is_constant(maps, where)
 
 
 def rank_correlation(
-    one: Float[Tensor, "n h w"], other: Float[Tensor, "m y x"], where: Bool[Tensor, "k v u"] | None = None
+    one: Shaped[Tensor, "n h w"], other: Shaped[Tensor, "m y x"], where: Shaped[Tensor, "k v u"] | None = None
 ) -> Float[Tensor, " n"]:
     """Computes Spearman's rank correlation of every pair of maps: 1 where both order the pixels alike.
 
@@ -64,13 +65,13 @@ def rank_correlation(
         >>> vebi.metrics.rank_correlation(maps, maps**2), vebi.metrics.rank_correlation(maps, -maps)
         (tensor([1.]), tensor([-1.]))
     """
-    where = _validate_pairs(one, other, where)
+    one, other, where = _validate_pairs(one, other, where)
     a, b = (_centred_ranks(maps, where) for maps in (one, other))
     return ((a * b).sum(dim=1) / (a.square().sum(dim=1) * b.square().sum(dim=1)).sqrt()).clamp(-1, 1).float()
 
 
 def structural_similarity(
-    one: Float[Tensor, "n h w"], other: Float[Tensor, "m y x"], where: Bool[Tensor, "k v u"] | None = None
+    one: Shaped[Tensor, "n h w"], other: Shaped[Tensor, "m y x"], where: Shaped[Tensor, "k v u"] | None = None
 ) -> Float[Tensor, " n"]:
     """Computes the mean structural similarity (SSIM) of every pair of maps: 1 where both are the same.
 
@@ -100,7 +101,7 @@ def structural_similarity(
         >>> vebi.metrics.structural_similarity(maps, 3 * maps + 1)
         tensor([1.])
     """
-    where = _validate_pairs(one, other, where)
+    one, other, where = _validate_pairs(one, other, where)
     height, width = one.shape[1:]
     if min(height, width) <= 2 * RADIUS:
         raise UsageError(
@@ -119,19 +120,17 @@ def structural_similarity(
     return torch.where(constant, torch.nan, mean).float()
 
 
-def _validate_pairs(one: Tensor, other: Tensor, where: Tensor | None) -> Bool[Tensor, "n h w"]:
-    """The pixels that count, of pairs that can be compared."""
+def _validate_pairs(
+    one: Tensor, other: Tensor, where: Tensor | None
+) -> tuple[Float[Tensor, "n h w"], Float[Tensor, "n h w"], Bool[Tensor, "n h w"]]:
+    """Pairs that can be compared, as floats, and their pixels that count."""
+    one, other = (validate_finite(maps) for maps in (one, other))
     if one.shape != other.shape:
         raise UsageError(
             f"maps of shape {tuple(one.shape)} are compared with maps of shape {tuple(other.shape)}: "
             f"give every map one of its size"
         )
-    for maps in (one, other):
-        validate_finite(maps)
-    if where is None:
-        return torch.ones_like(one, dtype=torch.bool)
-    where = validate_masks(one, where)
-    return where
+    return one, other, torch.ones_like(one, dtype=torch.bool) if where is None else validate_masks(one, where)
 
 
 def _centred_ranks(maps: Float[Tensor, "n h w"], where: Bool[Tensor, "n h w"]) -> Float[Tensor, "n p"]:

@@ -1,13 +1,13 @@
 """How few pixels hold most of a map."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from vebi.metrics.base import validate_finite
 
 
-def gini_index(maps: Float[Tensor, "n h w"]) -> Float[Tensor, " n"]:
+def gini_index(maps: Shaped[Tensor, "n h w"]) -> Float[Tensor, " n"]:
     """Computes the Gini index of the absolute values of every map. Higher is sparser, which is not better by itself.
 
     With the values c_1 <= ... <= c_p it is 1 - 2 sum over k of (c_k / sum c) (p - k + 1/2) / p, for p = h w pixels.
@@ -34,7 +34,7 @@ def gini_index(maps: Float[Tensor, "n h w"]) -> Float[Tensor, " n"]:
         >>> vebi.metrics.gini_index(maps)
         tensor([0.7500, 0.0000,    nan])
     """
-    validate_finite(maps)
+    maps = validate_finite(maps)
     values = maps.flatten(1).double().abs().sort(dim=1).values
     values = values / values[:, -1:]  # by the highest, so that no sum overflows; 0 / 0 is the NaN of a map of zeros
     size = values.shape[1]

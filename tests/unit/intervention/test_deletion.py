@@ -128,6 +128,13 @@ def test_ties_are_drawn_by_the_seed(of_mean):
         torch.testing.assert_close(curve[:, 18:], torch.zeros(1, 19), atol=1e-5, rtol=0)  # the marked half goes first
 
 
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.uint16, torch.float16])
+def test_maps_of_any_real_type_have_an_order(of_mean, dtype):
+    maps = (torch.arange(36).view(1, 6, 6) % 7).to(dtype)
+    curves = [deletion_curve(of_mean, spot(6, 6), ZERO, given, baseline="grey") for given in (maps, maps.float())]
+    assert torch.equal(*curves)
+
+
 @both
 def test_an_image_does_not_depend_on_its_batch(toy, curve):
     chance = torch.Generator().manual_seed(1)

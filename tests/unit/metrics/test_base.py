@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from vebi.errors import UsageError
-from vebi.metrics import METRICS
+from vebi.metrics import (
+    METRICS,
+    gini_index,
+    grid_pointing,
+    is_empty,
+    rank_correlation,
+    structural_similarity,
+)
 from vebi.metrics.base import Metric, scale_to_max, validate, validate_maps
 
 MAPS, MASKS = torch.rand(3, 2, 4), torch.ones(3, 2, 4, dtype=torch.bool)
@@ -20,10 +27,55 @@ def changed(tensor, image, value):
 
 
 def test_what_is_in_order_passes():
-    assert validate(MAPS, MASKS) is MASKS
-    assert validate(100 * MAPS, MASKS) is MASKS
-    assert validate(torch.zeros(3, 2, 4), changed(~MASKS, slice(None), True)).sum() == 3
-    assert validate(MAPS[:0], MASKS[:0]).shape == (0, 2, 4)
+    for maps in (MAPS, 100 * MAPS, MAPS.double(), MAPS[:0]):
+        checked, masks = validate(maps, MASKS[: len(maps)])
+        assert checked is maps
+        assert torch.equal(masks, MASKS[: len(maps)])
+    assert validate(torch.zeros(3, 2, 4), changed(~MASKS, slice(None), True))[1].sum() == 3
+
+
+DTYPES = "bool uint8 uint16 uint32 int8 int16 int64 float16 bfloat16 float64"
+
+
+@pytest.mark.parametrize("dtype", [getattr(torch, name) for name in DTYPES.split()])
+def test_maps_of_any_real_type(dtype):
+    maps, masks = torch.arange(48).reshape(3, 4, 4) % 5, torch.arange(48).reshape(3, 4, 4) % 3 == 0
+    for metric in METRICS:
+        given = (maps if metric.scale_free and dtype != torch.bool else maps // 4).to(dtype)
+        scores = metric.function(given.float(), masks)
+        assert torch.equal(metric.function(given, masks), scores)
+        assert torch.equal(metric.function(given, masks.to(dtype)), scores)
+    given = maps.repeat(1, 3, 3).to(dtype)
+    assert torch.equal(gini_index(given), gini_index(given.float()))
+    assert not is_empty(given).any()
+    cells = torch.tensor([0, 1, 2])
+    assert torch.equal(grid_pointing(given, 2, 2, cells), grid_pointing(given.float(), 2, 2, cells))
+    for compare in (rank_correlation, structural_similarity):
+        assert compare(given, given.float()).allclose(torch.ones(3))
+
+
+def test_many_ties_of_small_integers_overflow_in_no_metric():
+    maps, masks = torch.zeros(1, 40, 40, dtype=torch.uint8), torch.ones(1, 40, 40, dtype=torch.bool)
+    for metric in METRICS:
+        assert torch.equal(metric.function(maps, masks), metric.function(maps.float(), masks))
+
+
+@pytest.mark.parametrize(
+    ("given", "fact"),
+    [
+        (torch.ones(3, 2, 4) * 1j, "complex"),
+        (torch.ones(3, 2, 4).to_sparse(), r"sparse.*to_dense"),
+        (torch.ones(3, 2, 4, device="meta"), "meta"),
+    ],
+    ids=["complex", "sparse", "meta"],
+)
+def test_tensors_that_hold_no_map_or_mask_are_refused(given, fact):
+    for metric in METRICS:
+        for name, maps, masks in (("maps", given, MASKS), ("masks", MAPS, given)):
+            with pytest.raises(UsageError, match=f"^{name} .*{fact}"):
+                metric.function(maps, masks)
+    with pytest.raises(UsageError, match=fact):
+        is_empty(given)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float32, torch.float64])
