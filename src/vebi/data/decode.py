@@ -10,12 +10,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vebi.data.metadata import find_exif, orientation, without_metadata
+from vebi.data.storage import is_lossy, require_values
 from vebi.errors import ImageError
 from vebi.files import read_file
 
@@ -42,8 +44,9 @@ _TURNS: dict[object, Image.Transpose] = {
     8: Image.Transpose.ROTATE_90,
 }
 
-#: An opened image, its name and its orientation -> the image that is wanted.
-Finish = Callable[[Image.Image, str, int | None], Image.Image]
+T = TypeVar("T")
+#: An opened image, its name and its orientation -> what is wanted of it.
+Finish = Callable[[Image.Image, str, int | None], T]
 #: What a collection loads: an RGB image, or a float tensor that is the network's input already.
 LoadedImage = Image.Image | torch.Tensor
 
@@ -63,19 +66,26 @@ def decode(path: str | os.PathLike[str]) -> Image.Image:
     return _decode(_read(path), str(path), _formats_of(path), _upright_rgb)
 
 
-def decode_values(path: str | os.PathLike[str]) -> Image.Image:
+def decode_values(path: str | os.PathLike[str]) -> tuple[Image.Image, bool]:
     """The image in a file as it is stored, in any mode, but upright: where values mean something, as in masks.
 
     Args:
         path: A file in one of ``FORMATS``.
 
     Returns:
-        The image, fully decoded.
+        The image, fully decoded, and whether compression changed its values.
 
     Raises:
-        ImageError: The file cannot be read or decoded, with its path and the reason.
+        ImageError: The file cannot be read or decoded, or holds other values than are decoded, with its path and the
+            reason.
     """
-    return _decode(_read(path), str(path), _formats_of(path), _upright)
+    data = _read(path)
+
+    def stored(image: Image.Image, name: str, held: int | None) -> tuple[Image.Image, bool]:
+        require_values(image, name)
+        return _upright(image, name, held), is_lossy(image, data)
+
+    return _decode(data, str(path), _formats_of(path), stored)
 
 
 def decode_bytes(data: bytes, name: str) -> Image.Image:
@@ -99,7 +109,7 @@ def _formats_of(path: str | os.PathLike[str]) -> Sequence[str]:
     return (*FORMATS, by_suffix) if by_suffix else FORMATS
 
 
-def _decode(data: bytes, name: str, formats: Sequence[str], finish: Finish) -> Image.Image:
+def _decode(data: bytes, name: str, formats: Sequence[str], finish: Finish[T]) -> T:
     """What ``finish`` makes of the opened image; without its metadata, where decoders give up on these."""
     Image.init()
     available = [one for one in formats if one in Image.OPEN]

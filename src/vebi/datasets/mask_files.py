@@ -10,7 +10,7 @@ from PIL import Image
 from vebi.data.decode import decode_values, has_alpha
 from vebi.errors import InputError, VebiWarning
 
-#: From which value on a pixel of a JPEG file is the object: compression leaves traces of it around its edges.
+#: From which value on a pixel is the object where compression leaves traces of it around its edges.
 LOSSY = 128
 
 
@@ -20,7 +20,9 @@ def read_mask(path: Path) -> Bool[np.ndarray, "h w"]:
     - In a palette the first colour is no object where it is black; every other one is, even another black.
     - Where there is transparency, pixels that are fully transparent are no object; those that are not are the object
       unless they are black, and also if all of them are.
-    - In a JPEG file a pixel is the object from half of the full brightness on.
+    - In a file that is compressed with loss (JPEG, AVIF, WebP and TIFF where they are) a pixel is the object from half
+      of the full brightness on, and transparent below half of the full opacity.
+    - The colours of CMYK and YCbCr count as RGB, those of LAB by their lightness.
 
     A mask that is empty, or that covers all of the image, is warned of.
 
@@ -31,10 +33,12 @@ def read_mask(path: Path) -> Bool[np.ndarray, "h w"]:
         h x w, at the resolution of the file, upright.
 
     Raises:
-        InputError: The file cannot be read or decoded, or holds values that are not finite.
+        InputError: The file cannot be read or decoded, or holds values that are not finite, 16 bits per value in colour
+            or beside transparency, or white as 0 in more than 8 bits.
     """
-    image = decode_values(path)
-    mask = _visible(image) if has_alpha(image) else _values(image) >= _threshold(path)
+    image, lossy = decode_values(path)
+    least = LOSSY if lossy else np.finfo(float).tiny
+    mask = _visible(image, least) if has_alpha(image) else _values(image) >= least
     if mask.all() or not mask.any():
         extent = "covers all of its image" if mask.all() else "is empty"
         warnings.warn(f"the mask {path} {extent}", VebiWarning, stacklevel=2)
@@ -48,20 +52,23 @@ def _values(image: Image.Image) -> np.ndarray:
         black = not any((image.getpalette() or [0, 0, 0])[:3])
         brightest: np.ndarray = colours.max(axis=2)
         return np.maximum(brightest, indices) if black else brightest
-    values: np.ndarray = np.asarray(image.convert("RGB") if image.mode in ("CMYK", "YCbCr", "LAB", "HSV") else image)
+    if image.mode == "LAB":  # Pillow's colours of it are not black where its lightness is 0
+        return np.asarray(image.getchannel("L"))
+    values: np.ndarray = np.asarray(image.convert("RGB") if len(image.getbands()) > 1 else image)
     if not np.isfinite(values).all():
         raise InputError("a mask holds values that are not finite: give one of whole numbers")
     values = np.abs(values) if values.dtype != bool else values.astype(np.uint8)
     return values if values.ndim == 2 else np.asarray(values.max(axis=2))
 
 
-def _visible(image: Image.Image) -> Bool[np.ndarray, "h w"]:
+def _visible(image: Image.Image, least: float) -> Bool[np.ndarray, "h w"]:
     """The object where there is transparency."""
-    pixels = np.asarray(image.convert("RGBA"))
-    visible = pixels[..., 3] > 0
-    coloured = visible & pixels[..., :3].any(axis=2)
+    if image.mode.startswith("I"):  # converted, all values above 255 would be one
+        values: np.ndarray = np.asarray(image)
+        opacity: np.ndarray = values != image.info["transparency"]
+    else:
+        pixels = np.asarray(image.convert("RGBA"))
+        values, opacity = pixels[..., :3].max(axis=2), pixels[..., 3]
+    visible = opacity >= least
+    coloured = visible & (values >= least)
     return coloured if coloured.any() or visible.all() else visible
-
-
-def _threshold(path: Path) -> float:
-    return LOSSY if path.suffix.lower() in (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo") else np.finfo(float).tiny

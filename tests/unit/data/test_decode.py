@@ -11,28 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from image_bytes import png, tiff
 from PIL import Image, ImageOps
 
 from vebi.data.collections import ImageFiles
 from vebi.data.decode import MAX_PIXELS, decode, decode_bytes, to_rgb
 from vebi.errors import ImageError
-
-
-def png(width: int, height: int, depth: int, colour: int, pixels: bytes, **chunks: bytes) -> bytes:
-    """A PNG written by hand. ``colour``: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    row = len(pixels) // height
-    lines = b"".join(b"\0" + pixels[i : i + row] for i in range(0, len(pixels), row or 1))
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
-        + b"".join(chunk(kind.encode(), body) for kind, body in chunks.items())
-        + chunk(b"IDAT", zlib.compress(lines))
-        + chunk(b"IEND", b"")
-    )
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:
@@ -66,16 +50,7 @@ def test_colours_of_every_depth():
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_deep_tiff_of_either_byte_order(order):
-    """A TIFF of three 16-bit greys, written by hand."""
-    tags = [(256, 4, 3), (257, 4, 1), (258, 3, 16), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1), (279, 4, 6)]
-    entries = b"".join(
-        struct.pack(order + "HHI", tag, kind, 1)
-        + struct.pack(order + ("I" if kind == 4 else "H"), value).ljust(4, b"\0")
-        for tag, kind, value in tags
-    )
-    pixels = struct.pack(order + "3H", 0, 128 * 257, 65535)
-    head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 8 + 6)
-    data = head + pixels + struct.pack(order + "H", len(tags)) + entries + bytes(4)
+    data = tiff(3, struct.pack(order + "3H", 0, 128 * 257, 65535), order=order)
     assert rgb(data) == grey(0, 128, 255)
 
 

@@ -1,10 +1,12 @@
 """A mask is found by the name of its image, or from the parts of a flower."""
 
 import re
+import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from image_bytes import png, tiff
+from PIL import Image, features
 
 from vebi.data.collections import DatasetImages, Subset
 from vebi.data.sources import open_images
@@ -184,12 +186,75 @@ def test_what_is_transparent_is_no_object(tmp_path, name):
     assert read_mask(saved(tmp_path, grey)).tolist() == [expected]
 
 
-def test_traces_of_compression_are_no_object(tmp_path):
+@pytest.mark.parametrize("key", [300, 255, 65535])
+def test_a_deep_value_that_is_transparent(tmp_path, key):
+    values = [0, 1, 255, 300, 400, 65535]
+    (tmp_path / "mask.png").write_bytes(png(6, 1, 16, 0, struct.pack(">6H", *values), tRNS=struct.pack(">H", key)))
+    assert read_mask(tmp_path / "mask.png").tolist() == [[value not in (0, key) for value in values]]
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "frames", "options"),
+    [
+        ("mask.jpg", "L", 1, {"quality": 40}),
+        ("jpeg.png", "L", 1, {"format": "JPEG", "quality": 40}),
+        ("mask.tif", "L", 1, {"compression": "jpeg", "quality": 40}),
+        *(("mask.webp", mode, frames, {"quality": 30}) for mode in ("RGB", "RGBA") for frames in (1, 2)),
+        *(("mask.avif", mode, 1, {"quality": 30}) for mode in ("RGB", "RGBA")),
+    ],
+)
+def test_traces_of_compression_are_no_object(tmp_path, name, mode, frames, options):
+    if name == "mask.avif" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
     square = np.zeros((64, 64), np.uint8)
     square[13:40, 17:50] = 255
-    mask = read_mask(saved(tmp_path, Image.fromarray(square), "mask.jpg", quality=40))
+    image = Image.fromarray(square).convert(mode)
+    if mode == "RGBA":
+        image.putalpha(Image.fromarray(square))
+    if frames > 1:
+        options = {**options, "save_all": True, "append_images": [image.rotate(90)]}
+    mask = read_mask(saved(tmp_path, image, name, **options))
     assert (mask == (square > 0)).mean() > 0.99
     assert not mask[:5].any()
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_any_value_but_zero_is_the_object_in_webp_without_loss(tmp_path, frames):
+    images = [Image.fromarray(np.full((8, 8, 3), k, np.uint8)) for k in range(frames)]
+    images[0].putpixel((3, 2), (1, 0, 0))
+    mask = read_mask(saved(tmp_path, images[0], "x.webp", lossless=True, save_all=True, append_images=images[1:]))
+    assert np.argwhere(mask).tolist() == [[2, 3]]
+
+
+DEEP = struct.pack(">3H", 0, 1, 65535)
+CUT_SHORT = {
+    "rgb.png": png(1, 1, 16, 2, DEEP),
+    "la.png": png(1, 1, 16, 4, DEEP[2:]),
+    "rgba.png": png(1, 1, 16, 6, DEEP + DEEP[-2:]),
+    "rgb.ppm": b"P6 1 1 65535\n" + DEEP,
+    "rgb-1000.ppm": b"P6 1 1 1000\n" + struct.pack(">3H", 0, 1, 1000),
+    "ascii.ppm": b"P3 1 1 1000 0 1 1000",
+    "rgb.tif": tiff(1, DEEP, samples=3, photometric=2, order=">"),
+    "grey.sgi": struct.pack(">hBBHHHH500x", 474, 0, 2, 2, 3, 1, 1) + DEEP,
+}
+
+
+@pytest.mark.parametrize("name", CUT_SHORT)
+def test_values_of_which_only_a_part_can_be_read_are_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(CUT_SHORT[name])
+    with pytest.raises(InputError, match=rf"{name} has 16 bits .* only 8 can be read: save it with 8 .* 16-bit"):
+        read_mask(tmp_path / name)
+
+
+def test_black_that_is_not_zero(tmp_path):
+    black_and_blue = Image.fromarray(np.array([[(0, 0, 0), (0, 0, 255)]], np.uint8))
+    for mode in ("CMYK", "YCbCr"):
+        assert read_mask(saved(tmp_path, black_and_blue.convert(mode), f"{mode}.tif")).tolist() == [[False, True]]
+    lab = Image.merge("LAB", [Image.fromarray(np.array([[0, 82]], np.uint8))] * 3)
+    assert read_mask(saved(tmp_path, lab, "lab.tif")).tolist() == [[False, True]]
+    (tmp_path / "white.tif").write_bytes(tiff(3, DEEP, photometric=0))
+    with pytest.raises(InputError, match=r"white\.tif .* in which 0 is white"):
+        read_mask(tmp_path / "white.tif")
 
 
 @pytest.mark.parametrize(("value", "fact"), [(0, "is empty"), (7, "covers all of its image")])
