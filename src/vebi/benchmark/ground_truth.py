@@ -1,7 +1,6 @@
 """The images that are scored: their target classes and the pixels that make these."""
 
 import hashlib
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -12,8 +11,8 @@ from torch import Tensor
 
 from vebi.data.collections import UNLABELLED, ImageCollection, ImageFiles, Subset, evenly_spaced
 from vebi.data.loader import Batch, batches, report_skipped
-from vebi.datasets.masks import Mask, crop_mask, find_masks
-from vebi.errors import InputError, UsageError, VebiWarning
+from vebi.datasets.masks import Mask, crop_mask, find_masks, report_empty
+from vebi.errors import InputError, UsageError
 from vebi.models.classifier import Classifier
 from vebi.progress import Progress
 
@@ -139,9 +138,7 @@ def find_ground_truth(
             if progress:
                 progress(done, len(indices))
     report_skipped(skipped, len(indices))
-    if scored.empty_masks:
-        note = f"{scored.empty_masks} of {len(indices)} masks are empty, their images are left out"
-        warnings.warn(note, VebiWarning, stacklevel=2)
+    report_empty([images.ids[index] for index in scored.empty], len(indices))
     if not scored.indices:
         reason = f"first: {skipped[0][1]}" if skipped else "all masks are empty"
         raise InputError(f"none of {len(indices)} images can be scored ({reason}): give images with masks")
@@ -188,7 +185,7 @@ class _Scored:
         self.labels: list[int] = []
         self.predictions: list[int] = []
         self.cropped: list[Mask] = []
-        self.empty_masks = 0
+        self.empty: list[int] = []
 
     def add(self, classifier: Classifier, batch: Batch) -> None:
         if not batch.indices:
@@ -197,7 +194,7 @@ class _Scored:
         for index, label, prediction in zip(batch.indices, batch.labels, predictions, strict=True):
             mask = crop_mask(classifier.preprocess, self.masks(index))
             if not mask.any():
-                self.empty_masks += 1
+                self.empty.append(index)
                 continue
             self.indices.append(index)
             self.labels.append(label)

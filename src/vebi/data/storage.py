@@ -60,7 +60,7 @@ def _bits(image: Image.Image) -> int:
 
 
 def _is_lossy_webp(data: bytes) -> bool:
-    """Whether the first picture is in a chunk of VP8, and not in one of VP8L."""
+    """Whether the first image is in a chunk of VP8, and not in one of VP8L."""
     at = 12  # behind RIFF, its size and WEBP
     while at + 8 <= len(data):
         kind, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")

@@ -1,7 +1,8 @@
 """Ground truth for heatmaps: the mask of an image is the pixels that make its class."""
 
 import io
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
+from torch import Tensor
 
 from vebi.data.collections import ImageCollection, ImageFiles, Subset
 from vebi.data.decode import decode
@@ -16,7 +18,7 @@ from vebi.datasets.flowers.dataset import load_dataset
 from vebi.datasets.flowers.scene import PARTS
 from vebi.datasets.flowers.variants import carrier_mask
 from vebi.datasets.mask_files import read_mask
-from vebi.errors import InputError
+from vebi.errors import InputError, UsageError, VebiWarning, join_names
 from vebi.files import read_file
 from vebi.models.preprocess import Preprocess
 
@@ -100,6 +102,50 @@ def crop_mask(preprocess: Preprocess, mask: Mask) -> Bool[np.ndarray, "side side
         (32, 32)
     """
     return np.asarray(preprocess.center_crop(Image.fromarray(mask.astype(np.uint8)), "nearest")) > 0
+
+
+def as_mask(given: Any, images: ImageCollection, index: int) -> Mask:
+    """A mask that a user's function gives, as booleans.
+
+    Args:
+        given: An array, a tensor or nested lists of booleans, or of 0 and 1.
+        images: The images.
+        index: That of the image of the mask.
+
+    Returns:
+        h x w, at the resolution of the image.
+
+    Raises:
+        UsageError: It is no array of numbers, has another size than its image, or holds other values.
+    """
+    name, image = f"the mask of {images.ids[index]}", images.load(index)[0]
+    shape = tuple(image.shape[-2:]) if isinstance(image, Tensor) else (image.height, image.width)
+    needed = f"booleans, or 0 and 1, of the shape {shape} of its image are needed"
+    try:
+        real = isinstance(given, Tensor) and not given.is_complex()
+        values = np.asarray(given.detach().cpu().double() if real else given)
+    except (TypeError, ValueError, RuntimeError):  # ragged lists, sparse tensors
+        values = np.asarray(None)
+    if values.dtype.kind not in "biuf":
+        raise UsageError(f"{name} is of the type {type(given).__name__} and holds no real numbers, but {needed}")
+    if values.shape != shape:
+        raise UsageError(f"{name} has the shape {values.shape}, but {needed}: do not scale or crop it")
+    other = values[(values != 0) & (values != 1)]
+    if len(other):
+        raise UsageError(f"{name} holds the value {other[0]:g}, but {needed}: compare it with 0 first")
+    return values.astype(bool)
+
+
+def report_empty(names: Sequence[str], total: int) -> None:
+    """Warns of images that are left out because their masks are empty where the network sees them.
+
+    Args:
+        names: Of these images.
+        total: How many masks there are.
+    """
+    if names:
+        note = f"{len(names)} of {total} masks are empty after the crop, their images are left out: {join_names(names)}"
+        warnings.warn(note, VebiWarning, stacklevel=3)
 
 
 def _of_subset(masks: Callable[[int], Mask] | None, subset: Subset) -> Callable[[int], Mask] | None:

@@ -11,7 +11,8 @@ from jaxtyping import Int
 
 from vebi.data.collections import UNLABELLED, ImageCollection, Subset, evenly_spaced
 from vebi.data.sources import open_images
-from vebi.datasets.masks import Mask, find_masks
+from vebi.datasets.masks import Mask, as_mask, find_masks
+from vebi.errors import require
 from vebi.explanation.explain import explain_each
 from vebi.explanation.mask_scores import mask_scores, visible_masks
 from vebi.explanation.predictions import Predictions, confusions, mistake_rows, predict, typical_rows
@@ -108,7 +109,7 @@ class Assessment:
 def assess(
     interpretation: Interpretation,
     images: Any,
-    masks: str | os.PathLike[str] | Callable[[int], Mask] | None = None,
+    masks: str | os.PathLike[str] | Callable[[int], Any] | None = None,
     *,
     batch_size: int = 32,
     strict: bool = False,
@@ -125,8 +126,8 @@ def assess(
         images: A folder, a list of paths, a data set, see ``open_images``.
         masks: A folder with MASKS/CLASS/NAME.png for IMAGES/CLASS/NAME.jpg, of the same size in pixels, in which any
             pixel that is not black is the object; or a function from the index of an image, in the order of
-            ``open_images(images).ids``, to its mask, h x w bool at the resolution of the image. By default the masks of
-            images that `vebi flowers` rendered, and none for others.
+            ``open_images(images).ids``, to its mask, h x w at the resolution of the image, of booleans, or of 0 and 1.
+            By default the masks of images that `vebi flowers` rendered, and none for others.
         batch_size: Images per forward pass, 1 or more.
         strict: Whether an image that cannot be decoded is an error, instead of skipped with a warning.
         progress: Called with (stage, images done, images).
@@ -135,8 +136,8 @@ def assess(
         The counts, the explained examples and the scores.
 
     Raises:
-        UsageError: The batch size is below 1, the interpretation has no classifier attached, or ``images`` is none of
-            the above.
+        UsageError: The batch size is below 1, the interpretation has no classifier attached, ``images`` or ``masks`` is
+            none of the above, or the function gives a mask of another size or of other values.
         InputError: There are no images, a mask is missing or damaged, or all masks are empty.
         ImageError: None of the images can be decoded, or, with ``strict``, one of them cannot.
 
@@ -158,7 +159,8 @@ def assess(
     examples = _examples(interpretation, collection, predictions, batch_size, progress)
     truth: dict[int, Mask] = {}
     if mask_of is not None:
-        truth = visible_masks(classifier.preprocess, mask_of, evenly_spaced(predictions.indices.tolist(), SCORED))
+        scored = evenly_spaced(predictions.indices.tolist(), SCORED)
+        truth = visible_masks(classifier.preprocess, collection, mask_of, scored)
     return Assessment(
         looked_at=len(predictions.indices),
         total=len(collection),
@@ -173,12 +175,19 @@ def assess(
 
 
 def _mask_function(
-    images: ImageCollection, masks: str | os.PathLike[str] | Callable[[int], Mask] | None
+    images: ImageCollection, masks: str | os.PathLike[str] | Callable[[int], Any] | None
 ) -> Callable[[int], Mask] | None:
     """Index of an image -> its mask; None where there are no masks."""
     if masks is None or isinstance(masks, str | os.PathLike):
         return find_masks(images, None if masks is None else Path(masks))
-    return masks
+    if not callable(masks):
+        require(
+            "masks",
+            masks,
+            (str, os.PathLike),
+            "a folder, or a function from the index of an image to its mask, is needed",
+        )
+    return lambda index: as_mask(masks(index), images, index)
 
 
 def _examples(

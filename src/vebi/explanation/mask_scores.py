@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from vebi.data.collections import ImageCollection, Subset
-from vebi.datasets.masks import Mask, crop_mask
+from vebi.datasets.masks import Mask, crop_mask, report_empty
 from vebi.errors import InputError
 from vebi.explanation.explain import explain_each
 from vebi.explanation.recipe import Recipe
@@ -24,15 +24,18 @@ RECIPES = {
 WHOLE = "whole-image"  # for comparison: a map that marks every pixel alike
 
 
-def visible_masks(preprocess: Preprocess, masks: Callable[[int], Mask], indices: Sequence[int]) -> dict[int, Mask]:
+def visible_masks(
+    preprocess: Preprocess, images: ImageCollection, masks: Callable[[int], Mask], indices: Sequence[int]
+) -> dict[int, Mask]:
     """Index of an image -> its mask as the network sees it, for those images in which the object is visible.
 
-    Raises InputError where it is visible in none.
+    The others are warned of. Raises InputError where it is visible in none.
     """
     cropped = {index: crop_mask(preprocess, masks(index)) for index in indices}
     visible = {index: mask for index, mask in cropped.items() if mask.any()}
     if not visible:
         raise InputError(f"all {len(indices)} masks are empty: give masks in which the object is not black")
+    report_empty([images.ids[index] for index in indices if index not in visible], len(indices))
     return visible
 
 

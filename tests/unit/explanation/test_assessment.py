@@ -12,7 +12,7 @@ import vebi
 from vebi.data.collections import DatasetImages, evenly_spaced
 from vebi.data.sources import open_images
 from vebi.datasets.masks import crop_mask, find_masks
-from vebi.errors import ImageError, InputError, VebiWarning
+from vebi.errors import ImageError, InputError, UsageError, VebiWarning
 from vebi.explanation import assessment as module
 from vebi.explanation.assessment import assess
 from vebi.metrics.iou import auc_iou
@@ -113,7 +113,7 @@ def test_scores_are_those_of_the_combined_maps(found, squares, tmp_path):
     Image.new("L", (SIZE, SIZE)).save(tmp_path / "red" / paths[0].name)  # the object is not visible in this one
     images = open_images(paths, found.class_names)
     masks = find_masks(images, tmp_path)
-    with pytest.warns(VebiWarning, match="00.png is empty$"):
+    with pytest.warns(VebiWarning, match="00.png is empty$"), pytest.warns(VebiWarning, match="1 of 5 .*red/00.png$"):
         seen = assess(found, images, masks)
     assert seen.scored == 4
     truth = torch.from_numpy(np.stack([masks(i) for i in range(1, 5)]))
@@ -128,8 +128,44 @@ def test_scores_are_those_of_the_combined_maps(found, squares, tmp_path):
     with pytest.raises(InputError, match="5 masks"):
         assess(found, images, lambda index: np.zeros((SIZE, SIZE), bool))
     for given in (tmp_path, str(tmp_path)):  # a folder of masks says the same as the function of its masks
-        with pytest.warns(VebiWarning, match="is empty$"):
+        with pytest.warns(VebiWarning, match="empty"):
             assert assess(found, paths, given).to_dict() == assess(found, images, masks).to_dict()
+
+
+MASK = np.zeros((SIZE, SIZE), bool)
+MASK[4:9, 4:12] = True
+
+
+@pytest.mark.parametrize(
+    "given",
+    [MASK.astype(np.uint16), MASK.astype(np.float16), MASK.tolist(), torch.from_numpy(MASK).bfloat16()],
+    ids=["uint16", "half", "list", "tensor"],
+)
+def test_masks_are_booleans_or_0_and_1_of_any_type(found, squares, given):
+    paths = sorted((squares / "red").iterdir())[:2]
+    assert assess(found, paths, lambda index: given).scores == assess(found, paths, lambda index: MASK).scores
+
+
+@pytest.mark.parametrize(
+    ("given", "fact"),
+    [
+        (MASK[:9], rf"shape \(9, {SIZE}\), .* \({SIZE}, {SIZE}\)"),
+        (MASK[None], rf"shape \(1, {SIZE}, {SIZE}\)"),
+        (MASK * 0.5, "value 0.5,"),
+        (MASK.astype(np.uint16) * 256, "value 256,"),
+        (np.where(MASK, np.nan, 0), "value nan,"),
+        (MASK * 1j, "type ndarray"),
+        (torch.from_numpy(MASK).to_sparse(), "type Tensor"),
+        (torch.from_numpy(MASK).to("meta"), "type Tensor"),
+        ([[1, 0], [1]], "type list"),
+        (None, "type NoneType"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_masks_that_are_none_are_refused(found, squares, given, fact):
+    paths = sorted((squares / "red").iterdir())[:2]
+    with pytest.raises(UsageError, match=f"^the mask of .*00.png .*{fact}"):
+        assess(found, paths, lambda index: given)
 
 
 def test_images_are_given_as_to_every_verb(found, squares):
