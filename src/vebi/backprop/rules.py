@@ -127,9 +127,27 @@ def rule_gradients(
     """
     check_rule(rule, stride_fix)
     _check_graph(starts)
+    sizes = _sizes_in_half(starts, seeds)
+    if sizes is not None:
+        seeds = [_enlarge(widen(seed), 1 / sizes) for seed in seeds]
     with errors_of_backward(), BackwardMode(_RuleReplacement(rule, stride_fix, pool_fix)):
         gradients = torch.autograd.grad(starts, ends, seeds, retain_graph=True, allow_unused=True)
-    return [None if gradient is None else widen(gradient) for gradient in gradients]
+    return [None if gradient is None else _enlarge(widen(gradient), sizes) for gradient in gradients]
+
+
+def _sizes_in_half(starts: Sequence[GradientEdge], seeds: Sequence[Tensor]) -> Tensor | None:
+    """How large the seeds of each image are where they go into float16, in which a pass of large ones overflows.
+
+    Every rule is linear in the size of a seed, so that the pass can be made of seeds of size 1.
+    """
+    if all(start.node._input_metadata[start.output_nr].dtype != torch.float16 for start in starts):
+        return None
+    sizes = torch.stack([widen(seed).abs().flatten(1).amax(dim=1) for seed in seeds]).amax(dim=0)
+    return torch.where(sizes > 0, sizes, 1)
+
+
+def _enlarge(values: Float[Tensor, "n ..."], sizes: Float[Tensor, " n"] | None) -> Float[Tensor, "n ..."]:
+    return values if sizes is None else values * sizes.reshape(-1, *[1] * (values.ndim - 1))
 
 
 def check_rule(rule: str, stride_fix: str | None) -> None:

@@ -3,8 +3,10 @@
 import re
 import threading
 import warnings
+from copy import deepcopy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -301,6 +303,20 @@ def test_networks_of_other_precision(toy, squares, dtype):
     assert explanation.prediction == "red"
     assert explanation.evidence[0].heatmap.dtype == "float32"
     assert explanation.evidence[0].heatmap.max() > 0
+
+
+def test_heatmaps_of_large_activations_in_half_precision_do_not_overflow(toy, squares):
+    network = ToyNet()
+    network.load_state_dict(toy.model.state_dict())
+    with torch.no_grad():
+        for parameter in network.conv1.parameters():
+            parameter *= 100
+        network.linear.weight /= 100
+    wide, half = (replace(toy, model=deepcopy(network).to(dtype).eval()) for dtype in (torch.float32, torch.float16))
+    features, images = [vebi.Feature("relu1", k) for k in range(8)], [squares / "red" / "00.png"]
+    expected, maps = (vebi.feature_maps(classifier, images, features) for classifier in (wide, half))
+    assert expected.max() > 1e5
+    np.testing.assert_allclose(maps, expected, atol=0.02 * expected.max())
 
 
 def test_squares_of_half_precision_do_not_overflow(toy):
