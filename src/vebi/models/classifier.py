@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -169,9 +169,13 @@ class Classifier:
         return next((p.dtype for p in self.model.parameters() if p.is_floating_point()), torch.float32)
 
     def sha256(self) -> str:
-        """The sha256 of all parameters and buffers with their names and shapes."""
-        digest = hashlib.sha256()
+        """The sha256 of all parameters and buffers with their names and shapes, but for what a forward pass changes."""
+        digest, changing = hashlib.sha256(), tuple[str, ...]()
+        with suppress(ModelError):  # one that gives no class scores has a hash, too
+            changing = self.probe().changing
         for name, value in sorted(self.model.state_dict().items()):
+            if name in changing:
+                continue
             array = value.detach().cpu().contiguous()
             digest.update(f"{name}\0{tuple(array.shape)}\0{array.dtype}\0".encode())
             digest.update(array.reshape(-1).view(torch.uint8).numpy())

@@ -1,5 +1,6 @@
 """What a network gives for two images of noise: how it ends, and whether an image's scores are its own."""
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vebi.errors import ModelError
+from vebi.errors import ModelError, join_names
 from vebi.models.final_activation import PROBABILITIES, SCORES, SIGMOID, FinalActivation
 
 #: Classes whose scores are recorded, at most.
@@ -24,6 +25,10 @@ SAME = 0.02
 #: How many scores have to be from 0 to 1 before they are taken for probabilities.
 TELLING = 8
 
+_CHANCE = (
+    "the model draws random numbers in evaluation mode: what is found of an image may be another thing in another pass"
+)
+
 #: Inputs -> what the network gives, checked for its shape.
 Run = Callable[[Tensor], Tensor]
 
@@ -36,12 +41,14 @@ class Probe:
         ending: How the network ends, see ``final_activation``.
         classes: How many class scores it gives.
         scores: The class scores of both images, of up to 16 classes each, evenly spaced over all.
+        changing: What of its state a forward pass changes, by name, such as a counter.
         notes: What a user should know.
     """
 
     ending: str
     classes: int
     scores: tuple[float, ...]
+    changing: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -59,6 +66,7 @@ def probe(module: nn.Module, run: Run, inputs: Float[Tensor, "2 c h w"]) -> Prob
     Raises:
         ModelError: The scores of an image depend on the images beside it or on chance.
     """
+    state, chance = _versions(module), _chance(inputs.device)
     with torch.no_grad(), FinalActivation() as final:
         alone = final.before(run(inputs[:1].clone()))[1]
     with torch.no_grad(), FinalActivation() as final:
@@ -77,10 +85,17 @@ def probe(module: nn.Module, run: Run, inputs: Float[Tensor, "2 c h w"]) -> Prob
     if ending == SCORES and _are_between(outputs) and outputs.numel() < TELLING:
         with torch.no_grad():
             outputs = run(torch.cat([scale * inputs for scale in (-1, 2, -2, 4)]))  # few scores can be so by chance
-    notes = [note for note in (_note_of(ending, outputs), _note_of_change(deviation, is_half)) if note]
+    changing = tuple(name for name, version in _versions(module).items() if state.get(name) != version)
+    is_random = any(map(operator.ne, chance, _chance(inputs.device)))
+    notes = (
+        _note_of(ending, outputs),
+        _note_of_change(deviation, is_half),
+        _CHANCE if is_random else None,
+        f"a forward pass changes {join_names(changing)}: not counted among the weights" if changing else None,
+    )
     chosen = np.linspace(0, together.shape[1] - 1, min(RECORDED, together.shape[1])).round().astype(int)
     scores = tuple(float(f"{score:.6g}") for score in together[:, chosen].flatten().tolist())
-    return Probe(ending, together.shape[1], scores, tuple(notes))
+    return Probe(ending, together.shape[1], scores, changing, tuple(note for note in notes if note))
 
 
 def are_same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
@@ -97,6 +112,19 @@ def noise(shape: tuple[int, int, int]) -> Float[Tensor, "2 c h w"]:
     shapes = (2, shape[0], 4, 4), (2, *shape)
     coarse, fine = (torch.randn(s, generator=generator, dtype=torch.float32, device="cpu") for s in shapes)
     return F.interpolate(coarse, shape[1:], mode="nearest") + fine / 2
+
+
+def _versions(module: nn.Module) -> dict[str, tuple[int, int]]:
+    """What becomes another one where a part of the state is changed."""
+    return {name: (value.data_ptr(), value._version) for name, value in module.state_dict().items()}
+
+
+def _chance(device: torch.device) -> list[object]:
+    """The states of the random number generators of torch and NumPy."""
+    on_device = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    states = [torch.get_rng_state(), *on_device]
+    of_numpy = np.random.get_state(legacy=False)["state"]
+    return [of_numpy["key"].tobytes(), of_numpy["pos"], *(s.numpy().tobytes() for s in states)]
 
 
 def _spread(scores: Tensor) -> float:

@@ -273,6 +273,36 @@ def test_a_network_that_is_changed_in_place_is_probed_again(toy):
     assert classifier.probe().scores == before
 
 
+class Counting(ToyNet):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("passes", torch.zeros(()))
+
+    def forward(self, x):
+        self.passes += 1
+        return super().forward(x)
+
+
+def test_what_a_forward_pass_changes_is_no_weight(toy, squares, tmp_path):
+    def counting():
+        network = Counting()
+        network.load_state_dict(toy.model.state_dict(), strict=False)
+        return Classifier(network.eval(), toy.preprocess, toy.class_names)
+
+    assert counting().probe().notes == ("a forward pass changes passes: not counted among the weights",)
+    with pytest.warns(VebiWarning, match="passes"):
+        interpret(counting(), squares, mu=1.5, out=tmp_path)
+    assert explain(load(tmp_path, counting()), squares / "red" / "00.png").prediction == "red"
+
+
+@pytest.mark.parametrize("draw", [lambda: torch.rand(1), lambda: np.random.rand()])
+def test_networks_that_draw_random_numbers_are_said(toy, draw):
+    """However seldom these change anything."""
+    (note,) = ending_in(toy, lambda x: x if float(draw()) < 2 else -x).probe().notes
+    assert note.startswith("the model draws random numbers in evaluation mode")
+    assert toy.probe().notes == ()
+
+
 def test_weights_that_change_are_probed_again(toy):
     network = ToyNet()
     network.load_state_dict(toy.model.state_dict())
