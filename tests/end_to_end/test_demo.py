@@ -31,6 +31,8 @@ def test_the_summary_says_what_a_user_may_expect(made):
     assert all(1 <= count <= 20 for count in summary["features_per_class"].values())
     assert summary["max_relative_gap"] <= 1e-8
     assert summary["auc_iou"]["vebi-paper-heatmaps"] > summary["auc_iou"]["vebi-paper-heatmaps-without-stride-fix"] > 0
+    assert summary["auc_iou"].keys() == demo.RANGES.keys()
+    assert all(low - 5 < summary["auc_iou"][name] < high + 5 for name, (low, high) in demo.RANGES.items())
     assert summary.keys() >= {"features_per_class", "seconds", "versions", "model_sha256", "data_sha256", "seed"}
 
 

@@ -18,13 +18,17 @@ def demo(
 
     Renders the images, trains a network, fits, explains, scores against the masks and writes a report.
     """
-    from vebi.demo import run
+    from vebi.demo import RANGES, run
 
     with console.progress() as progress:
         summary = run(out, seed=seed, progress=progress)
     if as_json:
         console.print_json(summary)
         return
-    scores = ", ".join(f"{name} {value:.1f}" for name, value in summary["auc_iou"].items())
-    console.note(f"accuracy {summary['accuracy']:.1%}, area under the IoU curve in percent: {scores}")
+    scores = ", ".join(
+        f"{name} {value:.1f} ({RANGES[name][0]} to {RANGES[name][1]})" for name, value in summary["auc_iou"].items()
+    )
+    console.note(
+        f"accuracy {summary['accuracy']:.1%}, area under the IoU curve in percent (and with other seeds): {scores}"
+    )
     console.note(f"report: {out / 'report.html'}; summary: {out / 'summary.json'}")
