@@ -22,9 +22,6 @@ SAID_OF_HALF, REFUSED_OF_HALF = 0.02, 0.1
 #: By how much of their spread scores may differ where they were computed by other kernels, or in other precision.
 SAME = 0.02
 
-#: How many scores have to be from 0 to 1 before they are taken for probabilities.
-TELLING = 8
-
 _CHANCE = (
     "the model draws random numbers in evaluation mode: what is found of an image may be another thing in another pass"
 )
@@ -82,9 +79,8 @@ def probe(module: nn.Module, run: Run, inputs: Float[Tensor, "2 c h w"]) -> Prob
             f"the class scores of an image change by {deviation:.1%} of their spread with the images beside it, or "
             f"from one pass to the next ({_restless(module)}): give a model whose eval() switches that off"
         )
-    if ending == SCORES and _are_between(outputs) and outputs.numel() < TELLING:
-        with torch.no_grad():
-            outputs = run(torch.cat([scale * inputs for scale in (-1, 2, -2, 4)]))  # few scores can be so by chance
+    if ending == SCORES and _are_between(outputs):
+        outputs = _strained(run, inputs)
     changing = tuple(name for name, version in _versions(module).items() if state.get(name) != version)
     is_random = any(map(operator.ne, chance, _chance(inputs.device)))
     notes = (
@@ -154,12 +150,21 @@ def _note_of(ending: str, outputs: Tensor) -> str | None:
     if ending != SCORES:
         kind = "sigmoid" if ending == SIGMOID else "softmax"
         return f"the model ends in a {kind}: class scores are what it is given, probabilities are what it gives"
-    if outputs.numel() >= TELLING and _are_between(outputs):
+    if _are_between(outputs):
         return (
             "all class scores are from 0 to 1, as probabilities are, and no sigmoid at the end of the model can be "
             "taken off: give a model that ends before it, if it has one"
         )
     return None
+
+
+def _strained(run: Run, inputs: Tensor) -> Tensor:
+    """What the network gives for inputs that are larger than any image: only what is bounded stays from 0 to 1."""
+    with torch.no_grad():
+        try:
+            return run(torch.cat([scale * inputs for scale in (-1, 10, -30, 100)]))
+        except ModelError:  # of half precision, say
+            return torch.full((1, 1), torch.inf)
 
 
 def _are_between(outputs: Tensor) -> bool:
