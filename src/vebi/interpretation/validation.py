@@ -11,6 +11,9 @@ from vebi.interpretation.settings import AUTO
 from vebi.interpretation.stability import Stability
 from vebi.lasso.scaling import Scaling
 
+#: By how much runs of earlier versions may have a share of variance above 1.
+ROUNDING = 1e-9
+
 
 def validate(saved: SavedFields) -> None:
     """Checks that the fields of an interpretation belong together, so that no wrong number comes out of them.
@@ -87,7 +90,7 @@ def _is_path(path: MuPath, classes: int, channels: int, signed: bool) -> bool:
         and values > 0
         and folds > 0
         and bool((path.mus > 0).all() and (np.diff(path.mus) > 0).all() and path.candidates.any())
-        and all(not (r2 > 1).any() and not np.isinf(r2).any() for r2 in (path.r2, path.fit_r2))
+        and all(not (r2 > 1 + ROUNDING).any() and not np.isinf(r2).any() for r2 in (path.r2, path.fit_r2))
         and all(
             are_shares(fidelity[np.isfinite(fidelity)]) and not np.isinf(fidelity).any()
             for fidelity in (path.fidelity, path.fit_fidelity)

@@ -48,6 +48,7 @@ def r2(
     about_means = total - 2 * s @ b + ((s @ gram) * s).sum(axis=1)
     away = held_out.label_means[j] - constants - s @ held_out.means[selected]
     residual: Float[np.ndarray, " m"] = about_means + held_out.rows * np.square(away)
+    residual = residual.clip(0)  # a sum of squares, which rounding can take below 0
     return 1 - residual / total
 
 

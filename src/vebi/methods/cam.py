@@ -14,7 +14,6 @@ from vebi.backprop.heatmaps import upsample
 from vebi.errors import UsageError
 from vebi.methods.base import one_hot
 from vebi.models.classifier import Classifier
-from vebi.models.evaluation import widen
 from vebi.models.model_errors import errors_of_backward
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
@@ -193,12 +192,15 @@ def activations_and_gradients(
     layer: str,
     seed: Seed = one_hot,
 ) -> tuple[Float[Tensor, "n k u v"], Float[Tensor, "n k u v"]]:
-    """The activations of a layer and the derivatives of the class scores, before any softmax, with respect to them."""
+    """The activations of a layer and the derivatives of the class scores, before any softmax, with respect to them.
+
+    Both are as wide as the images, whatever the network computes in.
+    """
     with forward_graph(classifier, images, [layer]) as (_, recorder, scores):
         start = seed(scores.detach(), targets)
         with errors_of_backward():
             (gradient,) = torch.autograd.grad(scores, [recorder.gradient_edges[layer]], start)
-        return recorder.records[layer], widen(gradient)
+        return recorder.records[layer].to(images.dtype), gradient.to(images.dtype)
 
 
 def check_interpolation(name: str) -> None:

@@ -201,7 +201,7 @@ class ScoreCam:
         """The maps of the images for their targets, see ``Explainer``; zero or above."""
         assert self.layer is not None  # __post_init__ has found one
         with forward_graph(self.classifier, images, [self.layer]) as (_, recorder, _):
-            activations = recorder.records[self.layer]
+            activations = recorder.records[self.layer].to(images.dtype)
         rows = zip(images, activations, targets.tolist(), strict=True)
         maps = torch.stack([self._map(*row) for row in rows]).clamp(min=0)
         return upsample(maps, images.shape[2:], self.interpolation)
@@ -235,6 +235,6 @@ def passes(count: int, batch_size: int) -> Iterator[slice]:
 def masked_scores(
     classifier: Classifier, image: Float[Tensor, "c h w"], masks: Float[Tensor, "m h w"]
 ) -> Float[Tensor, "m classes"]:
-    """The class scores of an image times each of the masks, without gradients and in evaluation mode."""
+    """The class scores of an image times each of the masks, as wide as the image, without gradients."""
     with classifier.evaluation(), torch.no_grad():
-        return classifier.logits(image * masks[:, None])
+        return classifier.logits(image * masks[:, None]).to(image.dtype)

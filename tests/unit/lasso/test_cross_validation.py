@@ -40,6 +40,13 @@ def test_r2_is_scikit_learns(seed):
         np.testing.assert_allclose(r2(slopes, constants, moments, j), expected)
 
 
+def test_rounding_takes_r2_to_no_more_than_1():
+    for seed in range(200):
+        x = np.random.default_rng(seed).random((30, 2))
+        sums = accumulate([("a", x, x)], 2, 2)
+        assert r2(np.eye(2), np.zeros(2), sums, 0).max() <= 1
+
+
 def test_nothing_to_explain():
     x = np.random.default_rng(0).random((4, 2))
     sums = accumulate([("a", x, np.array([[1.0, 0.0]] * 4))], 2, 2)

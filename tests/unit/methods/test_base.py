@@ -169,6 +169,19 @@ def test_a_network_that_is_frozen(interpretation, images, targets, name):
 
 
 @every
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_networks_of_other_precision(interpretation, images, targets, name, dtype):
+    expected = make(name, interpretation)(images, targets)
+    interpretation.classifier.model.to(dtype)
+    maps = make(name, interpretation)(images, targets)
+    assert maps.dtype == torch.float32
+    if dtype == torch.float64:
+        alike(maps, expected)
+    else:
+        assert torch.corrcoef(torch.stack([maps.flatten(), expected.flatten()]))[0, 1] > 0.8
+
+
+@every
 def test_another_class_has_another_map(interpretation, images, name):
     explain = make(name, interpretation)
     maps = [explain(images, torch.full((6,), c)) for c in range(3)]
