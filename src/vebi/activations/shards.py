@@ -1,7 +1,7 @@
 """Shards of a descriptor table: safetensors files with the rows of a range of images."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +98,7 @@ def write_shard(
     batch_size: int,
     strict: bool,
     settings_sha256: str | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> None:
     """Passes the images ``indices`` through the model and writes their rows.
 
@@ -110,6 +111,7 @@ def write_shard(
         batch_size: Images per forward pass.
         strict: Whether an image that cannot be decoded is an error.
         settings_sha256: Hash of the settings of the fit, which the shard carries.
+        progress: Called with the number of images done after every batch but the last one, whose rows are not written.
 
     Raises:
         ImageError: With ``strict``, an image cannot be decoded.
@@ -134,6 +136,8 @@ def write_shard(
             columns["labels"][rows] = batch.labels
             columns["indices"][rows] = batch.indices
             done += n
+        if progress and done + len(skipped) < len(indices):
+            progress(done + len(skipped))
     of_settings = {} if settings_sha256 is None else {"settings": settings_sha256}
     rows_done = {name: column[:done] for name, column in columns.items()}
     write_arrays(path, rows_done, {"skipped": json.dumps(skipped), **of_settings})

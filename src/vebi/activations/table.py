@@ -6,7 +6,7 @@ is missing, and gives the same table as one that was not stopped.
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -248,7 +248,7 @@ def tabulate(
         shard_size: Images per shard; to resume, the same as before.
         strict: Whether an image that cannot be decoded is an error.
         settings_sha256: Hash of the settings of the fit; shards of others are refused.
-        progress: Called with (images done, images) after every shard.
+        progress: Called with (images done, images) after every batch.
 
     Returns:
         The table, with one row for every image that can be decoded.
@@ -275,6 +275,7 @@ def tabulate(
                     batch_size=batch_size,
                     strict=strict,
                     settings_sha256=settings_sha256,
+                    progress=_count_from(progress, indices.start, len(images)),
                 )
             else:
                 upgrade_shard(path, [layer.channels for layer in layers], descriptor.energy)
@@ -283,3 +284,7 @@ def tabulate(
                 progress(indices.stop, len(images))
     features = tuple(Feature(layer.name, c) for layer in layers for c in range(layer.channels))
     return DescriptorTable(folder, features, shards, descriptor, settings_sha256)
+
+
+def _count_from(progress: Progress | None, start: int, total: int) -> Callable[[int], None] | None:
+    return None if progress is None else lambda done: progress(start + done, total)

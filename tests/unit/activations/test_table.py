@@ -112,6 +112,14 @@ def test_images_without_a_class_count_in_the_gram_matrix_alone(toy, squares, tmp
     assert np.trace(problem.gram) == pytest.approx(8)
 
 
+def test_progress_is_of_every_batch(toy, squares, tmp_path):
+    steps = []
+    images = open_images(squares)
+    options = {"batch_size": 16, "shard_size": 40, "progress": lambda *step: steps.append(step)}
+    tabulate(toy, images, choose_layers(toy), tmp_path, **options)
+    assert steps == [(16, 72), (32, 72), (40, 72), (56, 72), (72, 72)]
+
+
 def test_a_stopped_pass_resumes(toy, squares, tmp_path):
     tabulated(toy, squares, tmp_path / "at once", shard_size=10)
     steps = []
