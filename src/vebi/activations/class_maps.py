@@ -4,14 +4,17 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
 
+from vebi.activations.detached import leading_nodes
 from vebi.activations.recorder import ActivationRecorder
 from vebi.models.classifier import Classifier
 from vebi.models.model_errors import errors_of_backward
 from vebi.models.probe import noise
 
-#: How far a channel may move another score than its own, as a share of what it moves that.
-NOTHING = 1e-4
+#: How far a channel may move another score than its own, as a share of what it moves that: half precision rounds so.
+NOTHING = {torch.float16: 5e-3, torch.bfloat16: 3e-2}
+NOTHING_IN_FULL = 1e-4
 
 
 def find_class_maps(classifier: Classifier, names: Sequence[str]) -> list[str]:
@@ -19,7 +22,8 @@ def find_class_maps(classifier: Classifier, names: Sequence[str]) -> list[str]:
 
     As the last activation of SqueezeNet, whose mean over the positions is the scores. It is told from two gradients
     of sums of the scores with random weights: where a channel moves one score only, both are the same but for the
-    weights of that class.
+    weights of that class. Channels that move nothing, of classes that the image is far from, do not count where others
+    do.
 
     Args:
         classifier: The model.
@@ -45,21 +49,47 @@ def find_class_maps(classifier: Classifier, names: Sequence[str]) -> list[str]:
                 torch.autograd.grad(scores, edges, w.to(scores).expand_as(scores), retain_graph=True, allow_unused=True)
                 for w in weights
             ]
-    return [name for k, name in enumerate(names) if _one_score_each(moved[0][k], moved[1][k], *weights)]
+    precision = next((p.dtype for p in classifier.model.parameters()), torch.float32)
+    nothing = NOTHING.get(precision, NOTHING_IN_FULL)
+    return [name for k, name in enumerate(names) if _one_score_each(moved[0][k], moved[1][k], weights, nothing)]
 
 
-def _one_score_each(first: Tensor | None, second: Tensor | None, one: Tensor, other: Tensor) -> bool:
+def find_derived(classifier: Classifier, names: Sequence[str]) -> list[str]:
+    """Those of some layers that are made of the class scores alone, as a side output is that they are handed to.
+
+    Args:
+        classifier: The model.
+        names: Names of layers.
+
+    Returns:
+        Their names, in the order given.
+    """
+    with classifier.evaluation(), torch.inference_mode(False), torch.enable_grad():
+        inputs = classifier.zero_input().requires_grad_()
+        with ActivationRecorder(classifier.model, None, lambda *_: None) as recorder:
+            scores = classifier.logits(inputs.clone())
+    if not scores.requires_grad:
+        return []
+    nodes = {name: recorder.gradient_edges[name].node for name in names if name in recorder.gradient_edges}
+    beside = leading_nodes(nodes.values(), get_gradient_edge(inputs).node, beside=get_gradient_edge(scores).node)
+    return [name for name, node in nodes.items() if node not in beside]
+
+
+def _one_score_each(first: Tensor | None, second: Tensor | None, weights: Sequence[Tensor], nothing: float) -> bool:
     """Whether gradients are those of weighted scores that each depend on a channel of its own."""
+    one, other = weights
     if first is None or second is None or first.shape[1] != len(one):
         return False
     size = first.transpose(0, 1).flatten(1).double().cpu()
     ratio = second.transpose(0, 1).flatten(1).double().cpu() / torch.where(size != 0, size, torch.inf)
     lives = size != 0
-    if not lives.any(dim=1).all():
+    living = lives.any(dim=1)
+    if living.sum() < max(2, len(one) / 2):
         return False
+    lives, ratio = lives[living], ratio[living]
     low = torch.where(lives, ratio, torch.inf).amin(dim=1)
     high = torch.where(lives, ratio, -torch.inf).amax(dim=1)
     of_classes = (other / one).double()
     nearest = (low[:, None] - of_classes).abs().argmin(dim=1)
-    same = (high - low <= NOTHING * high.abs()) & ((low - of_classes[nearest]).abs() <= NOTHING * low.abs())
+    same = (high - low <= nothing * high.abs()) & ((low - of_classes[nearest]).abs() <= nothing * low.abs())
     return bool(same.all()) and len(set(nearest.tolist())) == len(nearest)

@@ -51,22 +51,25 @@ def describe_detached(detached: dict[str, str], names: Sequence[str]) -> str:
     return "; ".join(_SENTENCES[kind].format(join_names(of_kind)) for kind, of_kind in kinds.items() if of_kind)
 
 
-def leading_nodes(starts: Collection[Node], image: Node, *, checkpoints: bool = False) -> set[Node]:
-    """The nodes from some nodes on from which a backward pass leads to the image.
+def leading_nodes(
+    starts: Collection[Node], image: Node, *, checkpoints: bool = False, beside: Node | None = None
+) -> set[Node]:
+    """The nodes from some nodes on from which a backward pass leads to the image, not through the one ``beside``.
 
     None leads through a reentrant checkpoint, unless ``checkpoints``: it crosses all ways, and fails at that one.
     """
-    leads: dict[Node, bool] = {image: True}
-    closed: dict[Node, bool] = {image: False}
+    leads: dict[Node, bool] = {image: True} if beside is None else {beside: False, image: True}
+    closed = dict.fromkeys(leads, False)
     pending = list(starts)
     while pending:  # a node is known when all that follow it are
         node = pending[-1]
         following = [n for n, _ in node.next_functions if n is not None]
         unknown = [] if node in leads else [n for n in following if n not in leads]
+        pending += unknown
         if unknown:
-            pending += unknown
             continue
-        leads.setdefault(pending.pop(), any(leads[n] for n in following))
-        is_checkpoint = node.name() == "CheckpointFunctionBackward" and leads[node]
-        closed.setdefault(node, is_checkpoint or any(closed[n] for n in following))
+        if pending.pop() not in leads:
+            leads[node] = any(leads[n] for n in following)
+            is_checkpoint = node.name() == "CheckpointFunctionBackward" and leads[node]
+            closed[node] = is_checkpoint or any(closed[n] for n in following)
     return {node for node, does in leads.items() if does and (checkpoints or not closed[node])}

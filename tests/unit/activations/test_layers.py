@@ -190,6 +190,36 @@ def test_what_tells_more_than_a_class_score_stays(end):
     assert [layer.name for layer in choose_layers(classifier_of(Maps(end)))] == ["stem.1", "relu"]
 
 
+class WithSideOutput(Maps):
+    def forward(self, x):
+        scores = self.last(self.stem(x)).mean((2, 3))
+        self.shown = F.relu(scores)
+        return scores
+
+
+def changed(change, network=Maps):
+    torch.manual_seed(0)
+    network = network(ENDS["mean, as SqueezeNet"])
+    with torch.no_grad():
+        change(network)
+    return network
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        changed(lambda net: net.half()),
+        changed(lambda net: net.bfloat16()),
+        changed(lambda net: net.last.bias[1].fill_(-99)),  # a class that no image of noise is of
+        changed(lambda net: None, WithSideOutput),
+    ],
+    ids=["float16", "bfloat16", "a dead class", "side output"],
+)
+def test_what_is_the_class_scores_is_found_in_any_precision_for_some_classes_and_beside_them(network):
+    with pytest.warns(VebiWarning, match="^the layer relu is the class scores themselves, .* is left out$"):
+        assert [layer.name for layer in choose_layers(classifier_of(network))] == ["stem.1"]
+
+
 def test_scores_behind_a_relu_are_left_out():
     torch.manual_seed(0)
     head = nn.Linear(16, 3)
