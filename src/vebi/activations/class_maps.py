@@ -68,10 +68,11 @@ def find_derived(classifier: Classifier, names: Sequence[str]) -> list[str]:
         inputs = classifier.zero_input().requires_grad_()
         with ActivationRecorder(classifier.model, None, lambda *_: None) as recorder:
             scores = classifier.logits(inputs.clone())
-    if not scores.requires_grad:
-        return []
+        if not scores.requires_grad:
+            return []
+        image, end = get_gradient_edge(inputs).node, get_gradient_edge(scores).node
     nodes = {name: recorder.gradient_edges[name].node for name in names if name in recorder.gradient_edges}
-    beside = leading_nodes(nodes.values(), get_gradient_edge(inputs).node, beside=get_gradient_edge(scores).node)
+    beside = leading_nodes(nodes.values(), image, beside=end)
     return [name for name, node in nodes.items() if node not in beside]
 
 

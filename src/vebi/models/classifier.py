@@ -24,7 +24,8 @@ from vebi.models.probe import Probe, noise, probe
 class Classifier:
     """A trained network N x C x H x W -> N x classes with its preprocessing and its class names.
 
-    Threads may share it: one of them at a time works with the network, which is in evaluation mode meanwhile.
+    Threads may share it: one of them at a time works with the network, which is in evaluation mode meanwhile. None of
+    them may change its mode or its weights.
 
     Attributes:
         model: The network; what ``torch.compile`` or ``DataParallel`` have wrapped around it is taken off.
@@ -128,11 +129,18 @@ class Classifier:
         """The model in evaluation mode, see ``eval_mode``, while the block runs; how it ends is found out before.
 
         Raises:
-            ModelError: The model fails, or the scores of an image are not its own.
+            ModelError: The model fails, or the scores of an image are not its own, or another thread has put the model
+                into training mode meanwhile.
         """
         self._ending()  # its passes must not be recorded among those of the block
         with eval_mode(self.model):
             yield
+            disturbed = any(part.training for part in self.model.modules()) and not self.probe().trains
+        if disturbed:
+            raise ModelError(
+                "the model was put into training mode while it was worked with, as by another thread, and what came "
+                "out may be wrong: give each thread a model of its own"
+            )
 
     def probe(self) -> Probe:
         """What the model gives for two images of noise; it is asked again once its weights have changed.

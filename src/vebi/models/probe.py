@@ -39,6 +39,7 @@ class Probe:
         classes: How many class scores it gives.
         scores: The class scores of both images, of up to 16 classes each, evenly spaced over all.
         changing: What of its state a forward pass changes, by name, such as a counter.
+        trains: Whether a forward pass puts a part of it into training mode.
         notes: What a user should know.
     """
 
@@ -46,6 +47,7 @@ class Probe:
     classes: int
     scores: tuple[float, ...]
     changing: tuple[str, ...]
+    trains: bool
     notes: tuple[str, ...]
 
 
@@ -91,7 +93,8 @@ def probe(module: nn.Module, run: Run, inputs: Float[Tensor, "2 c h w"]) -> Prob
     )
     chosen = np.linspace(0, together.shape[1] - 1, min(RECORDED, together.shape[1])).round().astype(int)
     scores = tuple(float(f"{score:.6g}") for score in together[:, chosen].flatten().tolist())
-    return Probe(ending, together.shape[1], scores, changing, tuple(note for note in notes if note))
+    trains = any(part.training for part in module.modules())
+    return Probe(ending, together.shape[1], scores, changing, trains, tuple(note for note in notes if note))
 
 
 def are_same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

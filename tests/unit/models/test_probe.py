@@ -273,6 +273,20 @@ def test_a_network_that_is_changed_in_place_is_probed_again(toy):
     assert classifier.probe().scores == before
 
 
+def test_a_thread_that_changes_the_mode_is_noticed(toy):
+    classifier = replace(toy, model=deepcopy(toy.model))
+
+    def explain_meanwhile():
+        with classifier.evaluation():
+            thread = threading.Thread(target=classifier.model.train)
+            thread.start()
+            thread.join()
+            classifier.logits(classifier.zero_input())
+
+    with pytest.raises(ModelError, match="was put into training mode while it was worked with"):
+        explain_meanwhile()
+
+
 class Counting(ToyNet):
     def __init__(self):
         super().__init__()
