@@ -15,24 +15,10 @@ from torch import Tensor, nn
 from vebi.errors import ModelError, VebiWarning, join_names
 from vebi.files import atomic_write
 from vebi.models.preprocess import Preprocess
+from vebi.models.state_dict import COMPILED, find_state, fit_names
 
 #: The format that the metadata of a checkpoint name.
 CHECKPOINT = "vebi-checkpoint"
-#: Where training code keeps the weights in its checkpoints; what follows the training smoothly comes first.
-STATES = (
-    "checkpoint",
-    "model_ema",
-    "ema",
-    "state_dict_ema",
-    "ema_state_dict",
-    "state_dict",
-    "model_state_dict",
-    "model",
-    "net",
-    "network",
-)
-#: What it puts before their names: DataParallel, torch.compile, Lightning and the like.
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.")
 #: What a network, its configuration or its checkpoint may say of its preprocessing and its classes.
 MODEL_ATTRIBUTES = ("mean", "std", "size", "resize", "interpolation", "class_names")
 METADATA_KEYS = ("format", "model", "note", *MODEL_ATTRIBUTES)
@@ -123,15 +109,17 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
             f"{path} cannot be read without unpickling code or is damaged ({type(error).__name__}): "
             f"save a state_dict, best as safetensors"
         ) from None
-    inside = list[str]()
-    while isinstance(state, dict) and (key := next((k for k in STATES if isinstance(state.get(k), dict)), None)):
-        inside.append(key)
-        state = state[key]
+    stored = find_state(state)
+    if stored is None:
+        keys = _first(list(map(str, state)), 12) if isinstance(state, dict) else f"a {type(state).__name__}"
+        raise ModelError(
+            f"{path} holds no state_dict: the file has {keys}, but names with a tensor each are needed, as they are or "
+            f"under a usual name: save the state_dict"
+        )
+    tensors, inside = stored
     if inside:
         _note(f"the weights of {path} are those under {' and '.join(map(repr, inside))}")
-    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
-        raise ModelError(f"{path} holds no state_dict, but names with a tensor each are needed: save the state_dict")
-    return state
+    return tensors
 
 
 def load_state(module: nn.Module, state: dict[str, Tensor], path: str) -> None:
@@ -146,34 +134,24 @@ def load_state(module: nn.Module, state: dict[str, Tensor], path: str) -> None:
         ModelError: The names or shapes do not fit.
     """
     needed = module.state_dict().keys()
-    state, prefix = _without_prefix(state, needed)
-    if prefix:
-        _note(f"{prefix!r} is taken off the names of the weights in {path}")
+    fitted = fit_names(state, needed)
+    if fitted.prefix:
+        beside = f", and left out is what does not have it: {_first(fitted.left_out)}" if fitted.left_out else ""
+        _note(f"{fitted.prefix!r} is taken off the names of the weights in {path}{beside}")
+    if fitted.compiled:
+        _note(f"{COMPILED!r}, which torch.compile writes, is ignored in the names of the weights in {path}")
     try:
-        module.load_state_dict(state)
+        module.load_state_dict(fitted.tensors)
     except RuntimeError as error:
         reasons = [line.strip() for line in str(error).splitlines()[1:]]
         raise ModelError(
-            f"{path} does not fit the network: {shorten(' '.join(reasons), 300)}; the file has {_first(state)}, the "
-            f"network {_first(needed)}: give the weights of this network"
+            f"{path} does not fit the network: {shorten(' '.join(reasons), 300)}; the file has "
+            f"{_first(fitted.tensors)}, the network {_first(needed)}: give the weights of this network"
         ) from None
 
 
-def _without_prefix(state: dict[str, Tensor], needed: Collection[str]) -> tuple[dict[str, Tensor], str]:
-    """The state dict without prefixes of all of its names, as far as more of these are then needed; and the prefix."""
-    best, taken, prefix = state, "", ""
-    while state:
-        first = next((p for p in PREFIXES if all(name.startswith(p) for name in state)), None)
-        if first is None:
-            break
-        state, prefix = {name.removeprefix(first): value for name, value in state.items()}, prefix + first
-        if len(state.keys() & set(needed)) > len(best.keys() & set(needed)):
-            best, taken = state, prefix
-    return best, taken
-
-
-def _first(names: Collection[str]) -> str:
-    return join_names(list(names), 3) or "nothing"
+def _first(names: Collection[str], most: int = 3) -> str:
+    return join_names(list(names), most) or "nothing"
 
 
 def _note(text: str) -> None:

@@ -65,6 +65,92 @@ def test_averaged_weights_come_before_those_of_the_last_step(spec, tmp_path):
         assert load_classifier(spec(), tmp_path / "w.pt").model.conv.bias.tolist() == [1, 1]
 
 
+STATE = {"conv.weight": torch.full((2, 3, 3, 3), 0.25), "conv.bias": torch.ones(2)}
+LAST = {name: value * 0 for name, value in STATE.items()}
+
+
+def under(prefix):
+    return {prefix + name: value for name, value in STATE.items()}
+
+
+AVERAGED = {"n_averaged": torch.tensor(5)} | under("module.")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        AVERAGED,
+        {"model": LAST, "model_ema": AVERAGED},
+        {"model_ema": {}, "model": STATE},
+        {"checkpoint": {"epoch": 3}, "model": STATE},
+        {"ema": {"shadow": STATE, "decay": 0.99}, "model": LAST},
+        {"state_dict": under("model.") | {"criterion.weight": torch.ones(3), "val_accuracy.tp": torch.zeros(3)}},
+        {"module": STATE, "optimizer": {}},
+        {"weights": STATE},
+        {"params": LAST, "params_ema": STATE},
+        {"model_state": STATE, "epoch": 1},
+        {"student": LAST, "teacher": under("backbone.")},
+    ],
+)
+def test_weights_are_told_from_what_is_beside_them(spec, tmp_path, content):
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.warns(VebiWarning, match=r"w\.pt"):
+        network = load_classifier(spec(), tmp_path / "w.pt").model
+    assert torch.equal(network.conv.weight, STATE["conv.weight"])
+
+
+def test_what_is_left_out_of_a_file_is_said(spec, tmp_path):
+    save_file(AVERAGED, tmp_path / "w.safetensors")
+    with pytest.warns(VebiWarning, match=r"'module\.' is taken off .*w\.safetensors, and left out .* n_averaged"):
+        assert load_classifier(spec(), tmp_path / "w.safetensors").model.conv.bias.tolist() == [1, 1]
+
+
+def test_nothing_is_left_out_where_the_rest_does_not_fit(spec, tmp_path):
+    torch.save({"model.conv.weight": STATE["conv.weight"], "stem.bias": torch.ones(2)}, tmp_path / "w.pt")
+    with pytest.raises(ModelError, match=r"the file has model\.conv\.weight, stem\.bias, the network conv\.weight"):
+        load_classifier(spec(), tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("compiled_network", [True, False])
+def test_names_of_a_compiled_part(spec, tmp_path, compiled_network):
+    part = "torch.compile(net, backend='eager')" if compiled_network else "net"
+    body = f"net = Net(); outer = nn.Sequential(); outer.add_module('part', {part})\n"
+    body += "    outer.mean, outer.std, outer.size = net.mean, net.std, net.size; return outer"
+    torch.save(under("part." if compiled_network else "part._orig_mod."), tmp_path / "w.pt")
+    with pytest.warns(VebiWarning, match="'_orig_mod.', .* is ignored"):
+        network = load_classifier(spec(body), tmp_path / "w.pt").model
+    assert [value.mean().item() for value in network.state_dict().values()] == [0.25, 1]
+
+
+def wrapped(depth):
+    content = dict(STATE)
+    for _ in range(depth):
+        content = {"model": content, "ema": content}
+    return content
+
+
+def holding_itself():
+    content = {"epoch": 3}
+    content["model"] = content
+    return content
+
+
+@pytest.mark.parametrize(
+    ("make", "facts"),
+    [
+        (holding_itself, "the file has epoch, model"),
+        (lambda: wrapped(300), "the file has model, ema"),
+        (lambda: {"mine": STATE, "epoch": 3}, "the file has mine, epoch"),
+        (lambda: {"optimizer": {"state": {}}}, "the file has optimizer"),
+        (dict, "the file has nothing"),
+    ],
+)
+def test_files_without_weights_are_read_to_their_end(spec, tmp_path, make, facts):
+    torch.save(make(), tmp_path / "w.pt")
+    with pytest.raises(ModelError, match=f"holds no state_dict: {facts}, but"):
+        load_classifier(spec(), tmp_path / "w.pt")
+
+
 def test_weights_that_do_not_fit_show_the_names_of_both_sides(spec, tmp_path):
     save_file({"stem.weight": torch.zeros(1), "stem.bias": torch.zeros(1)}, tmp_path / "w.safetensors")
     with pytest.raises(ModelError, match=r"the file has stem\..*, the network conv\.weight, conv\.bias: give"):
