@@ -3,6 +3,9 @@
 import io
 import json
 import math
+import os
+import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,7 +17,7 @@ from torch import nn
 
 from vebi.datasets.flowers.labelled_pixels import LabelledPixels
 from vebi.datasets.flowers.training_settings import TrainingSettings
-from vebi.errors import InputError
+from vebi.errors import InputError, VebiWarning, join_names
 from vebi.files import atomic_write
 from vebi.progress import Progress
 
@@ -25,11 +28,25 @@ RATE = 2e-3
 THREADS = 2
 
 
+#: Values of OpenMP's settings with which it may give fewer threads than these: torch then waits for the rest forever.
+FEWER_THREADS = {"OMP_THREAD_LIMIT": "0*[01]", "OMP_DYNAMIC": "(?i:true)", "OMP_MAX_ACTIVE_LEVELS": "0+"}
+
+
 @contextmanager
 def fixed_threads() -> Iterator[None]:
-    """The same number of threads of torch in the block on every machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
+    """The same number of threads of torch in the block on every machine; one, and a warning, where OpenMP may not."""
+    before, threads = torch.get_num_threads(), THREADS
+    given = {name: os.environ.get(name, "").strip() for name in FEWER_THREADS}
+    limits = [f"{name}={value}" for name, value in given.items() if re.fullmatch(FEWER_THREADS[name], value)]
+    if limits:
+        threads = 1
+        warnings.warn(
+            f"{join_names(limits)} may keep torch from having {THREADS} threads: it trains with one, and the network "
+            f"is not bit for bit that of other machines; unset it for that",
+            VebiWarning,
+            stacklevel=4,
+        )
+    torch.set_num_threads(threads)
     try:
         yield
     finally:

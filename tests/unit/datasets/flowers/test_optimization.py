@@ -1,11 +1,15 @@
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from vebi.datasets.flowers import optimization
 from vebi.datasets.flowers.labelled_pixels import LabelledPixels
-from vebi.datasets.flowers.optimization import _batches, optimize
+from vebi.datasets.flowers.optimization import _batches, fixed_threads, optimize
 from vebi.datasets.flowers.training_settings import TrainingSettings
+from vebi.errors import VebiWarning
 from vebi.models.architectures import ARCHITECTURES
 from vebi.models.preprocess import Preprocess
 
@@ -56,3 +60,28 @@ def test_a_single_image_can_be_trained_on(tmp_path):
     assert train_on(1, network, tmp_path / "state") == [1]
     assert all(value.isfinite().all() for value in network.state_dict().values())
     assert all(part.num_batches_tracked == 1 for part in network.modules() if isinstance(part, nn.BatchNorm2d))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "threads"),
+    [
+        ("OMP_THREAD_LIMIT", "1", 1),
+        ("OMP_THREAD_LIMIT", "2", 2),
+        ("OMP_THREAD_LIMIT", "many", 2),
+        ("OMP_DYNAMIC", " TRUE", 1),
+        ("OMP_DYNAMIC", "false", 2),
+        ("OMP_MAX_ACTIVE_LEVELS", "0", 1),
+        ("OMP_MAX_ACTIVE_LEVELS", "1", 2),
+    ],
+)
+def test_threads_that_openmp_may_not_give_are_not_asked_for(monkeypatch, name, value, threads):
+    """They would be waited for without end, so nothing is computed here."""
+    monkeypatch.setattr(optimization, "THREADS", 2)
+    monkeypatch.setenv(name, value)
+    before = torch.get_num_threads()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with fixed_threads():
+            assert torch.get_num_threads() == threads
+    assert torch.get_num_threads() == before
+    assert [(w.category, name in str(w.message)) for w in said] == [(VebiWarning, True)] * (threads == 1)
