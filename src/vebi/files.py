@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import stat
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,18 @@ PARTIAL = ".partial"
 CHECKSUM = "sha256"
 #: The entry of a safetensors file that holds all metadata, and in it that of the checksums of the arrays.
 _METADATA, _ARRAYS = "vebi", "arrays"
+
+
+def normal(name: str) -> str:
+    """A name by which equal ones are found: the same letters can be written composed, or decomposed as by macOS."""
+    return unicodedata.normalize("NFC", name)
+
+
+def find_name(name: str, names: Sequence[str]) -> int | None:
+    """The index of a name among others, as it is written or else by its normal form; None where it is not there."""
+    if name in names:
+        return names.index(name)
+    return next((k for k, other in enumerate(names) if normal(other) == normal(name)), None)
 
 
 def read_file(path: Path, most: int = MOST_BYTES) -> bytes:

@@ -2,15 +2,14 @@
 
 import hashlib
 import os
-import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from vebi.errors import RunError, UsageError
-from vebi.files import PARTIAL
+from vebi.files import PARTIAL, normal
 
 #: The name of the lock of a folder, and what the name of the lock of a file ends in.
 LOCK = ".lock"
@@ -93,9 +92,19 @@ def file_stem(name: str, taken: Collection[str] = ()) -> str:
     return free
 
 
+def file_stems(names: Sequence[str]) -> list[str]:
+    """A name for a file, without its suffix, for each of the names, no two of which are one file on some system."""
+    taken = set[str]()
+    stems = []
+    for name in names:
+        stems.append(file_stem(name, taken))
+        taken.add(same_name(stems[-1]))
+    return stems
+
+
 def same_name(name: str) -> str:
     """What is equal for names that are one file on some system: upper and lower case, composed and decomposed."""
-    return unicodedata.normalize("NFC", name).casefold()
+    return normal(name).casefold()
 
 
 def other_files(folder: Path) -> list[Path]:

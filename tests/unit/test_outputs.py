@@ -12,6 +12,7 @@ from vebi.errors import RunError, UsageError
 from vebi.outputs import (
     LONGEST,
     file_stem,
+    file_stems,
     other_files,
     output_file,
     output_folder,
@@ -128,10 +129,6 @@ def test_long_names_that_begin_alike_stay_apart():
 
 @pytest.mark.parametrize("names", [["a", "a", "a"], ["a", "A"], ["caf\u00e9", "cafe\u0301"], ["x" * 251] * 2])
 def test_names_that_are_one_file_on_some_system_get_numbers(names):
-    taken = set()
-    stems = []
-    for name in names:
-        stems.append(file_stem(name, taken))
-        taken.add(same_name(stems[-1]))
-    assert len(taken) == len(names)
+    stems = file_stems(names)
+    assert len(set(map(same_name, stems))) == len(names)
     assert stems[1].endswith("-2")

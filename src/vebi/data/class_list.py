@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from vebi.errors import InputError, VebiWarning
-from vebi.files import MOST_TEXT_BYTES, read_file
+from vebi.files import MOST_TEXT_BYTES, normal, read_file
 
 #: How a line begins in the lists of ImageNet that have no tab.
 _WORDNET_ID = re.compile(r"n\d{8}\s+\S")
@@ -49,9 +49,9 @@ def read_class_list(path: Path) -> tuple[list[str], list[str] | None]:
 
 def _told_apart(names: list[str], ids: list[str]) -> list[str]:
     """The names, with the id behind those that several classes have."""
-    counts = Counter(names)
+    counts = Counter(map(normal, names))
     shared = [name for name, count in counts.items() if count > 1]
     for name in shared:
-        places = " and ".join(number for number, other in zip(ids, names, strict=True) if other == name)
+        places = " and ".join(number for number, other in zip(ids, names, strict=True) if normal(other) == name)
         warnings.warn(f"{places} are all called {name!r}: their ids are put behind it", VebiWarning, stacklevel=4)
-    return [f"{name} ({i})" if counts[name] > 1 else name for name, i in zip(names, ids, strict=True)]
+    return [f"{name} ({i})" if counts[normal(name)] > 1 else name for name, i in zip(names, ids, strict=True)]

@@ -1,7 +1,6 @@
 """Folders and lists of files as collections of images."""
 
 import os
-import unicodedata
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from vebi.data.collections import UNLABELLED, ImageFiles
 from vebi.data.listing import MOST_NAMES, list_images
 from vebi.errors import InputError, VebiWarning, join_names
+from vebi.files import normal
 
 #: The record of a data set of `vebi flowers`, and that of one that is not complete yet.
 RECORDS = ("dataset.json", "dataset.partial.json")
@@ -65,8 +65,8 @@ def _labelled_by_folder(
             VebiWarning,
             stacklevel=4,
         )
-    index = _index_of(class_names or folders, class_ids)
-    classes = class_names or tuple(index)
+    classes = class_names or tuple(dict.fromkeys(map(normal, folders)))
+    index = _index_of(classes, class_ids)
     unknown = [name for name in folders if normal(name) not in index]
     if unknown:
         ids = f", or {join_names(class_ids)}" if class_ids else ""
@@ -79,13 +79,7 @@ def _labelled_by_folder(
 
 def _index_of(class_names: Sequence[str], class_ids: Sequence[str] | None) -> dict[str, int]:
     """Normal form of a class name or id -> index of the class."""
-    lists = (list(dict.fromkeys(map(normal, names))) for names in (class_names, class_ids or ()))
-    return {name: i for names in lists for i, name in enumerate(names)}
-
-
-def normal(name: str) -> str:
-    """A name by which equal ones are found: the same letters can be written composed, or decomposed as by macOS."""
-    return unicodedata.normalize("NFC", name)
+    return {normal(name): i for names in (class_names, class_ids or ()) for i, name in enumerate(names)}
 
 
 def from_paths(

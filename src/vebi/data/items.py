@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from vebi.errors import InputError, join_names
+from vebi.files import find_name
 
 #: What the image and the label of an item are called in data sets whose items are dictionaries.
 IMAGES = ("image", "img", "pixel_values", "jpg", "png")
@@ -58,8 +59,9 @@ def class_index(label: Any, class_names: tuple[str, ...], name: str, class_ids: 
         label = label.decode("utf-8", "replace")
     if isinstance(label, str):
         for names in (class_ids, class_names):
-            if label in names:
-                return names.index(label)
+            place = find_name(label, names)
+            if place is not None:
+                return place
         known = f"are {join_names(class_names)}: name the data's classes as the model does"
         raise InputError(
             f"there is a class {label!r} in the data, but the model's classes "

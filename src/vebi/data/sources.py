@@ -12,6 +12,7 @@ from torch import Tensor
 from vebi.data.collections import DatasetImages, ImageCollection, SizedDataset
 from vebi.data.folders import expand_paths, from_folder, from_paths
 from vebi.errors import InputError, UsageError
+from vebi.models.class_names import check_names
 
 
 def open_images(
@@ -40,7 +41,7 @@ def open_images(
 
     Raises:
         InputError: There is nothing to read, or the folders do not match ``class_names``.
-        UsageError: ``data`` is none of these.
+        UsageError: ``data`` is none of these, or two classes have one name or id.
 
     Example:
         >>> images = vebi.open_images("images")
@@ -51,6 +52,7 @@ def open_images(
     """
     if isinstance(data, ImageCollection):
         return data
+    check_names(class_names or (), class_ids)
     if isinstance(data, str | os.PathLike):
         path = Path(data)
         if not path.exists():

@@ -9,6 +9,7 @@ from PIL import Image
 
 from vebi.data.decode import decode_values, has_alpha
 from vebi.errors import InputError, VebiWarning
+from vebi.files import normal
 
 #: From which value on a pixel is the object where compression leaves traces of it around its edges.
 LOSSY = 128
@@ -43,6 +44,25 @@ def read_mask(path: Path) -> Bool[np.ndarray, "h w"]:
         extent = "covers all of its image" if mask.all() else "is empty"
         warnings.warn(f"the mask {path} {extent}", VebiWarning, stacklevel=2)
     return mask
+
+
+def find_file(folder: Path, name: Path) -> Path | None:
+    """The file of a name in a folder, each part of which may be composed there and decomposed here, or else.
+
+    Args:
+        folder: The folder.
+        name: The path of the file in it.
+
+    Returns:
+        The file, if there is one.
+    """
+    places = [folder / name]
+    if not places[0].is_file():
+        places = [folder]
+        for part in map(normal, name.parts):
+            inside = (path for place in places if place.is_dir() for path in place.iterdir())
+            places = [path for path in inside if normal(path.name) == part]
+    return next((path for path in places if path.is_file()), None)
 
 
 def _values(image: Image.Image) -> np.ndarray:

@@ -17,7 +17,7 @@ from vebi.data.decode import decode
 from vebi.datasets.flowers.dataset import load_dataset
 from vebi.datasets.flowers.scene import PARTS
 from vebi.datasets.flowers.variants import carrier_mask
-from vebi.datasets.mask_files import read_mask
+from vebi.datasets.mask_files import find_file, read_mask
 from vebi.errors import InputError, UsageError, VebiWarning, join_names
 from vebi.files import read_file
 from vebi.models.preprocess import Preprocess
@@ -158,10 +158,10 @@ def _read_mask(images: ImageFiles, folder: Path, index: int) -> Mask:
     name = Path(images.ids[index])
     if not images.root.parts:  # files given one by one: the folder of each is its class
         name = Path(name.parent.name, name.name)
-    candidates = [folder / name.with_suffix(".png"), folder / name]
-    path = next((candidate for candidate in candidates if candidate.is_file()), None)
+    path = find_file(folder, name.with_suffix(".png")) or find_file(folder, name)
     if path is None:
-        raise InputError(f"{images.path(index)} has no mask: {candidates[0]} does not exist, give masks for all images")
+        expected = folder / name.with_suffix(".png")
+        raise InputError(f"{images.path(index)} has no mask: {expected} does not exist, give masks for all images")
     mask, image = read_mask(path), decode(images.path(index))
     height, width = mask.shape
     if (width, height) != image.size:

@@ -26,7 +26,7 @@ from vebi.interpretation.stability import FeatureStability, Stability
 from vebi.interpretation.validation import validate
 from vebi.lasso.scaling import Scaling
 from vebi.models.classifier import Classifier
-from vebi.outputs import file_stem, output_folder
+from vebi.outputs import file_stems, output_folder
 
 ARRAYS = "interpretation.safetensors"
 
@@ -110,8 +110,9 @@ class Interpretation:
             UsageError: There is no such class.
         """
         for names in (self.class_names, self.settings.class_ids or ()):
-            if class_name in names:
-                return names.index(class_name)
+            index = files.find_name(class_name, names)
+            if index is not None:
+                return index
         raise UsageError(f"there is no class {class_name!r}: the model's classes are {join_names(self.class_names)}")
 
     def find_class_names(self, class_names: Sequence[str] | None) -> list[str]:
@@ -225,8 +226,8 @@ class Interpretation:
         with output_folder(folder):
             run_folder.open_run(folder, self.settings)
             (folder / "features").mkdir(exist_ok=True)
-            for exemplar in self.exemplars:
-                name = file_stem(str(exemplar.feature))
+            stems = file_stems([str(exemplar.feature) for exemplar in self.exemplars])
+            for name, exemplar in zip(stems, self.exemplars, strict=True):
                 sheet = EncodedImage.encode(np.asarray(contact_sheet(exemplar)))
                 (folder / "features" / f"{name}.webp").write_bytes(sheet.data)
             files.write_arrays(folder / ARRAYS, arrays)

@@ -1,7 +1,6 @@
 """The model under study: a module, its preprocessing of images, and the names of its classes."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vebi.errors import ModelError, UsageError, require
+from vebi.models.class_names import check_names
 from vebi.models.evaluation import eval_mode, widen
 from vebi.models.final_activation import SCORES, SIGMOID, FinalActivation
 from vebi.models.model_errors import errors_of_forward
@@ -69,7 +69,7 @@ class Classifier:
             object.__setattr__(self, "class_names", tuple(map(str, self.class_names)) or None)
         if self.class_ids is not None:
             object.__setattr__(self, "class_ids", tuple(map(str, self.class_ids)) or None)
-        _check_names(self.class_names or (), self.class_ids)
+        check_names(self.class_names or (), self.class_ids)
 
     @property
     def device(self) -> torch.device:
@@ -223,20 +223,3 @@ def _check_outputs(outputs: object, count: int, names: tuple[str, ...] | None) -
             f"({', '.join(names[:6])}{', ...' if len(names) > 6 else ''}): name as many classes as it has"
         )
     return widen(outputs)
-
-
-def _check_names(names: tuple[str, ...], ids: tuple[str, ...] | None) -> None:
-    """Raises UsageError where classes cannot be told apart by their names or ids, or these do not go together."""
-    if ids is not None and len(ids) != len(names):
-        raise UsageError(f"there are {len(ids)} class ids and {len(names)} class names: give one id for each name")
-    for kind, given in (("called", names), ("known by the id", ids or ())):
-        twice = next((name for name, count in Counter(given).items() if count > 1), None)
-        if twice is not None:
-            places = " and ".join(
-                str(k) if ids is None else f"{k} ({ids[k]} {names[k]})" for k, name in enumerate(given) if name == twice
-            )
-            raise UsageError(f"two classes are {kind} {twice!r}, {places}: give every class one of its own")
-    index = {name: k for k, name in enumerate(names)}
-    both = next((i for k, i in enumerate(ids or ()) if index.get(i, k) != k), None)
-    if both is not None:
-        raise UsageError(f"{both!r} is the id of one class and the name of another one: give ids that are no names")

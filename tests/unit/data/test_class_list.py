@@ -42,6 +42,13 @@ def test_what_is_no_list(content, tmp_path):
         read_class_list(path)
 
 
+def test_one_name_of_two_ids_in_other_letters(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text("1\tcaf\u00e9\n2\tcafe\u0301\n3\tb\n")
+    with pytest.warns(VebiWarning, match="^1 and 2 are all called 'caf\u00e9'"):
+        assert read_class_list(path)[0] == ["caf\u00e9 (1)", "cafe\u0301 (2)", "b"]
+
+
 def test_one_name_of_three_ids(tmp_path):
     path = tmp_path / "list.txt"
     path.write_text("1\ta\n2\tb\n3\ta\n4\ta\n")

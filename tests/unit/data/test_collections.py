@@ -163,6 +163,12 @@ def test_labels_and_items_of_every_kind(label, keys):
     assert np.array_equal(image, ARRAY)
 
 
+@pytest.mark.parametrize("label", ["caf\u00e9", "cafe\u0301", "cafe\u0301".encode()])
+@pytest.mark.parametrize(("names", "ids"), [(("b", "cafe\u0301"), None), (("b", "c"), ("1", "caf\u00e9"))])
+def test_labels_are_compared_whatever_their_letters_are_made_of(label, names, ids):
+    assert open_images([(ARRAY, label)], names, ids).load(0)[1] == 1
+
+
 @pytest.mark.parametrize("label", [0.5, float("nan"), np.array([1, 1]), np.array([0.5, 0.5]), [], object(), 1j, {}])
 def test_labels_that_are_none(label):
     with pytest.raises(InputError, match=r"item 0 has the label .*, but a class index or a class name is needed"):

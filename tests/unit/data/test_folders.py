@@ -9,7 +9,9 @@ from PIL import Image
 from vebi.data.collections import UNLABELLED
 from vebi.data.folders import expand_paths
 from vebi.data.sources import open_images
-from vebi.errors import InputError, VebiWarning
+from vebi.errors import InputError, UsageError, VebiWarning
+from vebi.models.classifier import Classifier
+from vebi.models.preprocess import Preprocess
 
 
 def test_a_tree_is_labelled_by_its_folders(tree, tmp_path):
@@ -172,3 +174,20 @@ def test_names_are_compared_whatever_their_letters_are_made_of(tree, tmp_path):
     assert sorted(images.labels) == [0, 1]
     assert open_images([root / decomposed / "0.png"], ("b", composed)).labels == [1]
     assert open_images(root).class_names == ("b", composed)
+
+
+@pytest.mark.parametrize(
+    ("names", "ids"),
+    [
+        (("caf\u00e9", "cafe\u0301", "a", "b"), None),
+        (("a", "a", "b"), None),
+        (("a", "b"), ("caf\u00e9", "cafe\u0301")),
+        (("caf\u00e9", "b"), ("1", "cafe\u0301")),
+    ],
+)
+def test_classes_that_cannot_be_told_apart_are_refused(tree, tmp_path, toy_module, names, ids):
+    root = tree(tmp_path, a=1, b=1)
+    with pytest.raises(UsageError, match=r"called '(caf|a)|known by the id 'caf|'caf.' is the id|'cafe.' is the id"):
+        open_images(root, names, ids)
+    with pytest.raises(UsageError, match=r"called '(caf|a)|known by the id 'caf|'caf.' is the id|'cafe.' is the id"):
+        Classifier(toy_module, Preprocess(32, toy_module.mean, toy_module.std), names, class_ids=ids)

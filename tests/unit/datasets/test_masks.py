@@ -50,6 +50,19 @@ def test_images_given_one_by_one_have_their_class_from_their_folder(tree):
     assert np.argwhere(masks(1)).tolist() == [[0, 1]]
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [("\u00e9", "e\u0301"), ("e\u0301", "\u00e9")])
+def test_masks_are_found_whatever_the_letters_of_their_names_are_made_of(tree, ours, theirs):
+    for root, name in (("images", ours), ("truth", theirs)):
+        for path in (tree / root / "a").iterdir():
+            path.rename(path.with_name(f"{name}{path.name}"))
+        (tree / root / "a").rename(tree / root / f"x{name}")
+    images = open_images(tree / "images")
+    masks = find_masks(images, tree / "truth")
+    found = [(images.ids[k], np.argwhere(masks(k)).tolist()) for k in range(4)]
+    expected = [f"x{ours}/{ours}0.jpg", f"x{ours}/{ours}1.jpg", "b/0.jpg", "b/1.jpg"]
+    assert sorted(found) == sorted((name, [[0, k]]) for k, name in enumerate(expected))
+
+
 def test_a_mask_of_the_same_suffix(tree):
     mask = np.zeros((6, 8), np.uint8)
     mask[3:] = 255

@@ -39,6 +39,23 @@ def test_round_trip(assert_equal, found, tmp_path):
     found.save(tmp_path / "run")  # the same settings: written again
 
 
+@pytest.mark.parametrize("names", [("a/b", "a_b"), ("RELU", "relu"), ("x:1", "x-1")])
+def test_every_feature_has_a_contact_sheet_of_its_own(found, tmp_path, names):
+    features = tuple(Feature(names[k % 2], k // 2) for k in range(len(found.features)))
+    exemplars = tuple(replace(e, feature=f) for e, f in zip(found.exemplars, features, strict=True))
+    replace(found, features=features, exemplars=exemplars).save(tmp_path / "run")
+    stems = [path.stem.lower() for path in (tmp_path / "run" / "features").iterdir()]
+    assert len(set(stems)) == len(features) > 1
+
+
+@pytest.mark.parametrize("given", ["gr\u00fcn", "gru\u0308n"])
+@pytest.mark.parametrize("name", ["gr\u00fcn", "gru\u0308n"])
+def test_a_class_is_known_whatever_its_letters_are_made_of(found, given, name):
+    named = replace(found, class_names=("blue", name, "red"))
+    assert named.find_class_names([given]) == [name]
+    assert named.select_features(given) == found.select_features("green")
+
+
 def test_round_trip_of_arrays_in_any_memory_order(assert_equal, found, tmp_path):
     """safetensors writes memory as it lies: columns first, reversed and strided arrays must come back as they were."""
     rng = np.random.default_rng(0)
