@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -166,6 +167,22 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, 
         partial.write_bytes(content)
 
 
+@contextmanager
+def utf8_path(path: Path) -> Iterator[Path]:
+    """A path to a file that is UTF-8, as safetensors needs it to map the file: the names of files can be any bytes.
+
+    Args:
+        path: The file.
+    """
+    if not any("\ud800" <= letter <= "\udfff" for letter in str(path)):
+        yield path
+        return
+    with TemporaryDirectory() as folder:
+        link = Path(folder, "file")
+        link.symlink_to(path.absolute())
+        yield link
+
+
 def read_arrays(path: Path, names: Sequence[str] | None = None) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Reads what ``write_arrays`` wrote.
 
@@ -186,7 +203,7 @@ def read_arrays(path: Path, names: Sequence[str] | None = None) -> tuple[dict[st
     if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError("it is no regular file")
     try:
-        with safe_open(path, "np") as file:
+        with utf8_path(path) as readable, safe_open(readable, "np") as file:
             stored: dict[str, str] = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
     except SafetensorError as error:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vebi.errors import ModelError, VebiWarning, join_names
-from vebi.files import atomic_write
+from vebi.files import atomic_write, utf8_path
 from vebi.models.preprocess import Preprocess
 from vebi.models.state_dict import COMPILED, find_state, fit_names
 
@@ -86,9 +86,10 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
-        with safetensors.safe_open(path, "pt") as file:
-            texts = file.metadata() or {}
-        state = safetensors.torch.load_file(path)
+        with utf8_path(path) as readable:
+            with safetensors.safe_open(readable, "pt") as file:
+                texts = file.metadata() or {}
+            state = safetensors.torch.load_file(readable)
         metadata = {
             key: text if key in ("format", "model") else json.loads(text)
             for key, text in texts.items()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from support import ToyNet
 
 from vebi.errors import ModelError, UsageError, VebiError, VebiWarning
@@ -155,6 +155,17 @@ def test_weights_that_do_not_fit_show_the_names_of_both_sides(spec, tmp_path):
     save_file({"stem.weight": torch.zeros(1), "stem.bias": torch.zeros(1)}, tmp_path / "w.safetensors")
     with pytest.raises(ModelError, match=r"the file has stem\..*, the network conv\.weight, conv\.bias: give"):
         load_classifier(spec(), tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("name", ["\udcff", "\udcff/w", "\u82b1"])
+def test_weights_can_have_any_name(spec, tmp_path, name):
+    path = tmp_path / f"{name}.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(save(STATE))
+    assert load_classifier(spec(), path).model.conv.bias.tolist() == [1, 1]
+    path.write_bytes(b"damaged")
+    with pytest.raises(ModelError, match="is no intact safetensors file"):
+        load_classifier(spec(), path)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
