@@ -1,6 +1,7 @@
 """Charts of what is selected along mu, and all of them as one SVG file."""
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from vebi.reports.svg_line import Axis, Line
 #: Sizes in the file of all charts, in pixels, and its charts per row.
 WIDTH, MARGIN, CHART, SMALL_CHART, PER_ROW = 1080, 60, 240, 170, 2
 LEGEND_LINE = 20
+#: What no XML may hold, not even escaped, but the name of a class or layer may.
+_NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 STYLE = """
 text { font: 13px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: #62626e; }
 .title { font-size: 26px; font-weight: 700; fill: #1e1e26; } .heading { font-weight: 600; fill: #1e1e26; }
@@ -133,7 +136,7 @@ def figure(interpretation: Interpretation, class_names: Sequence[str]) -> str:
             parts += _placed(f"{name}: share of the weight in percent", chart, _left(k), top, SMALL_CHART)
             parts += _legend(index, name, numbers[name], _left(k), top + SMALL_CHART + 48)
         top += SMALL_CHART + 110 + LEGEND_LINE * max(map(len, numbers.values()))
-    body = "\n".join(parts)
+    body = _NO_XML.sub(lambda letter: ascii(letter[0])[1:-1], "\n".join(parts))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{top}" viewBox="0 0 {WIDTH} {top}">\n'
         f'<style>{STYLE}</style>\n<rect width="100%" height="100%" fill="#fff"/>\n{body}\n</svg>\n'

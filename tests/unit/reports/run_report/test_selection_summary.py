@@ -221,6 +221,15 @@ def test_the_figure_is_a_file_of_its_own(made, tmp_path):
     assert "held out" not in selection_charts.figure(untried, untried.class_names)
 
 
+@pytest.mark.parametrize("letter", ["\x1b", "\x00", "\x0b", "\ufffe", "\uffff", "\udcff"])
+def test_what_is_no_xml_is_shown_by_its_code(made, letter):
+    settings = replace(made.settings, layers=tuple((f"{name}{letter}", n) for name, n in made.layers))
+    odd = replace(made, class_names=(f"a{letter}", "green", "red"), settings=settings)
+    words = " ".join(ElementTree.fromstring(selection_charts.figure(odd, odd.class_names)).itertext())
+    assert f"a{ascii(letter)[1:-1]}: share" in words
+    assert f"{ascii(letter)[1:-1]}:{made.features[0].channel}" in words
+
+
 def words_of(page):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", re.sub(r"<wbr>", "", page)))
 
