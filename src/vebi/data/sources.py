@@ -12,7 +12,7 @@ from torch import Tensor
 from vebi.data.collections import DatasetImages, ImageCollection, SizedDataset
 from vebi.data.folders import expand_paths, from_folder, from_paths
 from vebi.errors import InputError, UsageError
-from vebi.models.class_names import check_names
+from vebi.files import check_names
 
 
 def open_images(

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vebi.errors import ModelError, UsageError, require
-from vebi.models.class_names import check_names
+from vebi.files import check_names
 from vebi.models.evaluation import eval_mode, widen
 from vebi.models.final_activation import SCORES, SIGMOID, FinalActivation
 from vebi.models.model_errors import errors_of_forward

@@ -57,7 +57,7 @@ def find_state(content: object) -> tuple[dict[str, Tensor], tuple[str, ...]] | N
     return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FittedState:
     """A state dict under the names of a network, as far as it has them.
 
