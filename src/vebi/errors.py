@@ -5,7 +5,9 @@ code of the command line: 1 the run failed, 2 usage, 3 bad input.
 """
 
 import operator
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence, Set
+from pathlib import Path
 from typing import Any
 
 
@@ -90,8 +92,103 @@ def require(name: str, value: Any, kind: type | tuple[type, ...], needed: str) -
         UsageError: It has another type.
     """
     if not isinstance(value, kind):
-        article = "an" if type(value).__name__[0] in "aeiouAEIOU" else "a"
-        raise UsageError(f"{name} is {article} {type(value).__name__}, but {needed}")
+        raise _of_another_type(name, value, needed)
+
+
+def _of_another_type(name: str, value: Any, needed: str) -> UsageError:
+    article = "an" if type(value).__name__[0] in "aeiouAEIOU" else "a"
+    return UsageError(f"{name} is {article} {type(value).__name__}, but {needed}")
+
+
+def require_function(name: str, value: Any, needed: str) -> None:
+    """Refuses an argument that can neither be called nor is None.
+
+    Args:
+        name: Of the argument.
+        value: What was given.
+        needed: What is needed, and how to get it.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if not callable(value):
+        require(name, value, type(None), needed)
+
+
+def require_choice(name: str, value: Any, choices: Collection[str]) -> None:
+    """Refuses what is none of some texts.
+
+    Args:
+        name: Of the argument.
+        value: What was given.
+        choices: The texts.
+
+    Raises:
+        UsageError: It is none of them.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise UsageError(f"{name} is {value!r}: choose one of {', '.join(choices)}")
+
+
+def as_path(name: str, value: Any, needed: str = "the path of one is needed") -> Path:
+    """A path.
+
+    Args:
+        name: Of the argument.
+        value: What was given.
+        needed: What is needed, and how to get it.
+
+    Returns:
+        The same as a Path.
+
+    Raises:
+        UsageError: It is neither a text nor a path.
+    """
+    require(name, value, (str, os.PathLike), needed)
+    return Path(value)
+
+
+def as_names(name: str, value: Any) -> tuple[str, ...]:
+    """Names in their order, as of a list or of an array.
+
+    Args:
+        name: Of the argument.
+        value: What was given.
+
+    Returns:
+        The same as a tuple of texts.
+
+    Raises:
+        UsageError: It is one text, has no order of its own, as a set or a dictionary, or holds what is no text.
+    """
+    try:  # the letters of a text and the keys of a dictionary come one by one, too, but are not what is meant
+        names = None if isinstance(value, str | bytes | Mapping | Set) else tuple(value)
+    except TypeError:
+        names = None
+    if names is None:
+        raise _of_another_type(name, value, "a list of texts is needed, one for each class")
+    for k, one in enumerate(names):
+        require(f"{name}[{k}]", one, str, "a text is needed: give a list of texts, one for each class")
+    return tuple(map(str, names))
+
+
+def as_bool(name: str, value: Any) -> bool:
+    """True or False, of NumPy as well.
+
+    Args:
+        name: Of the argument.
+        value: What was given.
+
+    Returns:
+        The same as a bool.
+
+    Raises:
+        UsageError: It is anything else, such as a text or a number.
+    """
+    is_of_numpy = str(getattr(value, "dtype", None)) == "bool" and getattr(value, "shape", None) == ()
+    if not isinstance(value, bool) and not is_of_numpy:
+        raise UsageError(f"{name} is {value!r}, but True or False is needed")
+    return bool(value)
 
 
 def as_count(name: str, value: Any, least: int = 1) -> int:

@@ -10,6 +10,12 @@ import vebi
 
 pytestmark = pytest.mark.usefixtures("without_checks_of_types")
 
+
+def load_toy(**options):
+    """As vebi.load_classifier does, of a network that is never made: what is wrong is said before."""
+    return vebi.load_classifier("no.py:build", **options)
+
+
 WRONG = {
     "a network for a classifier": (
         lambda c, i, d: vebi.interpret(c.model, d),
@@ -49,7 +55,7 @@ WRONG = {
     "nothing for a mean": (lambda c, i, d: vebi.Preprocess(32, None, (0.5,) * 3), "mean is None"),
     "a text for names": (
         lambda c, i, d: vebi.Classifier(c.model, c.preprocess, "red"),
-        "class_names is the text 'red'",
+        "class_names is a str, .*list",
     ),
     "a function for a network": (
         lambda c, i, d: vebi.Classifier(len, c.preprocess),
@@ -60,6 +66,38 @@ WRONG = {
         lambda c, i, d: vebi.metrics.auc_iou(np.ones((2, 4, 4)), np.ones((2, 4, 4))),
         "maps is a ndarray",
     ),
+    "bytes for names": (
+        lambda c, i, d: vebi.Classifier(c.model, c.preprocess, b"rgb"),
+        "class_names is a bytes",
+    ),
+    "numbers for names": (
+        lambda c, i, d: vebi.Classifier(c.model, c.preprocess, [1, 2, 3]),
+        r"class_names\[0\] is an int",
+    ),
+    "a number for names": (lambda c, i, d: vebi.Classifier(c.model, c.preprocess, 5), "class_names is an int"),
+    "a text for ids": (
+        lambda c, i, d: vebi.Classifier(c.model, c.preprocess, ("a", "b", "c"), class_ids="abc"),
+        "class_ids is a str",
+    ),
+    "a text for names to load": (lambda c, i, d: load_toy(class_names="rgb"), "class_names is a str"),
+    "a dictionary for names": (
+        lambda c, i, d: load_toy(class_names={0: "blue", 1: "green", 2: "red"}),
+        "class_names is a dict",
+    ),
+    "a set for names": (lambda c, i, d: load_toy(class_names={"blue", "green", "red"}), "class_names is a set"),
+    "a number for ids": (lambda c, i, d: load_toy(class_ids=5), "class_ids is an int"),
+    "part of a pixel": (lambda c, i, d: load_toy(size=32.7), "size is 32.7"),
+    "no end of pixels": (lambda c, i, d: load_toy(size=float("inf")), "size is inf"),
+    "a column below 0": (lambda c, i, d: i.feature(-1), "column is -1"),
+    "half a column": (lambda c, i, d: i.feature(1.5), "column is 1.5"),
+    "a text for a column": (lambda c, i, d: i.feature("3"), "column is '3'"),
+    "no to a unit norm": (lambda c, i, d: vebi.Descriptor(unit_norm="no"), "unit_norm is 'no'"),
+    "1 for true": (lambda c, i, d: vebi.Descriptor(unit_norm=1), "unit_norm is 1, .*True"),
+    "a list for a scaling": (lambda c, i, d: vebi.Descriptor(scaling=["log"]), r"scaling is \['log'\]"),
+    "no to a fix": (lambda c, i, d: vebi.Recipe(pool_fix="no"), "pool_fix is 'no'"),
+    "no to a contrast": (lambda c, i, d: vebi.Recipe(contrast="no"), "contrast is 'no'"),
+    "no to stability": (lambda c, i, d: vebi.interpret(c, d, stability="no"), "stability is 'no'"),
+    "a list for labels": (lambda c, i, d: vebi.interpret(c, d, labels=["true"]), r"labels is \['true'\]"),
     "one map": (lambda c, i, d: vebi.metrics.relevance_mass(torch.ones(4, 4), torch.ones(4, 4)), r"shape \(4, 4\)"),
 }
 
@@ -90,6 +128,12 @@ def test_arrays_in_a_preprocessing_and_for_names(toy, squares, tmp_path):
     classifier = vebi.Classifier(toy.model, preprocess, np.array(["blue", "green", "red"]))
     vebi.interpret(classifier, squares, mu=1.5, out=tmp_path)
     assert vebi.load(tmp_path, toy).class_names == ("blue", "green", "red")
+
+
+def test_truth_of_numpy(toy, squares, tmp_path):
+    descriptor = vebi.Descriptor(unit_norm=np.bool_(True))
+    vebi.interpret(toy, squares, descriptor=descriptor, stability=np.bool_(False), out=tmp_path)
+    assert vebi.load(tmp_path, toy).descriptor == vebi.Descriptor(unit_norm=True)
 
 
 @pytest.mark.parametrize("default", ["float64", "bfloat16", "device"])

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from vebi.activations.layers import Layer
 from vebi.activations.recorder import ActivationRecorder
-from vebi.errors import ModelError, UsageError
+from vebi.errors import ModelError, as_bool, require_choice
 from vebi.lasso.scaling import CENTRED, PLAIN, STANDARDISED
 from vebi.models.classifier import Classifier
 from vebi.models.evaluation import widen
@@ -69,10 +69,9 @@ class Descriptor:
     scaling: str = STANDARDISED
 
     def __post_init__(self) -> None:
-        if self.energy not in ENERGIES:
-            raise UsageError(f"energy is {self.energy!r}: choose squared or l2")
-        if self.scaling not in FORMS:
-            raise UsageError(f"scaling is {self.scaling!r}: choose one of {', '.join(FORMS)}")
+        require_choice("energy", self.energy, ENERGIES)
+        object.__setattr__(self, "unit_norm", as_bool("unit_norm", self.unit_norm))
+        require_choice("scaling", self.scaling, FORMS)
 
     @classmethod
     def paper(cls) -> "Descriptor":

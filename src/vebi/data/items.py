@@ -67,10 +67,11 @@ def class_index(label: Any, class_names: tuple[str, ...], name: str, class_ids: 
             f"there is a class {label!r} in the data, but the model's classes "
             + (known if class_names else "have no names: give them")
         )
-    index = _as_index(label)
+    index = _as_index(label, len(class_names))
     if index is None:
         raise InputError(
-            f"{name} has the label {label!r}, but a class index or a class name is needed: correct the data set"
+            f"{name} has the label {label!r}, but a class index or a class name is needed, or a one-hot vector of as "
+            f"many numbers as there are classes: correct the data set"
         )
     if index < 0 or (class_names and index >= len(class_names)):
         last = len(class_names) - 1 if class_names else "..."
@@ -78,7 +79,8 @@ def class_index(label: Any, class_names: tuple[str, ...], name: str, class_ids: 
     return index
 
 
-def _as_index(label: Any) -> int | None:
+def _as_index(label: Any, classes: int) -> int | None:
+    """The index that a label is or marks; None where it is none. Of models without class names ``classes`` is 0."""
     try:
         return operator.index(label)
     except TypeError:
@@ -89,5 +91,6 @@ def _as_index(label: Any) -> int | None:
         return None
     if len(values) == 1 and values[0] == np.round(values[0]):
         return int(values[0])
-    is_one_hot = len(values) > 1 and np.isin(values, (0, 1)).all() and values.sum() == 1
+    is_vector = len(values) == (classes or len(values)) > 1
+    is_one_hot = is_vector and np.isin(values, (0, 1)).all() and values.sum() == 1
     return int(values.argmax()) if is_one_hot else None

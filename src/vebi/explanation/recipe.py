@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from vebi.backprop.heatmaps import check_reduction
 from vebi.backprop.readings import check_reading
 from vebi.backprop.rules import check_rule
+from vebi.errors import as_bool
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Recipe:
         check_rule(self.rule, self.stride_fix)
         check_reading(self.reading)
         check_reduction(self.combination)
+        for name in ("pool_fix", "contrast"):
+            object.__setattr__(self, name, as_bool(name, getattr(self, name)))
 
     @classmethod
     def paper(cls, *, rule: str = "guided", stride_fix: str | None = "centred") -> "Recipe":

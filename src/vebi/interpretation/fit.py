@@ -13,7 +13,7 @@ from vebi.activations.layers import Layer, choose_layers, hash_activations
 from vebi.activations.table import SHARD, tabulate
 from vebi.data.collections import ImageCollection
 from vebi.data.loader import check_batch_size
-from vebi.errors import UsageError, VebiWarning, as_count, require
+from vebi.errors import UsageError, VebiWarning, as_bool, as_count, require, require_choice
 from vebi.interpretation.labelled_images import open_labelled
 from vebi.interpretation.result import Interpretation, load
 from vebi.interpretation.run_folder import open_run
@@ -115,13 +115,13 @@ def interpret(
         layers=tuple((layer.name, layer.channels) for layer in recorded_layers),
         mu=mu if mu is None or isinstance(mu, str) else lasso.check_mu(mu),
         features_per_class=features_per_class,
-        signed=bool(signed),
+        signed=as_bool("signed", signed),
         labels=labels,
         descriptor=descriptor,
-        stability=bool(stability),
+        stability=as_bool("stability", stability),
         batch_size=batch_size,
         shard_size=SHARD,
-        strict=bool(strict),
+        strict=as_bool("strict", strict),
     )
     interpretation = _fit(classifier, collection, recorded_layers, settings, out, progress)
     for note in (*_notes_of_model(classifier), *interpretation.diagnostics.notes):
@@ -153,8 +153,7 @@ def _check_options(
             raise UsageError(f"mu is {mu!r}: give a number above 0, or {AUTO!r}")
     elif mu is not None:
         lasso.check_mu(mu)
-    if labels not in LABELS:
-        raise UsageError(f"labels is {labels!r}: choose predicted or true")
+    require_choice("labels", labels, LABELS)
     require("descriptor", descriptor, Descriptor, "a vebi.Descriptor is needed: make one, as vebi.Descriptor()")
     require("out", out, (str, os.PathLike, type(None)), "the path of a run folder, or None, is needed")
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from vebi import files
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Feature
-from vebi.errors import RunError, UsageError, join_names
+from vebi.errors import RunError, UsageError, as_count, as_names, join_names
 from vebi.interpretation import run_folder
 from vebi.interpretation.contact_sheet import contact_sheet
 from vebi.interpretation.diagnostics import Diagnostics
@@ -117,7 +117,8 @@ class Interpretation:
 
     def find_class_names(self, class_names: Sequence[str] | None) -> list[str]:
         """The names of classes that are given by their names or ids; of all, in their order, where none are given."""
-        return [self.class_names[self.class_index(name)] for name in class_names or self.class_names]
+        names = self.class_names if class_names is None else as_names("class_names", class_names) or self.class_names
+        return [self.class_names[self.class_index(name)] for name in names]
 
     def select_features(self, class_name: str) -> list[tuple[Feature, float]]:
         """The features of a class with their weights, the largest absolute weight first.
@@ -183,7 +184,7 @@ class Interpretation:
         Raises:
             UsageError: The descriptor has no such column.
         """
-        channel = column
+        channel = as_count("column", column, least=0)
         for name, channels in self.layers:
             if channel < channels:
                 return Feature(name, channel)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vebi.errors import ModelError, UsageError, require
+from vebi.errors import ModelError, UsageError, as_names, require
 from vebi.files import check_names
 from vebi.models.evaluation import eval_mode, widen
 from vebi.models.final_activation import SCORES, SIGMOID, FinalActivation
@@ -37,7 +37,7 @@ class Classifier:
         weights: The path of its weights file, or None.
 
     Raises:
-        UsageError: Two classes have one name or id, or there is not one id for each name.
+        UsageError: An argument has another type, two classes have one name or id, or there is not one id for each name.
         ModelError: The network is scripted, traced or quantised, or its weights are lazy, sparse, without
             values or made in ``torch.inference_mode``.
 
@@ -63,12 +63,9 @@ class Classifier:
         require("preprocess", self.preprocess, Preprocess, "a vebi.Preprocess is needed: make one")
         object.__setattr__(self, "model", unwrap(self.model))
         check_have_values(self.model)
-        if isinstance(self.class_names, str):
-            raise UsageError(f"class_names is the text {self.class_names!r}, but a list of names is needed")
-        if self.class_names is not None:
-            object.__setattr__(self, "class_names", tuple(map(str, self.class_names)) or None)
-        if self.class_ids is not None:
-            object.__setattr__(self, "class_ids", tuple(map(str, self.class_ids)) or None)
+        for name in ("class_names", "class_ids"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, as_names(name, getattr(self, name)) or None)
         check_names(self.class_names or (), self.class_ids)
 
     @property

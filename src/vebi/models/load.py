@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vebi.errors import ModelError, UsageError, VebiWarning
+from vebi.errors import ModelError, UsageError, VebiWarning, as_count, as_names, as_path
 from vebi.models.classifier import Classifier
 from vebi.models.evaluation import to_eval
 from vebi.models.model_errors import errors_of_mode
@@ -30,7 +30,7 @@ def load_classifier(
     interpolation: str | None = None,
     class_names: Sequence[str] | None = None,
     class_ids: Sequence[str] | None = None,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
 ) -> Classifier:
     """The classifier that a spec names, checked by one forward pass.
 
@@ -89,6 +89,15 @@ def load_classifier(
             f"the spec is a {type(spec).__name__}, a network that exists already: use "
             f"vebi.Classifier(network, vebi.Preprocess(...), class_names)"
         )
+    arguments = {
+        "mean": mean,
+        "std": std,
+        "size": None if size is None else as_count("size", size),
+        "resize": None if resize is None else as_count("resize", resize),
+        "interpolation": interpolation,
+        "class_names": None if class_names is None else as_names("class_names", class_names),
+    }
+    ids = None if class_ids is None else as_names("class_ids", class_ids)
     torch_device = find_device(device)
     with torch.inference_mode(False):  # no gradient ever leads to weights that are made in it
         name, weights, state, metadata = _resolve_weights(str(spec), weights)
@@ -100,30 +109,22 @@ def load_classifier(
         with errors_of_mode(f"moved to {torch_device}"):
             module.to(torch_device)
         to_eval(module)
-    arguments = {
-        "mean": mean,
-        "std": std,
-        "size": size,
-        "resize": resize,
-        "interpolation": interpolation,
-        "class_names": class_names,
-    }
     preprocess, names = _preprocess_and_names(name, _first_values([arguments, metadata, defaults]))
     path = str(Path(weights).resolve()) if weights else None
-    ids = None if class_ids is None else tuple(class_ids)
     classifier = Classifier(module, preprocess, names, name, path, ids)
     for note in classifier.probe().notes:
         warnings.warn(note, VebiWarning, stacklevel=2)
     return classifier
 
 
-def find_device(name: str) -> torch.device:
+def find_device(name: str | torch.device) -> torch.device:
     """The device of a name.
 
     Others than these lack float64, in which descriptors are summed.
 
     Args:
-        name: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a CUDA (or ROCm) device where there is one, else the CPU.
+        name: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a CUDA (or ROCm) device where there is one, else the CPU; or
+            the device itself.
 
     Returns:
         The device.
@@ -132,6 +133,7 @@ def find_device(name: str) -> torch.device:
         UsageError: This machine has no such device.
     """
     count = torch.cuda.device_count()
+    name = str(name) if isinstance(name, torch.device) else name
     if name == "auto":
         return torch.device("cuda" if count else "cpu")
     available = ["cpu"] + ["cuda"] * bool(count) + [f"cuda:{k}" for k in range(count)]
@@ -147,7 +149,8 @@ def _resolve_weights(
 ) -> tuple[str, str | Path | None, dict[str, Tensor] | None, dict[str, Any]]:
     """The spec of the network, the path of its weights, its state dict, and the metadata of its checkpoint."""
     if not spec.endswith(".safetensors"):
-        state, metadata = (None, {}) if weights is None else read_weights(Path(weights))
+        hint = "the path of a file is needed: load a state dict into the network, and use vebi.Classifier"
+        state, metadata = (None, {}) if weights is None else read_weights(as_path("weights", weights, hint))
         return spec, weights, state, metadata
     if weights is not None:
         raise UsageError(f"{spec} is a checkpoint with weights of its own: leave weights={weights} out")
@@ -182,9 +185,10 @@ def _preprocess_and_names(spec: str, values: dict[str, Any]) -> tuple[Preprocess
         )
     try:
         mean, std = (tuple(map(float, np.atleast_1d(values[key]))) for key in ("mean", "std"))
-        size, resize = int(values["size"]), None if values["resize"] is None else int(values["resize"])
-        names = tuple(map(str, values["class_names"] or ())) or None
-    except (TypeError, ValueError):
+        size = as_count("size", values["size"], least=0)
+        resize = None if values["resize"] is None else as_count("resize", values["resize"], least=0)
+        names = None if values["class_names"] is None else as_names("class_names", values["class_names"])
+    except (TypeError, ValueError, OverflowError):
         given = ", ".join(f"{key}={value!r}" for key, value in values.items() if key != "class_names")
         raise ModelError(
             f"{spec} has {given}, but mean and std must be lists of numbers, size and resize integers and class "

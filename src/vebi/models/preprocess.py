@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from vebi.errors import ImageError, UsageError, as_count, as_number
+from vebi.errors import ImageError, UsageError, as_count, as_number, require_choice
 
 INTERPOLATIONS = ("bilinear", "bicubic", "lanczos", "nearest")
 
@@ -54,8 +54,7 @@ class Preprocess:
         for name in ("size", "resize"):
             if name == "size" or self.resize is not None:
                 object.__setattr__(self, name, as_count(name, getattr(self, name), least=0))
-        if self.interpolation not in INTERPOLATIONS:
-            raise UsageError(f"interpolation is {self.interpolation!r}: choose one of {', '.join(INTERPOLATIONS)}")
+        require_choice("interpolation", self.interpolation, INTERPOLATIONS)
         if self.size < 1 or (self.resize is not None and self.resize < self.size):
             raise UsageError(
                 f"size is {self.size} and resize {self.resize}: size must be at least 1, resize at least size"

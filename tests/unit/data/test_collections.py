@@ -169,7 +169,9 @@ def test_labels_are_compared_whatever_their_letters_are_made_of(label, names, id
     assert open_images([(ARRAY, label)], names, ids).load(0)[1] == 1
 
 
-@pytest.mark.parametrize("label", [0.5, float("nan"), np.array([1, 1]), np.array([0.5, 0.5]), [], object(), 1j, {}])
+@pytest.mark.parametrize(
+    "label", [0.5, float("nan"), np.array([1, 1]), np.eye(5)[0], np.array([0.5, 0.5]), [], object(), 1j, {}]
+)
 def test_labels_that_are_none(label):
     with pytest.raises(InputError, match=r"item 0 has the label .*, but a class index or a class name is needed"):
         open_images([(ARRAY, label)], ("a", "b")).load(0)
