@@ -1,6 +1,8 @@
 """What a caller in Python gets wrong is one sentence; numbers of other libraries are numbers."""
 
+import copy
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,6 +100,53 @@ WRONG = {
     "no to a contrast": (lambda c, i, d: vebi.Recipe(contrast="no"), "contrast is 'no'"),
     "no to stability": (lambda c, i, d: vebi.interpret(c, d, stability="no"), "stability is 'no'"),
     "a list for labels": (lambda c, i, d: vebi.interpret(c, d, labels=["true"]), r"labels is \['true'\]"),
+    "a network for maps": (
+        lambda c, i, d: vebi.feature_maps(c.model, d, [vebi.Feature("relu1", 0)]),
+        "the classifier is a ToyNet",
+    ),
+    "a text for features": (lambda c, i, d: vebi.feature_maps(c, d, "relu1:0"), "one of the features is a str, .*list"),
+    "pairs for features": (
+        lambda c, i, d: vebi.feature_maps(c, d, [("relu1", 0)]),
+        "one of the features is a tuple, .*Feature",
+    ),
+    "one feature": (lambda c, i, d: vebi.feature_maps(c, d, vebi.Feature("relu1", 0)), "features is a Feature, .*list"),
+    "no features": (lambda c, i, d: vebi.feature_maps(c, d, []), "features is empty"),
+    "a real number for a channel": (
+        lambda c, i, d: vebi.feature_maps(c, d, [vebi.Feature("relu1", 1.0)]),
+        "the channel of relu1:1.0 is 1.0, .* whole number",
+    ),
+    "a number for a layer of a feature": (
+        lambda c, i, d: vebi.feature_maps(c, d, [vebi.Feature(5, 1)]),
+        "the layer of 5:1 is an int",
+    ),
+    "a classifier to assess": (lambda c, i, d: vebi.assess(c, d), "the interpretation is a Classifier"),
+    "a number for a run": (lambda c, i, d: vebi.load(5), "folder is an int, .*path"),
+    "a number to save in": (lambda c, i, d: i.save(5), "folder is an int, .*path"),
+    "a number for progress": (lambda c, i, d: vebi.interpret(c, d, progress=5), "progress is an int, .*function"),
+    "a text for the progress of many": (
+        lambda c, i, d: vebi.explain_each(i, d, progress="x"),
+        "progress is a str, .*function",
+    ),
+    "a number for a page": (lambda c, i, d: vebi.write_report(i, 5), "out is an int, .*html"),
+    "a number of classes to show": (
+        lambda c, i, d: vebi.write_report(i, "x.html", class_names=5),
+        "class_names is an int",
+    ),
+    "a number of images": (lambda c, i, d: vebi.write_gallery(i, 5, "x"), "images is an int, .*paths"),
+    "numbers for images": (lambda c, i, d: vebi.write_gallery(i, [5], "x"), "one of the images is an int, .*paths"),
+    "a number for a gallery": (lambda c, i, d: vebi.write_gallery(i, d, 5), "out is an int, .*folder"),
+    "a number for other maps": (
+        lambda c, i, d: vebi.write_gallery(i, d, "x", others=5),
+        "others is an int, .*function",
+    ),
+    "a number for weights": (lambda c, i, d: load_toy(weights=5), "weights is an int, .*path"),
+    "a state dict for weights": (
+        lambda c, i, d: load_toy(weights=c.model.state_dict()),
+        "weights is an OrderedDict, .*vebi.Classifier",
+    ),
+    "a number for names of data": (lambda c, i, d: vebi.open_images(d, 5), "class_names is an int"),
+    "numbers for names of data": (lambda c, i, d: vebi.open_images(d, [1, 2, 3]), r"class_names\[0\] is an int"),
+    "a set for names of data": (lambda c, i, d: vebi.open_images(d, {"red"}), "class_names is a set"),
     "one map": (lambda c, i, d: vebi.metrics.relevance_mass(torch.ones(4, 4), torch.ones(4, 4)), r"shape \(4, 4\)"),
 }
 
@@ -128,6 +177,30 @@ def test_arrays_in_a_preprocessing_and_for_names(toy, squares, tmp_path):
     classifier = vebi.Classifier(toy.model, preprocess, np.array(["blue", "green", "red"]))
     vebi.interpret(classifier, squares, mu=1.5, out=tmp_path)
     assert vebi.load(tmp_path, toy).class_names == ("blue", "green", "red")
+
+
+def test_a_run_is_not_damaged_by_the_network_that_is_given(toy, interpreted_once, tmp_path):
+    interpreted_once.save(tmp_path / "run")
+    with pytest.raises(vebi.UsageError, match=r"the classifier is a ToyNet, .*vebi.Classifier"):
+        vebi.load(tmp_path / "run", toy.model)
+
+
+@pytest.mark.parametrize("kind", [str, Path, lambda path: [path]])
+def test_a_gallery_of_one_path(interpreted_once, squares, tmp_path, kind):
+    assert len(vebi.write_gallery(interpreted_once, kind(squares / "red" / "00.png"), tmp_path / "out")) == 1
+
+
+def test_an_array_of_classes_to_show(interpreted_once, squares, tmp_path):
+    names = np.array(["red", "blue"])
+    assert vebi.write_report(interpreted_once, tmp_path / "x.html", images=squares, class_names=names).looked_at == 72
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda images: pickle.loads(pickle.dumps(images))])
+def test_a_data_set_can_be_copied_and_sent(copied):
+    images = vebi.open_images([(np.full((4, 4, 3), 7, np.uint8), 1)], ["a", "b"])
+    images = copied(images)  # our own
+    assert images.class_names == ("a", "b")
+    assert images.load(0)[1] == 1
 
 
 def test_truth_of_numpy(toy, squares, tmp_path):

@@ -21,10 +21,10 @@ from vebi.backprop.readings import blend_layers, check_reading, contribution
 from vebi.backprop.rules import check_rule, require_gradient, rule_gradients
 from vebi.data.loader import batches
 from vebi.data.sources import open_unlabelled
-from vebi.errors import ModelError, UsageError
-from vebi.models.classifier import Classifier
+from vebi.errors import ModelError, UsageError, as_count, require
+from vebi.models.classifier import Classifier, check_classifier
 from vebi.models.evaluation import widen
-from vebi.progress import Progress
+from vebi.progress import Progress, check_progress
 
 
 def feature_maps(
@@ -73,7 +73,10 @@ def feature_maps(
         >>> vebi.feature_maps(classifier, "images/red", features).shape
         (24, 2, 32, 32)
     """
+    check_classifier(classifier)
     check_rule(rule, stride_fix)
+    check_progress(progress)
+    features = _checked(features)
     collection = open_unlabelled(images, classifier.class_names, classifier.class_ids)
     maps: list[np.ndarray] = []
     done = 0
@@ -108,8 +111,6 @@ def batch_feature_maps(
     Raises:
         UsageError: See ``feature_maps``.
     """
-    if not features:
-        raise UsageError("no features are given: name at least one, as Feature('layer4', 3)")
     channels: dict[str, list[int]] = {}
     for feature in features:
         channels.setdefault(feature.layer, []).append(feature.channel)
@@ -122,6 +123,20 @@ def batch_feature_maps(
     with forward_graph(classifier, inputs, channels, keep) as (inputs, recorder, _):
         maps = backprop_features(recorder, inputs, [list(features)] * len(inputs), rule=rule, stride_fix=stride_fix)
     return np.stack([np.stack(image_maps) for image_maps in maps])
+
+
+def _checked(features: Sequence[Feature]) -> list[Feature]:
+    """The features; raises UsageError where there are none, or other things."""
+    needed = "a list of features is needed, at least one, as [vebi.Feature('layer4', 3)]"
+    require("features", features, Iterable, needed)
+    checked = list[Feature]()
+    for feature in features:
+        require("one of the features", feature, Feature, needed)
+        require(f"the layer of {feature}", feature.layer, str, needed)
+        checked.append(Feature(feature.layer, as_count(f"the channel of {feature}", feature.channel, least=0)))
+    if not checked:
+        raise UsageError(f"features is empty, but {needed}")
+    return checked
 
 
 def _copy(_name: str, _kind: str, activation: Tensor) -> Tensor:

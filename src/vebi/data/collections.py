@@ -132,6 +132,9 @@ class DatasetImages:
     class_ids: tuple[str, ...] = ()
     _lock: AbstractContextManager[bool] = field(default_factory=Lock, init=False, repr=False, compare=False)
 
+    def __reduce__(self) -> tuple[type["DatasetImages"], tuple[Any, ...]]:
+        return type(self), (self.items, self.class_names, self.class_ids)  # a lock can be neither copied nor sent
+
     @cached_property
     def ids(self) -> Sequence[str]:
         """The indices of the items as names."""

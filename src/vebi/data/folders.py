@@ -2,12 +2,12 @@
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vebi.data.collections import UNLABELLED, ImageFiles
 from vebi.data.listing import MOST_NAMES, list_images
-from vebi.errors import InputError, VebiWarning, join_names
+from vebi.errors import InputError, VebiWarning, as_path, join_names, require
 from vebi.files import normal
 
 #: The record of a data set of `vebi flowers`, and that of one that is not complete yet.
@@ -100,20 +100,24 @@ def from_paths(
     return ImageFiles(Path(), [str(path) for path in paths], labels, class_names or ())
 
 
-def expand_paths(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
+def expand_paths(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
     """The files among ``paths`` and all images below the folders among them.
 
     Args:
-        paths: Files and folders.
+        paths: Files and folders, or one of them.
 
     Returns:
         The paths of the images, in order.
 
     Raises:
         InputError: A path does not exist, or a folder holds no images.
+        UsageError: There are no paths in it.
     """
     expanded: list[Path] = []
-    for path in map(Path, paths):
+    needed = "paths of images, or of folders of images, are needed"
+    require("images", paths, (str, os.PathLike, Iterable), needed)
+    for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
+        path = as_path("one of the images", path, needed)
         if not path.exists():
             raise InputError(f"{path} does not exist: give images or folders of images")
         if not path.is_dir():

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from vebi.data.collections import DatasetImages, ImageCollection, SizedDataset
 from vebi.data.folders import expand_paths, from_folder, from_paths
-from vebi.errors import InputError, UsageError
+from vebi.errors import InputError, UsageError, as_names
 from vebi.files import check_names
 
 
 def open_images(
-    data: object, class_names: tuple[str, ...] | None = None, class_ids: tuple[str, ...] | None = None
+    data: object, class_names: Sequence[str] | None = None, class_ids: Sequence[str] | None = None
 ) -> ImageCollection:
     """A folder, a file, a list of paths or a data set as a collection of labelled images.
 
@@ -41,7 +41,7 @@ def open_images(
 
     Raises:
         InputError: There is nothing to read, or the folders do not match ``class_names``.
-        UsageError: ``data`` is none of these, or two classes have one name or id.
+        UsageError: ``data`` is none of these, the names or ids are no list of texts, or two classes have one of them.
 
     Example:
         >>> images = vebi.open_images("images")
@@ -50,6 +50,8 @@ def open_images(
         >>> images.ids[:2]
         ['blue/00.png', 'blue/01.png']
     """
+    class_names = None if class_names is None else as_names("class_names", class_names)
+    class_ids = None if class_ids is None else as_names("class_ids", class_ids)
     if isinstance(data, ImageCollection):
         return data
     check_names(class_names or (), class_ids)

@@ -12,13 +12,13 @@ from jaxtyping import Int
 from vebi.data.collections import UNLABELLED, ImageCollection, Subset, evenly_spaced
 from vebi.data.sources import open_images
 from vebi.datasets.masks import Mask, as_mask, find_masks
-from vebi.errors import require
+from vebi.errors import require_function
 from vebi.explanation.explain import explain_each
 from vebi.explanation.mask_scores import mask_scores, visible_masks
 from vebi.explanation.predictions import Predictions, confusions, mistake_rows, predict, typical_rows
 from vebi.explanation.result import Explanation
-from vebi.interpretation.result import Interpretation
-from vebi.progress import StageProgress, stage
+from vebi.interpretation.result import Interpretation, check_interpretation
+from vebi.progress import StageProgress, check_progress, stage
 
 LOOKED_AT = 5000
 SCORED = 240
@@ -151,6 +151,8 @@ def assess(
         >>> assessment.typical[0].explanation.prediction
         'blue'
     """
+    check_interpretation(interpretation)
+    check_progress(progress)
     classifier, names = interpretation.require_classifier(), interpretation.class_names
     collection = open_images(images, names, interpretation.settings.class_ids)
     mask_of = _mask_function(collection, masks)
@@ -180,13 +182,7 @@ def _mask_function(
     """Index of an image -> its mask; None where there are no masks."""
     if masks is None or isinstance(masks, str | os.PathLike):
         return find_masks(images, None if masks is None else Path(masks))
-    if not callable(masks):
-        require(
-            "masks",
-            masks,
-            (str, os.PathLike),
-            "a folder, or a function from the index of an image to its mask, is needed",
-        )
+    require_function("masks", masks, "a folder, or a function from the index of an image to its mask, is needed")
     return lambda index: as_mask(masks(index), images, index)
 
 

@@ -27,8 +27,8 @@ from vebi.explanation.contrast import make_gates
 from vebi.explanation.contributions import descriptor_layers, top_contributions
 from vebi.explanation.recipe import Recipe
 from vebi.explanation.result import Evidence, Explanation
-from vebi.interpretation.result import Interpretation
-from vebi.progress import Progress
+from vebi.interpretation.result import Interpretation, check_interpretation
+from vebi.progress import Progress, check_progress
 
 
 @dataclass(frozen=True)
@@ -151,13 +151,14 @@ def explain_each(
     """
     options, target_index = ExplainOptions(max_features, recipe), _target_index(interpretation, target)
     batch_size = check_batch_size(batch_size)
+    check_progress(progress)
     collection = open_unlabelled(images, interpretation.class_names, interpretation.settings.class_ids)
     return _stream(interpretation, collection, target_index, options, batch_size, strict, progress)
 
 
 def _target_index(interpretation: Interpretation, target: str | None) -> int | None:
     """The index of the class to explain. Raises UsageError where there is no such class, or no model."""
-    require("the interpretation", interpretation, Interpretation, "what vebi.interpret or vebi.load gives is needed")
+    check_interpretation(interpretation)
     interpretation.require_classifier()
     return None if target is None else interpretation.class_index(target)
 

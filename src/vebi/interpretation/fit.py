@@ -21,7 +21,7 @@ from vebi.interpretation.settings import AUTO, LABELS, DataSource, FitSettings, 
 from vebi.interpretation.table_fit import fit_table
 from vebi.models.classifier import Classifier, check_classifier
 from vebi.outputs import output_folder
-from vebi.progress import StageProgress, stage
+from vebi.progress import StageProgress, check_progress, stage
 
 #: Features of a class, unless it is said how many: as many as an explanation shows.
 FEATURES_PER_CLASS = 3
@@ -102,6 +102,7 @@ def interpret(
     check_classifier(classifier)
     features_per_class = None if features_per_class is None else as_count("features_per_class", features_per_class)
     batch_size = check_batch_size(batch_size)
+    check_progress(progress)
     _check_options(mu, features_per_class, labels, descriptor, out)
     classifier, collection = open_labelled(classifier, images)
     assert classifier.class_names is not None  # open_labelled names the classes

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import cast
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from vebi import files
 from vebi.activations.descriptors import Descriptor
 from vebi.activations.layers import Feature
-from vebi.errors import RunError, UsageError, as_count, as_names, join_names
+from vebi.errors import RunError, UsageError, as_count, as_names, as_path, join_names, require
 from vebi.interpretation import run_folder
 from vebi.interpretation.contact_sheet import contact_sheet
 from vebi.interpretation.diagnostics import Diagnostics
@@ -25,7 +25,7 @@ from vebi.interpretation.settings import FitSettings
 from vebi.interpretation.stability import FeatureStability, Stability
 from vebi.interpretation.validation import validate
 from vebi.lasso.scaling import Scaling
-from vebi.models.classifier import Classifier
+from vebi.models.classifier import Classifier, check_classifier
 from vebi.outputs import file_stems, output_folder
 
 ARRAYS = "interpretation.safetensors"
@@ -222,7 +222,7 @@ class Interpretation:
         Raises:
             RunError: The folder holds other files, or a run with other settings, or another process writes into it.
         """
-        folder = Path(folder)
+        folder = as_path("folder", folder)
         content, arrays = encode(self._saved_fields())
         with output_folder(folder):
             run_folder.open_run(folder, self.settings)
@@ -236,20 +236,7 @@ class Interpretation:
             files.write_json(folder / run_folder.RESULT, files.sign({"format": run_folder.FORMAT} | content))
 
     def _saved_fields(self) -> SavedFields:
-        return SavedFields(
-            class_names=self.class_names,
-            features=self.features,
-            columns=self.columns,
-            weights=self.weights,
-            scaling=self.scaling,
-            mus=self.mus,
-            layer_shares=self.layer_shares,
-            settings=self.settings,
-            diagnostics=self.diagnostics,
-            exemplars=self.exemplars,
-            mu_path=self.mu_path,
-            stability=self.stability,
-        )
+        return cast(SavedFields, {name: getattr(self, name) for name in SavedFields.__annotations__})
 
 
 def load(folder: str | os.PathLike[str], classifier: Classifier | None = None) -> Interpretation:
@@ -272,7 +259,9 @@ def load(folder: str | os.PathLike[str], classifier: Classifier | None = None) -
         >>> vebi.load("run", classifier).class_names
         ('blue', 'green', 'red')
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder)
+    if classifier is not None:
+        check_classifier(classifier)
     run_folder.check_is_run(folder)
     if not (folder / run_folder.RESULT).exists():
         raise RunError(f"the run in {folder} is not finished: run the same `vebi fit` again, it resumes")
@@ -286,6 +275,15 @@ def load(folder: str | os.PathLike[str], classifier: Classifier | None = None) -
         ) from None
     run_folder.check_settings(folder, interpretation.settings)
     return interpretation
+
+
+def check_interpretation(given: object) -> None:
+    """Refuses what is no interpretation, such as a classifier or the path of a run.
+
+    Raises:
+        UsageError: It is none.
+    """
+    require("the interpretation", given, Interpretation, "what vebi.interpret or vebi.load gives is needed")
 
 
 def _restore(content: Content, arrays: Arrays, classifier: Classifier | None) -> Interpretation:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vebi.errors import ModelError, UsageError, as_names, require
+from vebi.errors import ModelError, as_names, require
 from vebi.files import check_names
 from vebi.models.evaluation import eval_mode, widen
 from vebi.models.final_activation import SCORES, SIGMOID, FinalActivation

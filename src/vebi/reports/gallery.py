@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from vebi import provenance
 from vebi.data.folders import expand_paths
-from vebi.errors import RunError
+from vebi.errors import RunError, as_path, require_function
 from vebi.explanation.explain import explain_each
 from vebi.explanation.recipe import Recipe
 from vebi.explanation.result import Explanation
@@ -28,7 +28,7 @@ OtherMaps = Callable[[Explanation], dict[str, Float[np.ndarray, "h w"]]]
 
 def write_gallery(
     interpretation: Interpretation,
-    images: Sequence[str | Path],
+    images: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
     target: str | None = None,
@@ -45,7 +45,7 @@ def write_gallery(
 
     Args:
         interpretation: What the model has learned, with the classifier attached.
-        images: Paths of images, or of folders of images.
+        images: Paths of images, or of folders of images; or one of them.
         out: The folder; it gets NAME.png, NAME.npz (see ``arrays``; with maps of other methods also ``methods``, their
             titles, and ``method_maps``, raw) and explanations.json.
         target: The class to explain, by name; by default the predicted one of each image.
@@ -70,7 +70,8 @@ def write_gallery(
         >>> rows[0]["figure"]
         '00.png'
     """
-    out, paths = Path(out), expand_paths(images)
+    out, paths = as_path("out", out, "the path of a folder is needed"), expand_paths(images)
+    require_function("others", others, "a function from an explanation to maps of other methods, or None, is needed")
     options: dict[str, Any] = {"target": target, "max_features": max_features, "batch_size": batch_size}
     # the options are checked here, before an earlier gallery is cleared; nothing is computed before the first image
     stream = explain_each(interpretation, paths, recipe=recipe, strict=strict, progress=progress, **options)

@@ -91,6 +91,7 @@ def test_devices(monkeypatch):
     assert find_device("auto") == find_device("cpu") == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert find_device("auto") == torch.device("cuda")
+    assert find_device(torch.device("cpu")) == torch.device("cpu")
     assert find_device("cuda:1") == torch.device("cuda:1")
     with pytest.raises(UsageError, match=r"'cuda:2'.*cuda:0, cuda:1"):
         find_device("cuda:2")

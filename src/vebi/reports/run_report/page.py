@@ -8,13 +8,13 @@ from typing import Any
 from vebi import provenance
 from vebi.data.collections import ImageCollection
 from vebi.data.sources import open_images
-from vebi.errors import InputError, UsageError, VebiWarning, require
+from vebi.errors import InputError, UsageError, VebiWarning, as_names, as_path
 from vebi.explanation.assessment import Assessment, assess
 from vebi.explanation.mask_scores import WHOLE
 from vebi.files import write_text
-from vebi.interpretation.result import Interpretation
+from vebi.interpretation.result import Interpretation, check_interpretation
 from vebi.outputs import output_file
-from vebi.progress import StageProgress
+from vebi.progress import StageProgress, check_progress
 from vebi.reports.html import render_template
 from vebi.reports.run_report import selection_charts, selection_summary
 from vebi.reports.run_report.class_sections import class_section
@@ -75,11 +75,12 @@ def write_report(
         >>> assessment.looked_at
         72
     """
-    require("the interpretation", interpretation, Interpretation, "what vebi.interpret or vebi.load gives is needed")
-    for name in class_names or ():
-        interpretation.class_index(name)  # raises for a name that does not exist
+    check_interpretation(interpretation)
+    check_progress(progress)
+    class_names = None if class_names is None else as_names("class_names", class_names)
+    interpretation.find_class_names(class_names)  # raises for a name that does not exist
+    out = as_path("out", out, "the path of an .html file is needed")
     collection = _collection(interpretation, images)
-    out = Path(out)
     with output_file(out, ".html"):
         assessment = assess(interpretation, collection, masks, batch_size=batch_size, strict=strict, progress=progress)
         page = render(
