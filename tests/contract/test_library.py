@@ -210,7 +210,7 @@ def test_truth_of_numpy(toy, squares, tmp_path):
 
 
 @pytest.mark.parametrize("default", ["float64", "bfloat16", "device"])
-def test_defaults_of_torch_do_not_matter(toy, squares, interpreted_once, default):
+def test_defaults_of_torch_do_not_matter(toy, squares, interpreted_once, default, tmp_path):
     path = squares / "red" / "00.png"
     expected = vebi.explain(interpreted_once, path)
     try:
@@ -218,7 +218,9 @@ def test_defaults_of_torch_do_not_matter(toy, squares, interpreted_once, default
             torch.set_default_device("meta")
         else:
             torch.set_default_dtype(getattr(torch, default))
-        found = vebi.interpret(vebi.Classifier(toy.model, toy.preprocess, toy.class_names), squares, mu=1.5)
+        classifier = vebi.Classifier(toy.model, toy.preprocess, toy.class_names)
+        vebi.interpret(classifier, squares, mu=1.5, out=tmp_path)
+        found = vebi.load(tmp_path, classifier)
         explained = vebi.explain(found, path)
     finally:
         torch.set_default_dtype(torch.float32)

@@ -101,7 +101,7 @@ def are_same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     """Whether two networks with the same weights compute the same, as far as a probe can tell."""
     if len(one) != len(other):
         return False
-    first, second = torch.tensor(one, dtype=torch.float64), torch.tensor(other, dtype=torch.float64)
+    first, second = (torch.tensor(scores, dtype=torch.float64, device="cpu") for scores in (one, other))
     return float((first - second).abs().max()) <= SAME * max(_spread(first), _spread(second))
 
 
