@@ -115,6 +115,18 @@ def require_function(name: str, value: Any, needed: str) -> None:
         require(name, value, type(None), needed)
 
 
+def check_progress(progress: object) -> None:
+    """Refuses a progress that can neither be called nor is None.
+
+    Args:
+        progress: What was given.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    require_function("progress", progress, "a function of how many are done and of how many, or None, is needed")
+
+
 def require_choice(name: str, value: Any, choices: Collection[str]) -> None:
     """Refuses what is none of some texts.
 

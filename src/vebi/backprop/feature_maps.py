@@ -21,10 +21,10 @@ from vebi.backprop.readings import blend_layers, check_reading, contribution
 from vebi.backprop.rules import check_rule, require_gradient, rule_gradients
 from vebi.data.loader import batches
 from vebi.data.sources import open_unlabelled
-from vebi.errors import ModelError, UsageError, as_count, require
+from vebi.errors import ModelError, UsageError, as_count, check_progress, require
 from vebi.models.classifier import Classifier, check_classifier
 from vebi.models.evaluation import widen
-from vebi.progress import Progress, check_progress
+from vebi.progress import Progress
 
 
 def feature_maps(

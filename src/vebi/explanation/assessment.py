@@ -12,13 +12,13 @@ from jaxtyping import Int
 from vebi.data.collections import UNLABELLED, ImageCollection, Subset, evenly_spaced
 from vebi.data.sources import open_images
 from vebi.datasets.masks import Mask, as_mask, find_masks
-from vebi.errors import require_function
+from vebi.errors import check_progress, require_function
 from vebi.explanation.explain import explain_each
 from vebi.explanation.mask_scores import mask_scores, visible_masks
 from vebi.explanation.predictions import Predictions, confusions, mistake_rows, predict, typical_rows
 from vebi.explanation.result import Explanation
 from vebi.interpretation.result import Interpretation, check_interpretation
-from vebi.progress import StageProgress, check_progress, stage
+from vebi.progress import StageProgress, stage
 
 LOOKED_AT = 5000
 SCORED = 240

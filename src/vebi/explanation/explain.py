@@ -22,13 +22,13 @@ from vebi.backprop.graph_audit import audit_graph
 from vebi.data.collections import ImageCollection
 from vebi.data.loader import batches, check_batch_size, report_skipped
 from vebi.data.sources import is_image, open_unlabelled
-from vebi.errors import ImageError, UsageError, as_count, require
+from vebi.errors import ImageError, UsageError, as_count, check_progress, require
 from vebi.explanation.contrast import make_gates
 from vebi.explanation.contributions import descriptor_layers, top_contributions
 from vebi.explanation.recipe import Recipe
 from vebi.explanation.result import Evidence, Explanation
 from vebi.interpretation.result import Interpretation, check_interpretation
-from vebi.progress import Progress, check_progress
+from vebi.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from vebi.activations.layers import Layer, choose_layers, hash_activations
 from vebi.activations.table import SHARD, tabulate
 from vebi.data.collections import ImageCollection
 from vebi.data.loader import check_batch_size
-from vebi.errors import UsageError, VebiWarning, as_bool, as_count, require, require_choice
+from vebi.errors import UsageError, VebiWarning, as_bool, as_count, check_progress, require, require_choice
 from vebi.interpretation.labelled_images import open_labelled
 from vebi.interpretation.result import Interpretation, load
 from vebi.interpretation.run_folder import open_run
@@ -21,7 +21,7 @@ from vebi.interpretation.settings import AUTO, LABELS, DataSource, FitSettings, 
 from vebi.interpretation.table_fit import fit_table
 from vebi.models.classifier import Classifier, check_classifier
 from vebi.outputs import output_folder
-from vebi.progress import StageProgress, check_progress, stage
+from vebi.progress import StageProgress, stage
 
 #: Features of a class, unless it is said how many: as many as an explanation shows.
 FEATURES_PER_CLASS = 3

@@ -92,8 +92,8 @@ def load_classifier(
     arguments = {
         "mean": mean,
         "std": std,
-        "size": None if size is None else as_count("size", size),
-        "resize": None if resize is None else as_count("resize", resize),
+        "size": None if size is None else as_count("size", size, least=0),
+        "resize": None if resize is None else as_count("resize", resize, least=0),
         "interpolation": interpolation,
         "class_names": None if class_names is None else as_names("class_names", class_names),
     }

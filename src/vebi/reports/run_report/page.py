@@ -8,13 +8,13 @@ from typing import Any
 from vebi import provenance
 from vebi.data.collections import ImageCollection
 from vebi.data.sources import open_images
-from vebi.errors import InputError, UsageError, VebiWarning, as_names, as_path
+from vebi.errors import InputError, UsageError, VebiWarning, as_names, as_path, check_progress
 from vebi.explanation.assessment import Assessment, assess
 from vebi.explanation.mask_scores import WHOLE
 from vebi.files import write_text
 from vebi.interpretation.result import Interpretation, check_interpretation
 from vebi.outputs import output_file
-from vebi.progress import StageProgress, check_progress
+from vebi.progress import StageProgress
 from vebi.reports.html import render_template
 from vebi.reports.run_report import selection_charts, selection_summary
 from vebi.reports.run_report.class_sections import class_section
