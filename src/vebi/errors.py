@@ -6,7 +6,7 @@ code of the command line: 1 the run failed, 2 usage, 3 bad input.
 
 import operator
 import os
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,19 @@ def join_names(names: Sequence[str], most: int = 12) -> str:
         The first ``most`` names with commas, and how many more there are.
     """
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def text_of(value: object, form: Callable[[object], str] = repr) -> str:
+    """The text of a value for a message, its type where that raises: it is somebody else's code.
+
+    Args:
+        value: Anything.
+        form: ``repr`` or ``str``.
+    """
+    try:
+        return form(value)
+    except Exception:
+        return f"a {type(value).__name__}"
 
 
 def require(name: str, value: Any, kind: type | tuple[type, ...], needed: str) -> None:

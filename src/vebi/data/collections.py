@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from vebi.data.decode import LoadedImage, as_image, decode
-from vebi.data.items import class_index, split_item
+from vebi.data.items import class_index, errors_of_item, split_item
 from vebi.errors import ImageError
 from vebi.files import check_file
 
@@ -156,15 +156,12 @@ class DatasetImages:
             InputError: The item is no (image, label) pair, or its label is none of the classes.
             ImageError: The item cannot be loaded, or its image cannot be decoded.
         """
+        name = f"item {index}"
         with self._lock:
-            try:
+            with errors_of_item(name):
                 item = self.items[index]
-            except Exception as error:  # of somebody else's code
-                raise ImageError(
-                    f"item {index} of the data set cannot be loaded ({type(error).__name__}: {error}): correct it"
-                ) from error
-        image, label = split_item(item, f"item {index}")
-        return as_image(image, f"item {index}"), class_index(label, self.class_names, f"item {index}", self.class_ids)
+            image, label = split_item(item, name)
+        return as_image(image, name), class_index(label, self.class_names, name, self.class_ids)
 
     def fingerprint(self) -> str:
         """A hash of the length and of up to 16 evenly spaced items.

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from vebi.data.collections import DatasetImages, ImageCollection, SizedDataset
 from vebi.data.folders import expand_paths, from_folder, from_paths
-from vebi.errors import InputError, UsageError, as_names
+from vebi.data.items import errors_of_item
+from vebi.errors import ImageError, InputError, UsageError, as_names, as_path, text_of
 from vebi.files import check_names
 
 
@@ -66,11 +68,29 @@ def open_images(
         raise UsageError(
             f"data is a {type(data).__name__}: give a folder, a list of paths or a data set with len() and indexing"
         )
-    if len(data) == 0:
+    if _length(data) == 0:
         raise InputError("the data set is empty: give at least one image")
-    if isinstance(data, Sequence) and isinstance(data[0], str | os.PathLike):
-        return from_paths([Path(path) for path in data], class_names, class_ids)
+    if isinstance(data, Sequence) and isinstance(_first(data), str | os.PathLike):
+        return from_paths([as_path("one of the paths", path) for path in data], class_names, class_ids)
     return DatasetImages(data, class_names or (), class_ids or ())
+
+
+def _length(data: SizedDataset) -> int:
+    """The number of items; raises UsageError where the data set does not say it."""
+    try:
+        return len(data)
+    except Exception as error:  # of somebody else's code
+        raise UsageError(
+            f"len() of the data, a {type(data).__name__}, fails ({type(error).__name__}: {text_of(error, str)}): "
+            f"let it give the number of items"
+        ) from error
+
+
+def _first(data: SizedDataset) -> Any:
+    """The first item; None where it cannot be loaded, which is said when it is its turn."""
+    with suppress(ImageError), errors_of_item("item 0"):
+        return data[0]
+    return None
 
 
 def open_unlabelled(
@@ -94,10 +114,10 @@ def open_unlabelled(
     """
     if isinstance(images, str | os.PathLike):
         images = expand_paths([images])
-    elif not isinstance(images, ImageCollection) and hasattr(images, "__len__") and len(images):
-        first = images[0]
+    elif not isinstance(images, ImageCollection) and isinstance(images, SizedDataset) and _length(images):
+        first = _first(images)
         if is_image(first) and not isinstance(first, str | os.PathLike):
-            images = [(image, 0) for image in images]
+            images = [(images[k], 0) for k in range(len(images))]
     return open_images(images, class_names, class_ids)
 
 

@@ -1,6 +1,7 @@
 """Files and data sets as collections: labels, names and fingerprints."""
 
 import io
+from collections import UserDict
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ import torch
 from PIL import Image
 
 from vebi.data.collections import Subset, evenly_spaced
-from vebi.data.sources import open_images
-from vebi.errors import ImageError, InputError
+from vebi.data.sources import open_images, open_unlabelled
+from vebi.errors import ImageError, InputError, UsageError
 
 ARRAY = np.full((4, 4, 3), 7, np.uint8)
 
@@ -175,6 +176,82 @@ def test_labels_are_compared_whatever_their_letters_are_made_of(label, names, id
 def test_labels_that_are_none(label):
     with pytest.raises(InputError, match=r"item 0 has the label .*, but a class index or a class name is needed"):
         open_images([(ARRAY, label)], ("a", "b")).load(0)
+
+
+class Fragile:
+    """Whatever is asked of it raises."""
+
+    def __index__(self):
+        raise KeyError("no index")
+
+    def __repr__(self):
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize("label", [float("inf"), -np.inf, torch.tensor(float("nan")), Fragile(), torch.eye(3)[0]])
+def test_labels_that_cannot_even_be_read(label):
+    with pytest.raises(InputError, match="item 0 has the label"):
+        open_images([(ARRAY, label)], ("a", "b")).load(0)
+
+
+def test_a_one_hot_label_that_requires_a_gradient():
+    assert open_images([(ARRAY, torch.eye(2)[1].requires_grad_())], ("a", "b")).load(0)[1] == 1
+
+
+class UntoldError(Exception):
+    def __str__(self):
+        raise TypeError("no text")
+
+
+ERRORS = [OSError("gone"), SystemExit(1), GeneratorExit(), StopIteration(), UntoldError(), InputError("of its own")]
+
+
+class Raising(UserDict):
+    """As data sets that decode an image when it is asked for."""
+
+    def __getitem__(self, key):
+        value = super().__getitem__(key)
+        if isinstance(value, BaseException):
+            raise value
+        return value
+
+    def __len__(self):
+        return len(self.data)
+
+
+@pytest.mark.parametrize("opened", [open_images, open_unlabelled])
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("lazy", [False, True])
+def test_items_that_raise(error, lazy, opened):
+    item = Raising(image=error, label=0) if lazy else error
+    images = opened(Raising({0: item, 1: (ARRAY, 1)}), ("a", "b"))
+    with pytest.raises(ImageError, match=f"item 0 of the data set cannot be loaded .{type(error).__name__}"):
+        images.load(0)
+    assert images.load(1)[1] == 1
+
+
+def test_an_interruption_is_none_of_its_items():
+    with pytest.raises(KeyboardInterrupt):
+        open_images(Raising({0: KeyboardInterrupt(), 1: (ARRAY, 1)}), ("a", "b")).load(0)
+
+
+@pytest.mark.parametrize("opened", [open_images, open_unlabelled])
+@pytest.mark.parametrize("length", [-1, "5", None])
+def test_lengths_that_are_none(length, opened):
+    class Items:
+        def __len__(self):
+            return length
+
+        def __getitem__(self, index):
+            return ARRAY, 0
+
+    with pytest.raises(UsageError, match=r"len\(\) of the data, a Items, fails"):
+        opened(Items(), ("a", "b"))
+
+
+def test_paths_among_which_there_is_something_else():
+    with pytest.raises(UsageError, match="one of the paths is an int"):
+        open_images(["a.png", 5])
 
 
 def test_items_with_other_keys():
