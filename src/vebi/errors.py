@@ -6,6 +6,7 @@ code of the command line: 1 the run failed, 2 usage, 3 bad input.
 
 import operator
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,22 @@ class MissingExtraError(VebiError):
 
     def __reduce__(self) -> tuple[type["MissingExtraError"], tuple[str, str, str]]:
         return type(self), self._given  # by its message alone it could not be made again, as in another process
+
+
+def text_of(error: BaseException) -> str:
+    """What an error says; its type where it cannot even say that, as an error of somebody else's code may."""
+    try:
+        return str(error)
+    except Exception:
+        return f"a {type(error).__name__} without a text"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: torch has a type of its own for GPUs only, and texts for the CPU."""
+    texts = "out of memory|not enough memory|allocate memory"
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and bool(re.search(texts, text_of(error)))
+    )
 
 
 def join_names(names: Sequence[str], most: int = 12) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import typer
 
 from vebi.cli.console import note
-from vebi.errors import VebiError, VebiWarning
+from vebi.errors import VebiError, VebiWarning, is_out_of_memory, text_of
 
 INTERRUPTED = 130
 _M_ARENA_MAX = -8  # of malloc.h
@@ -51,12 +51,15 @@ def report_errors(resumable: bool = False) -> Iterator[None]:
             advice = "; the same command resumes it" if resumable else ", and give the command again"
             _fail(f"no space is left on the disk for {error.filename or 'the output'}: free some{advice}", 1)
         _fail(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}", 1)
-    except MemoryError:
-        _fail("out of memory: try a smaller batch size or fewer layers", 1)
     except Exception as error:
+        if is_out_of_memory(error):
+            _fail("out of memory: try a smaller batch size or fewer layers", 1)
         if os.environ.get("VEBI_DEBUG"):
             raise
-        _fail(f"stopped by a defect ({type(error).__name__}: {error}); VEBI_DEBUG=1 shows where, please report it", 1)
+        _fail(
+            f"stopped by a defect ({type(error).__name__}: {text_of(error)}); VEBI_DEBUG=1 shows where, please report it",
+            1,
+        )
 
 
 @contextmanager
@@ -74,7 +77,7 @@ def exits_as_errors() -> Iterator[None]:
         if isinstance(error, Exception) and not isinstance(error, typer.Exit | typer.Abort):
             raise
         raise VebiError(
-            f"the code of the model or of a method ends the program ({type(error).__name__}: {error}): let it raise an "
+            f"the code of the model or of a method ends the program ({type(error).__name__}: {text_of(error)}): let it raise an "
             f"error instead; VEBI_DEBUG=1 shows where"
         ) from error
 

@@ -14,7 +14,7 @@ from vebi.errors import ModelError, as_names, require
 from vebi.files import check_names
 from vebi.models.evaluation import eval_mode, widen
 from vebi.models.final_activation import SCORES, SIGMOID, FinalActivation
-from vebi.models.model_errors import errors_of_forward
+from vebi.models.model_errors import errors_of_forward, errors_of_parts
 from vebi.models.network_kind import check_have_values, unwrap
 from vebi.models.preprocess import Preprocess
 from vebi.models.probe import Probe, noise, probe
@@ -178,7 +178,9 @@ class Classifier:
         digest, changing = hashlib.sha256(), tuple[str, ...]()
         with suppress(ModelError):  # one that gives no class scores has a hash, too
             changing = self.probe().changing
-        for name, value in sorted(self.model.state_dict().items()):
+        with errors_of_parts():
+            state = self.model.state_dict()
+        for name, value in sorted(state.items()):
             if name in changing:
                 continue
             array = value.detach().cpu().contiguous()
@@ -199,20 +201,17 @@ def check_classifier(given: object) -> None:
 
 def _check_outputs(outputs: object, count: int, names: tuple[str, ...] | None) -> Tensor:
     """The outputs of so many images, widened; raises ModelError where they cannot be class scores."""
+    if isinstance(outputs, Tensor):
+        _check_kind(outputs)
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != count or outputs.shape[1] < 2:
         given = f"a tensor of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
         raise ModelError(
             f"for {count} images the model gives {given}, but N x C scores of two or more classes are needed: wrap it "
             f"in a module that returns them"
         )
-    kind = str(outputs.dtype).removeprefix("torch.")
-    if outputs.layout != torch.strided:
-        raise ModelError(f"the model's class scores are {outputs.layout}, but a dense tensor is needed: use to_dense()")
-    if not outputs.is_floating_point():
-        raise ModelError(f"the model's class scores are {kind}, but real numbers are needed: let it return those")
     if not outputs.isfinite().all():
         raise ModelError(
-            f"the model's class scores ({kind}) hold NaN or infinity: check its weights and the preprocessing"
+            f"the model's class scores ({str(outputs.dtype).removeprefix('torch.')}) hold NaN or infinity: check its weights and the preprocessing"
         )
     if names is not None and outputs.shape[1] != len(names):
         raise ModelError(
@@ -220,3 +219,18 @@ def _check_outputs(outputs: object, count: int, names: tuple[str, ...] | None) -
             f"({', '.join(names[:6])}{', ...' if len(names) > 6 else ''}): name as many classes as it has"
         )
     return widen(outputs)
+
+
+def _check_kind(outputs: Tensor) -> None:
+    """Raises ModelError where outputs are no dense tensor of real numbers, of which not even the shape may be known."""
+    kind = str(outputs.dtype).removeprefix("torch.")
+    refusals = (
+        (outputs.is_nested, "a nested tensor, but one row per image is needed: use to_padded_tensor()"),
+        (outputs.layout != torch.strided, f"{outputs.layout}, but a dense tensor is needed: use to_dense()"),
+        (outputs.is_meta, "on the meta device, but numbers are needed: let it compute on the device of its input"),
+        (not outputs.is_floating_point(), f"{kind}, but real numbers are needed: let it return those"),
+        (outputs.itemsize == 1, f"{kind}, but numbers of 16 bits or more are needed: use float()"),
+    )
+    for is_refused, reason in refusals:
+        if is_refused:
+            raise ModelError(f"the model's class scores are {reason}")

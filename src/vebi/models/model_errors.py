@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from textwrap import shorten
 
-import torch
-
-from vebi.errors import ModelError, VebiError
+from vebi.errors import ModelError, VebiError, is_out_of_memory, text_of
 
 
 @contextmanager
@@ -44,13 +42,23 @@ def errors_of_attributes() -> Iterator[None]:
 
 
 @contextmanager
+def errors_of_parts() -> Iterator[None]:
+    """Turns whatever a module raises when its parts and weights are listed or loaded into one sentence."""
+    advice = "leave modules, named_parameters and state_dict as torch.nn.Module has them"
+    with _errors("the parts and weights of the model cannot be listed", advice):
+        yield
+
+
+@contextmanager
 def _errors(what: str, advice: str) -> Iterator[None]:
     try:
         yield
     except (VebiError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a model can raise what is no Exception, as SystemExit
-        text = shorten(str(error), 300)
-        if isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in text:
+        if is_out_of_memory(error):
             raise VebiError(f"the model runs out of memory ({what}): take a smaller batch") from error
+        if isinstance(error, RecursionError):
+            advice = "nest its modules less deep, and let none hold itself"
+        text = shorten(text_of(error), 300)
         raise ModelError(f"{what} ({type(error).__name__}: {text}): {advice}") from error

@@ -6,8 +6,10 @@ from torch.nn.parameter import is_lazy
 
 from vebi.errors import ModelError, join_names
 from vebi.models.evaluation import is_compiled
+from vebi.models.model_errors import errors_of_parts
 
 
+@errors_of_parts()
 def unwrap(module: nn.Module) -> nn.Module:
     """The module under what torch.compile or DataParallel have wrapped around it.
 
@@ -33,6 +35,7 @@ def unwrap(module: nn.Module) -> nn.Module:
     return module
 
 
+@errors_of_parts()
 def check_have_values(module: nn.Module) -> None:
     """Raises ModelError where a parameter or buffer is lazy, sparse, on the meta device or of inference mode."""
     weights = _weights(module)
@@ -55,6 +58,7 @@ def check_have_values(module: nn.Module) -> None:
         )
 
 
+@errors_of_parts()
 def check_finite(module: nn.Module) -> None:
     """Raises ModelError where a weight has no values, or one that is stored holds NaN or infinity.
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from vebi.errors import ModelError, join_names
 from vebi.models.final_activation import PROBABILITIES, SCORES, SIGMOID, FinalActivation
+from vebi.models.model_errors import errors_of_parts
 
 #: Classes whose scores are recorded, at most.
 RECORDED = 16
@@ -113,6 +114,7 @@ def noise(shape: tuple[int, int, int]) -> Float[Tensor, "2 c h w"]:
     return F.interpolate(coarse, shape[1:], mode="nearest") + fine / 2
 
 
+@errors_of_parts()
 def _versions(module: nn.Module) -> dict[str, tuple[int, int]]:
     """What becomes another one where a part of the state is changed."""
     return {name: (value.data_ptr(), value._version) for name, value in module.state_dict().items()}

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vebi.errors import MissingExtraError, ModelError, UsageError, VebiError
+from vebi.errors import MissingExtraError, ModelError, UsageError, VebiError, text_of
 from vebi.files import MOST_TEXT_BYTES, check_file
 from vebi.models.architectures import ARCHITECTURES
 from vebi.models.model_errors import errors_of_attributes
@@ -101,10 +101,10 @@ def call_function(file: Path, function: str, *arguments: Any) -> Any:
     except BaseException as error:  # a file can raise what is no Exception, as SystemExit
         pair = (
             f": {_versions_needed()}"
-            if isinstance(error, ImportError | RuntimeError) and "torchvision::" in str(error)
+            if isinstance(error, ImportError | RuntimeError) and "torchvision::" in text_of(error)
             else ""
         )
-        raise ModelError(f"{file}:{function} stopped with {type(error).__name__}: {error}{pair}") from error
+        raise ModelError(f"{file}:{function} stopped with {type(error).__name__}: {text_of(error)}{pair}") from error
 
 
 def check_code(file: Path) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vebi.errors import ModelError, VebiWarning, join_names
 from vebi.files import atomic_write, utf8_path
+from vebi.models.model_errors import errors_of_parts
 from vebi.models.preprocess import Preprocess
 from vebi.models.state_dict import COMPILED, find_state, fit_names
 
@@ -123,6 +124,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+@errors_of_parts()
 def load_state(module: nn.Module, state: dict[str, Tensor], path: str) -> None:
     """Loads a state dict into a module; prefixes that training code puts before its names are taken off, and said.
 

@@ -24,6 +24,7 @@ from vebi.errors import ImageError, ModelError, UsageError, VebiError, VebiWarni
         ),
         (NotADirectoryError(20, "Not a directory", "a/b"), 3, "vebi: a/b cannot be used as a folder, a file is in its"),
         (MemoryError(), 1, "vebi: out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1, "vebi: out of memory"),
         (RuntimeError("oops"), 1, "vebi: stopped by a defect (RuntimeError: oops)"),
     ],
 )

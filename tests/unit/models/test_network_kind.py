@@ -71,6 +71,44 @@ def test_what_cannot_be_looked_into_is_refused(name, tmp_path, monkeypatch):
         load_classifier(f"{tmp_path}/net.py:build", size=32, mean=[0.5] * 3, std=[0.25] * 3)
 
 
+def nested(depth):
+    part = nn.Identity()
+    for _ in range(depth):
+        part = nn.Sequential(part)
+    return with_part("relu1", part)
+
+
+def holding_itself():
+    network = ToyNet()
+    network.relu1.add_module("me", network)
+    return network
+
+
+def stopping():
+    network = ToyNet()
+    network._register_state_dict_hook(lambda *_: 1 / 0)
+    return network
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: nested(1500), "RecursionError.*nest its modules less deep"),
+        (lambda: nested(600), "RecursionError.*nest its modules less deep"),
+        (holding_itself, "RecursionError.*let none hold itself"),
+        (stopping, "ZeroDivisionError: division by zero.*leave .* state_dict as"),
+    ],
+    ids=range(4),
+)
+def test_parts_that_cannot_be_listed_are_said(make, sentence, tmp_path, monkeypatch):
+    (tmp_path / "net.py").write_text("import builtins\ndef build():\n    return builtins.made_here")
+    monkeypatch.setattr("builtins.made_here", make(), raising=False)
+    with pytest.raises(ModelError, match=sentence):
+        load_classifier(f"{tmp_path}/net.py:build", size=32, mean=[0.5] * 3, std=[0.25] * 3)
+    with pytest.raises(ModelError, match="RecursionError|ZeroDivisionError"):
+        Classifier(make(), PREPROCESS, ToyNet.class_names).probe()
+
+
 def test_lazy_parts_that_have_seen_an_image_are_as_any():
     network = with_part("linear", nn.LazyLinear(3))
     network(torch.zeros(1, 3, 32, 32))

@@ -436,6 +436,28 @@ def fail(error):
     return end
 
 
+class Wordless(Exception):
+    def __str__(self):
+        raise TypeError("no text")
+
+
+class Hungry(torch.autograd.Function):
+    @staticmethod
+    def forward(_, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(_, gradient):
+        return gradient + torch.empty(10**14)
+
+
+def test_memory_that_runs_out_in_a_backward_pass_is_no_fault_of_the_model(toy, squares):
+    found = interpret(ending_in(toy, Hungry.apply), squares, mu=1.5)
+    with pytest.raises(vebi.VebiError, match="runs out of memory .*take a smaller batch") as raised:
+        explain(found, squares / "red" / "00.png")
+    assert raised.value.exit_code == 1
+
+
 @pytest.mark.parametrize(
     ("end", "fact"),
     [
@@ -443,13 +465,21 @@ def fail(error):
         (fail(SystemExit(0)), r"fails .*\(SystemExit: 0\)"),
         (fail(RecursionError("too deep")), r"RecursionError"),
         (fail(torch.OutOfMemoryError("CUDA out of memory")), r"runs out of memory .*take a smaller batch"),
+        (fail(Wordless()), r"\(Wordless: a Wordless without a text\)"),
+        (lambda _: torch.empty(10**14), r"runs out of memory .*take a smaller batch"),
         (lambda x: x.to(torch.complex64), r"class scores are complex64, but real numbers are needed"),
+        (lambda x: x.to(torch.float8_e4m3fn), r"class scores are float8_e4m3fn, but numbers of 16 bits or more"),
+        (lambda x: torch.nested.nested_tensor(list(x)), r"class scores are a nested tensor, but one row per image"),
+        (lambda x: x.to("meta"), r"class scores are on the meta device, but numbers are needed"),
+        (lambda x: x.to_sparse(), r"class scores are torch.sparse_coo, but a dense tensor is needed"),
+        (lambda x: x.to_sparse_csr(), r"class scores are torch.sparse_csr, but a dense tensor is needed"),
         (lambda x: x > 0, r"class scores are bool"),
         (lambda x: (100 * x).long(), r"class scores are int64"),
         (lambda x: x * 1e39, r"class scores \(float32\) hold NaN or infinity"),
     ],
-    ids=range(8),
+    ids=range(15),
 )
+@pytest.mark.filterwarnings("ignore:Sparse CSR|The PyTorch API of nested")
 def test_one_sentence_for_what_cannot_be_used(toy, end, fact):
     with pytest.raises(vebi.VebiError, match=fact):
         ending_in(toy, end).logits(torch.randn(1, 3, SIZE, SIZE))
