@@ -77,10 +77,9 @@ def text_of(error: BaseException) -> str:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out: torch has a type of its own for GPUs only, and texts for the CPU."""
-    texts = "out of memory|not enough memory|allocate memory"
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and bool(re.search(texts, text_of(error)))
-    )
+    if isinstance(error, RuntimeError):
+        return re.search("out of memory|not enough memory|allocate memory", text_of(error)) is not None
+    return isinstance(error, MemoryError)
 
 
 def join_names(names: Sequence[str], most: int = 12) -> str:

@@ -100,6 +100,21 @@ def check_file(path: Path, most: int = MOST_BYTES) -> None:
         raise OSError(errno.EFBIG, f"it has {status.st_size / 2**20:,.0f} MiB", str(path))
 
 
+def parse_json(text: str | bytes) -> Any:
+    """What a text in JSON holds.
+
+    Args:
+        text: The text, or its bytes in UTF-8.
+
+    Raises:
+        ValueError: It is no JSON, or lists are nested in it without end.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` to write to, which replaces ``path`` once the block ends without an error.
@@ -235,7 +250,7 @@ def read_arrays(path: Path, names: Sequence[str] | None = None) -> tuple[dict[st
             arrays = {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
     except SafetensorError as error:
         raise ValueError(str(error)) from error
-    metadata: dict[str, Any] = json.loads(stored[_METADATA]) if _METADATA in stored else stored
+    metadata: dict[str, Any] = parse_json(stored[_METADATA]) if _METADATA in stored else stored
     check_signature(metadata)
     metadata.pop(CHECKSUM, None)
     checksums = metadata.pop(_ARRAYS, None)

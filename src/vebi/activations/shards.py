@@ -13,7 +13,7 @@ from vebi.activations.layers import Layer
 from vebi.data.collections import ImageCollection
 from vebi.data.loader import Batch, batches
 from vebi.errors import RunError
-from vebi.files import read_arrays, write_arrays
+from vebi.files import parse_json, read_arrays, write_arrays
 from vebi.models.classifier import Classifier
 
 
@@ -40,11 +40,11 @@ def read_shard(
     """
     try:
         rows, metadata = read_arrays(path, names)
-        skipped = [(str(name), str(reason)) for name, reason in json.loads(metadata["skipped"])]
+        skipped = [(str(name), str(reason)) for name, reason in parse_json(metadata["skipped"])]
         if settings_sha256 != metadata.get("settings", settings_sha256) and settings_sha256 is not None:
             raise RunError(f"{path} is of another fit: delete it and run the same command again")
         return rows, skipped
-    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} is damaged or missing ({error}): delete it and run the same command again") from None
 
 

@@ -19,7 +19,7 @@ from vebi.benchmark.methods import Method
 from vebi.benchmark.mosaics import Mosaic, draw_mosaics, mosaic_scores, takes_larger
 from vebi.benchmark.scoring import score
 from vebi.errors import ModelError, UsageError, VebiError, VebiWarning
-from vebi.files import read_arrays, write_arrays
+from vebi.files import parse_json, read_arrays, write_arrays
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
 from vebi.progress import Progress, StageProgress, stage
@@ -238,6 +238,6 @@ def read_stored(path: Path, key: str) -> tuple[Scores, dict[str, Any]] | None:
     digest = hashlib.sha256(key.encode()).hexdigest()
     with suppress(OSError, KeyError, ValueError, TypeError):
         scores, metadata = read_arrays(path)
-        if json.loads(metadata["key"]) == digest:
-            return scores, json.loads(metadata.get("facts", "{}"))
+        if parse_json(metadata["key"]) == digest:
+            return scores, parse_json(metadata.get("facts", "{}"))
     return None

@@ -1,6 +1,5 @@
 """How the main score moves where one choice behind the heatmaps is made differently."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ from vebi.benchmark.ground_truth import GroundTruth
 from vebi.benchmark.runner import code_of_scores
 from vebi.benchmark.scoring import positive_maps
 from vebi.benchmark.variations import DEFAULT, Variation, iter_variations
-from vebi.files import check_signature, read_file, sign, write_json
+from vebi.files import check_signature, parse_json, read_file, sign, write_json
 from vebi.interpretation.result import Interpretation
 from vebi.methods.base import Explainer
 from vebi.metrics.iou import STEPS, iou_curve
@@ -58,7 +57,7 @@ def sensitivity_rows(
     """
     key = f"{code_of_scores()} {interpretation.fingerprint()} {truth.fingerprint()}"
     with suppress(OSError, ValueError, TypeError, KeyError):
-        stored = json.loads(read_file(cache))
+        stored = parse_json(read_file(cache))
         check_signature(stored)
         if stored["key"] == key:
             return [SensitivityRow.from_dict(row) for row in stored["rows"]]

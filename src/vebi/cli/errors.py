@@ -56,10 +56,8 @@ def report_errors(resumable: bool = False) -> Iterator[None]:
             _fail("out of memory: try a smaller batch size or fewer layers", 1)
         if os.environ.get("VEBI_DEBUG"):
             raise
-        _fail(
-            f"stopped by a defect ({type(error).__name__}: {text_of(error)}); VEBI_DEBUG=1 shows where, please report it",
-            1,
-        )
+        what = f"{type(error).__name__}: {text_of(error)}"
+        _fail(f"stopped by a defect ({what}); VEBI_DEBUG=1 shows where, please report it", 1)
 
 
 @contextmanager
@@ -77,8 +75,8 @@ def exits_as_errors() -> Iterator[None]:
         if isinstance(error, Exception) and not isinstance(error, typer.Exit | typer.Abort):
             raise
         raise VebiError(
-            f"the code of the model or of a method ends the program ({type(error).__name__}: {text_of(error)}): let it raise an "
-            f"error instead; VEBI_DEBUG=1 shows where"
+            f"the code of the model or of a method ends the program ({type(error).__name__}: {text_of(error)}): let it "
+            f"raise an error instead; VEBI_DEBUG=1 shows where"
         ) from error
 
 

@@ -6,8 +6,8 @@ import numpy as np
 
 
 def is_count(value: Any) -> bool:
-    """Whether a value is a whole number that is not negative."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    """Whether a value is a whole number that is not negative, and that an array can hold."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 def is_number(value: Any) -> bool:

@@ -16,7 +16,7 @@ from vebi.activations.layers import Feature, hash_activations
 from vebi.activations.shards import shard_name, upgrade_shard
 from vebi.activations.table import DescriptorTable
 from vebi.errors import RunError
-from vebi.files import check_signature, read_file, sign, write_json
+from vebi.files import check_signature, parse_json, read_file, sign, write_json
 from vebi.interpretation.earlier_format import EARLIER_FORMATS, upgrade_settings
 from vebi.interpretation.settings import FitSettings
 from vebi.models.classifier import Classifier
@@ -248,10 +248,10 @@ def read_settings(folder: Path) -> FitSettings:
 def read_json(path: Path) -> dict[str, Any]:
     """The content of a JSON file of a run. Raises RunError where it is damaged, missing or of another format."""
     try:
-        content = json.loads(read_file(path))
+        content = parse_json(read_file(path))
         if isinstance(content, dict):
             check_signature(content)
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         useless = path.parent if path.name == SETTINGS else path
         raise RunError(
             f"{path} is damaged or missing ({error}): delete {useless} and run the same `vebi fit` again"

@@ -11,6 +11,8 @@ from vebi.models.preprocess import Preprocess
 
 #: The mu that stands for: choose it by cross-validation.
 AUTO = "auto"
+#: The number of features that no network has: a row of so many would not fit into memory.
+MOST_FEATURES = 2**31
 #: The labels that can be fitted -> the column of the table that holds them.
 LABELS = {"predicted": "predictions", "true": "labels"}
 
@@ -181,7 +183,7 @@ def _typed(settings: FitSettings) -> dict[str, bool]:
         and (preprocess.resize is None or is_count(preprocess.resize))
         and all(map(is_number, (*preprocess.mean, *preprocess.std))),
         "data": are_all(str, data.sha256) and are_all(str | None, data.folder) and is_count(data.n_images),
-        "layers": are_all(str, *names) and all(map(is_count, channels)),
+        "layers": are_all(str, *names) and all(map(is_count, channels)) and sum(channels) < MOST_FEATURES,
         "mu": settings.mu in (AUTO, None) or is_number(settings.mu),
         "features_per_class": settings.features_per_class is None or is_count(settings.features_per_class),
         "one of mu and features_per_class": (settings.mu is None) != (settings.features_per_class is None),

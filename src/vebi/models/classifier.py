@@ -210,8 +210,9 @@ def _check_outputs(outputs: object, count: int, names: tuple[str, ...] | None) -
             f"in a module that returns them"
         )
     if not outputs.isfinite().all():
+        kind = str(outputs.dtype).removeprefix("torch.")
         raise ModelError(
-            f"the model's class scores ({str(outputs.dtype).removeprefix('torch.')}) hold NaN or infinity: check its weights and the preprocessing"
+            f"the model's class scores ({kind}) hold NaN or infinity: check its weights and the preprocessing"
         )
     if names is not None and outputs.shape[1] != len(names):
         raise ModelError(

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -189,7 +190,7 @@ def _preprocess_and_names(spec: str, values: dict[str, Any]) -> tuple[Preprocess
         resize = None if values["resize"] is None else as_count("resize", values["resize"], least=0)
         names = None if values["class_names"] is None else as_names("class_names", values["class_names"])
     except (TypeError, ValueError, OverflowError):
-        given = ", ".join(f"{key}={value!r}" for key, value in values.items() if key != "class_names")
+        given = ", ".join(f"{key}={shorten(repr(value), 60)}" for key, value in values.items() if key != "class_names")
         raise ModelError(
             f"{spec} has {given}, but mean and std must be lists of numbers, size and resize integers and class "
             f"names a list: correct them"

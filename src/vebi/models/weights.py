@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vebi.errors import ModelError, VebiWarning, join_names
-from vebi.files import atomic_write, utf8_path
+from vebi.files import atomic_write, parse_json, utf8_path
 from vebi.models.model_errors import errors_of_parts
 from vebi.models.preprocess import Preprocess
 from vebi.models.state_dict import COMPILED, find_state, fit_names
@@ -92,11 +92,11 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 texts = file.metadata() or {}
             state = safetensors.torch.load_file(readable)
         metadata = {
-            key: text if key in ("format", "model") else json.loads(text)
+            key: text if key in ("format", "model") else parse_json(text)
             for key, text in texts.items()
             if key in METADATA_KEYS
         }
-    except (safetensors.SafetensorError, OSError, ValueError, RecursionError) as error:
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"{path} is no intact safetensors file ({error}): save the weights again") from None
     if not isinstance(metadata.get("note", {}), dict):
         raise ModelError(f"{path} holds a note that vebi did not write: train the network again")

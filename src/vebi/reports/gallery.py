@@ -1,7 +1,8 @@
 """Explanations of files, written as figures and raw arrays beside a JSON file that lists them."""
 
-import json
+import stat
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from vebi.errors import RunError, as_path, require_function
 from vebi.explanation.explain import explain_each
 from vebi.explanation.recipe import Recipe
 from vebi.explanation.result import Explanation
-from vebi.files import read_file, write_json
+from vebi.files import parse_json, read_file, write_json
 from vebi.interpretation.result import Interpretation
 from vebi.outputs import file_stem, other_files, output_folder, same_name
 from vebi.progress import Progress
@@ -130,13 +131,22 @@ def _clear(out: Path, paths: list[Path]) -> None:
     if not other_files(out):
         return
     try:
-        rows = json.loads(read_file(out / CONTENTS))["explanations"]
+        rows = parse_json(read_file(out / CONTENTS))["explanations"]
         # the first galleries had no arrays
         earlier = {Path(name).name for row in rows for name in (row["figure"], row.get("arrays", row["figure"]))}
+        for name in earlier:
+            _check_no_folder(out / name)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise RunError(f"{out} holds other files and no explanations: choose an empty or a new folder") from None
     for name in earlier:
         (out / name).unlink(missing_ok=True)
+
+
+def _check_no_folder(path: Path) -> None:
+    """Raises OSError where a path is a folder, or cannot be looked at, and ValueError where it can be none at all."""
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(path.lstat().st_mode):  # as "." and ".." are
+            raise IsADirectoryError
 
 
 def _write_explanation(

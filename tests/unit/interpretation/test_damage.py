@@ -89,6 +89,30 @@ def test_weights_that_no_fit_could_give_are_refused(run, tmp_path, change):
         load(tmp_path / "run")
 
 
+@pytest.mark.parametrize("number", [2**31, 2**63, 10**400], ids=["2**31", "2**63", "10**400"])
+def test_numbers_that_no_array_holds_are_refused(run, tmp_path, number):
+    """Without a checksum, as by a hand."""
+    shutil.copytree(run, tmp_path / "run")
+    for name in ("run.json", "interpretation.json"):
+        content = read_json(tmp_path / "run" / name)
+        for layers in (content["settings"]["layers"], content.get("layers", [[0, 0]])):
+            layers[0][1] = number
+        write_unsigned(tmp_path / "run" / name, content)
+    with pytest.raises(RunError, match=r"damaged .*layers"):
+        load(tmp_path / "run")
+
+
+@pytest.mark.parametrize("number", [2**63, 10**400], ids=["2**63", "10**400"])
+def test_a_receptive_field_that_cannot_be_is_refused(run, tmp_path, number):
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / "interpretation.json"
+    content = read_json(path)
+    content["features"][0]["exemplars"]["receptive_field"][0] = number
+    write_unsigned(path, content)
+    with pytest.raises(RunError, match="exemplars cannot be"):
+        load(tmp_path / "run")
+
+
 def test_a_result_of_another_fit_is_refused(run, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     path = tmp_path / "run" / "run.json"

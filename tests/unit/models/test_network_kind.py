@@ -105,7 +105,7 @@ def test_parts_that_cannot_be_listed_are_said(make, sentence, tmp_path, monkeypa
     monkeypatch.setattr("builtins.made_here", make(), raising=False)
     with pytest.raises(ModelError, match=sentence):
         load_classifier(f"{tmp_path}/net.py:build", size=32, mean=[0.5] * 3, std=[0.25] * 3)
-    with pytest.raises(ModelError, match="RecursionError|ZeroDivisionError"):
+    with pytest.raises(ModelError, match=r"RecursionError|ZeroDivisionError"):
         Classifier(make(), PREPROCESS, ToyNet.class_names).probe()
 
 

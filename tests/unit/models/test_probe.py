@@ -436,7 +436,7 @@ def fail(error):
     return end
 
 
-class Wordless(Exception):
+class WordlessError(Exception):
     def __str__(self):
         raise TypeError("no text")
 
@@ -453,7 +453,7 @@ class Hungry(torch.autograd.Function):
 
 def test_memory_that_runs_out_in_a_backward_pass_is_no_fault_of_the_model(toy, squares):
     found = interpret(ending_in(toy, Hungry.apply), squares, mu=1.5)
-    with pytest.raises(vebi.VebiError, match="runs out of memory .*take a smaller batch") as raised:
+    with pytest.raises(vebi.VebiError, match=r"runs out of memory .*take a smaller batch") as raised:
         explain(found, squares / "red" / "00.png")
     assert raised.value.exit_code == 1
 
@@ -465,7 +465,7 @@ def test_memory_that_runs_out_in_a_backward_pass_is_no_fault_of_the_model(toy, s
         (fail(SystemExit(0)), r"fails .*\(SystemExit: 0\)"),
         (fail(RecursionError("too deep")), r"RecursionError"),
         (fail(torch.OutOfMemoryError("CUDA out of memory")), r"runs out of memory .*take a smaller batch"),
-        (fail(Wordless()), r"\(Wordless: a Wordless without a text\)"),
+        (fail(WordlessError()), r"\(WordlessError: a WordlessError without a text\)"),
         (lambda _: torch.empty(10**14), r"runs out of memory .*take a smaller batch"),
         (lambda x: x.to(torch.complex64), r"class scores are complex64, but real numbers are needed"),
         (lambda x: x.to(torch.float8_e4m3fn), r"class scores are float8_e4m3fn, but numbers of 16 bits or more"),

@@ -250,6 +250,8 @@ def test_weights_that_are_no_file(spec, tmp_path):
         ({"mean": "[" * 100_000}, r"c\.safetensors is no intact"),
         ({"mean": '"x"'}, "mean='x'"),
         ({"size": '"big"'}, "size='big'"),
+        ({"size": "1e400"}, "size=inf"),
+        ({"mean": f"[{'9' * 400}, 0, 0]"}, "mean=.*correct them"),
         ({"class_names": "3"}, "class names"),
         ({"class_names": '["x", "y"]'}, r"3 class scores.* 2 class names.*\(x, y\)"),
         ({"note": "[]"}, r"c\.safetensors holds a note"),

@@ -127,9 +127,21 @@ def test_galleries_of_earlier_versions_are_cleared(interpretation, squares, tmp_
     assert sorted(p.name for p in tmp_path.iterdir()) == ["00.npz", "00.png", "explanations.json"]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"explanations": [1]}', '{"explanations": [{"figure": 1}]}'])
+def figure(name):
+    return json.dumps({"explanations": [{"figure": name}]})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("{", "[]", '{"explanations": [1]}', '{"explanations": [{"figure": 1}]}', "[" * 100_000 + "]" * 100_000),
+        *map(figure, ("a\0.png", "\ud800.png", ".", "..", "", "a" * 300, "sub")),
+    ],
+    ids=range(12),
+)
 def test_a_folder_with_another_explanations_json_is_left_alone(interpretation, squares, tmp_path, content):
     (tmp_path / "explanations.json").write_text(content)
+    (tmp_path / "sub").mkdir()
     with pytest.raises(RunError, match=re.escape(str(tmp_path))):
         write_gallery(interpretation, [squares / "red" / "00.png"], tmp_path)
     assert (tmp_path / "explanations.json").read_text() == content

@@ -6,7 +6,6 @@ A folder holds ``images/<class>/class{c}_img{n}_p{p}_r{r}.png``, masks of the sa
 
 import hashlib
 import io
-import json
 import operator
 import os
 from collections import defaultdict
@@ -26,7 +25,7 @@ from vebi.datasets.flowers.plain import PlainFrame
 from vebi.datasets.flowers.scene import parts_of
 from vebi.datasets.flowers.variants import PAPER_VARIANTS, VARIANTS, FlowerClass, classes
 from vebi.errors import InputError, UsageError
-from vebi.files import atomic_write, read_file, write_json
+from vebi.files import atomic_write, parse_json, read_file, write_json
 from vebi.outputs import other_files, output_folder
 from vebi.progress import Progress
 
@@ -271,10 +270,10 @@ def _png(image: Image.Image) -> bytes:
 def _read_record(path: Path) -> dict[str, Any]:
     """The content of dataset.json or of dataset.partial.json. InputError where it cannot be read."""
     try:
-        content = json.loads(read_file(path))
+        content = parse_json(read_file(path))
     except FileNotFoundError:
         raise InputError(f"{path} is missing: {path.parent} is no finished data set, so generate it first") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}): choose another folder and generate again") from None
     if not isinstance(content, dict):
         raise InputError(f"{path} is damaged: choose another folder and generate the data set again")

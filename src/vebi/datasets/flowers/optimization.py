@@ -18,7 +18,7 @@ from torch import nn
 from vebi.datasets.flowers.labelled_pixels import LabelledPixels
 from vebi.datasets.flowers.training_settings import TrainingSettings
 from vebi.errors import InputError, VebiWarning, join_names
-from vebi.files import atomic_write
+from vebi.files import atomic_write, parse_json
 from vebi.progress import Progress
 
 BATCH = 64
@@ -144,13 +144,15 @@ def _resume(state: Path, settings: TrainingSettings, network: nn.Module, optimiz
         return 0
     try:
         stored = torch.load(state, weights_only=True)
-        if not settings.match(json.loads(stored["settings"])):
+        if not settings.match(parse_json(stored["settings"])):
             raise InputError(
                 f"{state} belongs to an unfinished training of other data or settings: finish that, or delete the file"
             )
         network.load_state_dict(stored["network"])
         optimizer.load_state_dict(stored["optimizer"])
         epoch: int = stored["epoch"]
+        if type(epoch) is not int or not 0 <= epoch <= settings.epochs:
+            raise ValueError
     except InputError:
         raise
     except Exception as error:  # pickle, zip and torch raise their own kinds

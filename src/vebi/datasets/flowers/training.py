@@ -3,6 +3,7 @@
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -138,4 +139,19 @@ def _finished(out: Path, settings: TrainingSettings) -> Training:
     note = read_note(out)
     if not settings.match(note.get("settings")):
         raise InputError(f"{out} holds a network of other data or settings: choose another file name, or delete it")
-    return Training(**note["result"] | {"classes": tuple(note["result"]["classes"])})
+    result: Any = note.get("result")
+    if not _is_result(result):
+        raise InputError(f"the record of the training in {out} is damaged: delete the file to train again")
+    return Training(**result | {"classes": tuple(result["classes"])})
+
+
+def _is_result(stored: Any) -> bool:
+    """Whether something that was stored are the fields of a Training; earlier versions had no ``fit``."""
+    shares, counts = {"accuracy": float, "fit": float | None}, {"images": int, "held_out": int, "epochs": int}
+    kinds: dict[str, Any] = shares | counts | {"classes": list, "seconds": float}
+    return (
+        isinstance(stored, dict)
+        and kinds.keys() - {"fit"} <= stored.keys() <= kinds.keys()
+        and all(isinstance(value, kinds[name]) for name, value in stored.items())
+        and all(isinstance(name, str) for name in stored["classes"])
+    )

@@ -1,4 +1,5 @@
 import json
+import math
 import shutil
 
 import pytest
@@ -162,6 +163,37 @@ def test_a_checkpoint_without_settings_is_of_others(squares, tmp_path, note):
     safetensors.torch.save_file({"x": torch.zeros(1)}, out, {"note": json.dumps(note)})
     with pytest.raises(InputError, match="other data or settings"):
         train(squares, out, epochs=1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda note: note.pop("result"),
+        lambda note: note.update(result=[]),
+        lambda note: note["result"].pop("classes"),
+        lambda note: note["result"].update(classes=5),
+        lambda note: note["result"].update(accuracy="high"),
+        lambda note: note["result"].update(more=1),
+    ],
+)
+def test_a_checkpoint_whose_record_is_damaged(squares, tmp_path, change):
+    out = tmp_path / "network.safetensors"
+    train(squares, out, epochs=1)
+    note = read_note(out)
+    change(note)
+    safetensors.torch.save_file(safetensors.torch.load_file(out), out, {"note": json.dumps(note)})
+    with pytest.raises(InputError, match=r"record .* in .*network\.safetensors is damaged: delete"):
+        train(squares, out, epochs=1)
+
+
+@pytest.mark.parametrize("epoch", [-5, 3, 1.5, math.nan, True])
+def test_a_state_of_an_epoch_that_cannot_be(squares, tmp_path, epoch):
+    out, state = tmp_path / "network.safetensors", tmp_path / "network.training"
+    with pytest.raises(StopError):
+        train(squares, out, epochs=2, progress=stop_after(1))
+    torch.save(torch.load(state, weights_only=True) | {"epoch": epoch}, state)
+    with pytest.raises(InputError, match=r"network\.training cannot be read .*delete it"):
+        train(squares, out, epochs=2)
 
 
 @pytest.mark.parametrize(
