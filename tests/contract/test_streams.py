@@ -115,6 +115,23 @@ def test_closed_streams_are_no_defect(closed):
     assert result.stderr == b""
 
 
+WRONG = [(["nothing"], 2), ([], 2), (["layers", "nothing.py:Net"], 3), (["layers", "nothing"], 2)]
+
+
+@pytest.mark.parametrize(("words", "code"), WRONG)
+@pytest.mark.parametrize("behind", ["2>/dev/full", "2>&1 >/dev/null | true", "2>&-"])
+def test_an_error_that_cannot_be_said_keeps_its_exit_code(words, code, behind):
+    command = " ".join(["set -o pipefail;", sys.executable, "-m", "vebi", *words, behind])
+    assert subprocess.run(["bash", "-c", command], timeout=120, check=False).returncode == code
+
+
+@pytest.mark.parametrize("words", ["--help", "fit --help", "--version"])
+def test_a_closed_pipe_is_no_error(words):
+    command = f"set -o pipefail; (sleep 0.3; exec {sys.executable} -m vebi {words}) | true"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, timeout=120, check=False)
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
 def test_a_full_disk_behind_stdout_is_one_sentence():
     with open("/dev/full", "wb") as full:  # noqa: PTH123
         result = run("layers", *MODEL, stdout=full)

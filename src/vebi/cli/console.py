@@ -19,7 +19,22 @@ WIDE = 100_000
 
 def note(text: str) -> None:
     """Prints a line for a person, on stderr."""
-    print(" ".join(text.split()), file=sys.stderr, flush=True)
+    tell(" ".join(text.split()))
+
+
+def tell(text: str) -> None:
+    """Prints a text on stderr, where it can be: a full disk or a closed pipe behind it changes no exit code."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        discard(sys.stderr)
+
+
+def discard(stream: TextIO) -> None:
+    """Lets a stream lead nowhere from now on, so that what it holds back does not fail again when the process ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 #: Where results go, while standard output is kept for them.

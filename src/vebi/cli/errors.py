@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from vebi.cli.console import note
+from vebi.cli.console import discard, note, tell
 from vebi.errors import VebiError, VebiWarning, is_out_of_memory, text_of
 
 INTERRUPTED = 130
@@ -42,7 +42,7 @@ def report_errors(resumable: bool = False) -> Iterator[None]:
     except typer.TyperException as error:
         _fail_usage(error)
     except BrokenPipeError:  # nobody reads the output any more, as in `vebi layers ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
         sys.exit(0)
     except (FileExistsError, NotADirectoryError) as error:
         _fail(f"{error.filename} cannot be used as a folder, a file is in its way: choose another path", 3)
@@ -101,7 +101,7 @@ def _fail_usage(error: Any) -> None:
     """Ends with the parser's own sentence, to which it adds the value that the parser refused."""
     text, context = error.format_message().partition(", unable to parse")[0].rstrip(".?"), error.ctx
     if text.startswith(("Usage:", "usage:")):  # no command: the help itself is the answer
-        print(text, file=sys.stderr)
+        tell(text)
         sys.exit(error.exit_code)
     value = _refused_value(error)
     text = text.replace(". Did you", ", did you").replace(": Input should", ": it should")

@@ -70,5 +70,10 @@ def main() -> None:
     """Runs the command line of this process, and exits."""
     _open_streams()
     with report_errors():
-        code = app(prog_name="vebi", standalone_mode=False)
+        try:
+            code = app(prog_name="vebi", standalone_mode=False)
+        except SystemExit as end:
+            if isinstance(end.__context__, BrokenPipeError):  # typer makes 1 of it, for us it is no error
+                raise end.__context__ from None
+            raise
     sys.exit(code or 0)
