@@ -19,7 +19,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from vebi.data.metadata import find_exif, orientation, without_metadata
 from vebi.data.storage import is_lossy, require_values
 from vebi.errors import ImageError
-from vebi.files import read_file
+from vebi.files import MOST_BYTES, read_file
 
 MAX_PIXELS = 89_478_485  # as Pillow: a quarter of a gigabyte of RGB
 #: What Pillow may try on a file. Of its other decoders some start programs (EPS) or accept half a file (JPEG 2000).
@@ -141,7 +141,15 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
         ImageError: The image cannot be decoded or converted.
     """
     with _image_errors(name):
-        return _upright_rgb(image, name)
+        try:
+            return _upright_rgb(image, name)
+        except ImageError:
+            raise
+        except Exception:  # decoders raise almost anything on damaged files
+            data = _file_of(image)
+            if not data:
+                raise
+    return _decode(data, name, FORMATS, _upright_rgb)
 
 
 def as_image(image: object, name: str) -> LoadedImage:
@@ -183,6 +191,16 @@ def _read(path: str | os.PathLike[str]) -> bytes:
         raise ImageError(f"{path} cannot be read ({error.strerror}): give the path of an image") from None
     except ValueError:  # a path with a null character
         raise ImageError(f"{path!r} is no path: give the path of an image") from None
+
+
+def _file_of(image: Image.Image) -> bytes:
+    """The content of the file that an image is read from; empty where that is not known, or of a later frame of it."""
+    with suppress(Exception):  # the file may be closed, or no file that can be read again
+        file = getattr(image, "fp", None)
+        if file is not None and image.tell() == 0:
+            file.seek(0)
+            return bytes(file.read(MOST_BYTES))
+    return b""
 
 
 @contextmanager

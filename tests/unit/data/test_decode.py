@@ -290,7 +290,39 @@ def test_a_broken_chunk_of_metadata_costs_nothing(extra):
     assert np.array_equal(decode_bytes(content[:start] + extra + content[start:], "a.png"), GRADIENT)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("length", [5, 11])
+def test_a_short_segment_of_adobe_costs_nothing(length):
+    content = jpeg(exif_of(ROTATED))
+    segment = b"\xff\xee" + struct.pack(">H", 2 + length) + b"Adobe".ljust(length, b"\0")
+    assert np.array_equal(decode_bytes(content[:2] + segment + content[2:], "a.jpg"), decode_bytes(content, "a.jpg"))
+
+
+@pytest.mark.parametrize("metadata", ["exif", "icc_profile", "xmp"])
+@pytest.mark.parametrize("transparent", [False, True])
+def test_a_chunk_of_webp_that_is_cut_costs_nothing(metadata, transparent):
+    image, buffer = Image.fromarray(GRADIENT), io.BytesIO()
+    if transparent:
+        image.putalpha(90)
+    image.save(buffer, "WEBP", lossless=True, **{metadata: exif_of(ROTATED)[6:]})
+    content = buffer.getvalue()
+    kind = {"exif": b"EXIF", "icc_profile": b"ICCP", "xmp": b"XMP "}[metadata]
+    start = content.index(kind)
+    size = 8 + struct.unpack_from("<I", content, start + 4)[0]
+    chunk, rest = content[start : start + size], content[:start] + content[start + size :]
+    cut = rest + kind + struct.pack("<I", 10**6) + chunk[8:]  # one that claims more than there is can only be the last
+    image = image.rotate(-90, expand=True) if metadata == "exif" else image
+    assert np.array_equal(decode_bytes(cut, "a.webp"), to_rgb(image, "it"))
+
+
+@pytest.mark.parametrize("loads", [decode_bytes, lambda data, name: to_rgb(Image.open(io.BytesIO(data)), name)])
+def test_a_cut_chunk_behind_the_pixels_costs_nothing(loads):
+    buffer = io.BytesIO()
+    Image.fromarray(GRADIENT).save(buffer, "PNG")
+    cut = buffer.getvalue()[:-12] + struct.pack(">I", 10**6) + b"tEXtk\0v"
+    assert np.array_equal(loads(cut, "a.png"), GRADIENT)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_damaged_pixels_are_still_refused(kind):
     buffer = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)).save(buffer, kind)
