@@ -2,9 +2,11 @@
 
 import hashlib
 import platform
+import sys
+import traceback
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
 PACKAGES = (
@@ -42,6 +44,35 @@ def matching_torchvision() -> str:
     except PackageNotFoundError:
         major, minor = "", "0"
     return f"torchvision 0.{int(minor) + 15}" if major == "2" else "the torchvision of the same day"
+
+
+def unimported(error: BaseException) -> list[str]:
+    """The packages whose import an error stopped, the innermost last; none where it stopped something else."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    modules = [str(frame.f_globals.get("__name__")) for frame in frames if frame.f_code.co_name == "<module>"]
+    if isinstance(error, ImportError):
+        modules.append(error.name or "")
+    packages = dict.fromkeys(module.partition(".")[0] for module in modules)
+    return [package for package in packages if package not in {"", "vebi", "__main__", *sys.stdlib_module_names}]
+
+
+def is_of_torchvision(error: BaseException) -> bool:
+    """Whether an error is that of a torchvision which does not fit its torch, or cannot be imported."""
+    is_kind = isinstance(error, ImportError | RuntimeError)
+    return "torchvision" in unimported(error) or (is_kind and "torchvision::" in repr(error.args))
+
+
+def import_advice(error: BaseException, package: str) -> str:
+    """What to install where a package cannot be imported.
+
+    Args:
+        error: What its import raised.
+        package: The package that was imported; the fault may be one of torchvision under it.
+    """
+    if is_of_torchvision(error):
+        torch = f"with torch {versions().get('torch', 'of any version')}"
+        return f"{torch} goes {matching_torchvision()}, built for the same device; install them together"
+    return f"pip install --force-reinstall {packages_distributions().get(package, [package])[0]}"
 
 
 @cache

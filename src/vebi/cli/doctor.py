@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from vebi.cli import console
 from vebi.cli.command import command
 from vebi.cli.options import Json
-from vebi.errors import VebiError
-from vebi.provenance import matching_torchvision
+from vebi.errors import VebiError, text_of
+from vebi.provenance import is_of_torchvision, matching_torchvision
 
 
 class Part(NamedTuple):
@@ -40,10 +40,6 @@ PARTS = {
     "captum": Part("peers", "methods to compare with", "captum.attr"),
     "grad-cam": Part("peers", "methods to compare with", "pytorch_grad_cam"),
 }
-
-
-#: Those that import torchvision.
-OF_TORCHVISION = ("torchvision", "timm", "grad-cam")
 
 
 @command()
@@ -83,8 +79,8 @@ def _part(package: str) -> dict[str, Any]:
             import_module(module)
             state = "ok"
         except Exception as error:  # a package that was built for another torch can raise anything
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            pair = f", {matching_torchvision()} built for the same device" if package in OF_TORCHVISION else ""
+            reason = (text_of(error).splitlines() or [type(error).__name__])[0]
+            pair = f", {matching_torchvision()} built for the same device" if is_of_torchvision(error) else ""
             state = f"cannot be imported ({reason}): install a version that goes with torch {_version('torch')}{pair}"
     return {"version": installed, "purpose": purpose, "needed": extra is None, "state": state}
 

@@ -14,6 +14,7 @@ import typer
 
 from vebi.cli.console import discard, note, tell
 from vebi.errors import VebiError, VebiWarning, is_out_of_memory, text_of
+from vebi.provenance import import_advice, unimported
 
 INTERRUPTED = 130
 _M_ARENA_MAX = -8  # of malloc.h
@@ -50,12 +51,14 @@ def report_errors(resumable: bool = False) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             advice = "; the same command resumes it" if resumable else ", and give the command again"
             _fail(f"no space is left on the disk for {error.filename or 'the output'}: free some{advice}", 1)
+        _fail_import(error)  # a library that a package needs, say
         _fail(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}", 1)
     except Exception as error:
         if is_out_of_memory(error):
             _fail("out of memory: try a smaller batch size or fewer layers", 1)
         if os.environ.get("VEBI_DEBUG"):
             raise
+        _fail_import(error)
         what = f"{type(error).__name__}: {text_of(error)}"
         _fail(f"stopped by a defect ({what}); VEBI_DEBUG=1 shows where, please report it", 1)
 
@@ -95,6 +98,13 @@ def _show_warning(
 ) -> None:
     if issubclass(category, VebiWarning):  # those of other libraries are for their developers, not for our users
         note(f"note: {message}")
+
+
+def _fail_import(error: Exception) -> None:
+    """Ends where an error stopped the import of a package, and returns where it stopped something else."""
+    for package in unimported(error)[-1:]:  # the others need it
+        reason = text_of(error) or type(error).__name__
+        _fail(f"{package} cannot be imported ({reason}): {import_advice(error, package)}", 1)
 
 
 def _fail_usage(error: Any) -> None:

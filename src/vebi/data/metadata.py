@@ -41,7 +41,7 @@ def without_metadata(data: bytes) -> bytes:
 
 
 def find_exif(data: bytes) -> bytes:
-    """The EXIF data in the content of a PNG, JPEG or WebP file; empty for any other content, or where there are none."""
+    """The EXIF data in the content of a PNG, JPEG or WebP file; empty where there are none, as in any other content."""
     try:
         if data.startswith(_PNG):
             return next((chunk[8:-4] for kind, chunk in _png_chunks(data) if kind == b"eXIf"), b"")

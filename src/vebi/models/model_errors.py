@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from textwrap import shorten
 
 from vebi.errors import ModelError, VebiError, is_out_of_memory, text_of
+from vebi.provenance import import_advice, is_of_torchvision
 
 
 @contextmanager
@@ -60,5 +61,7 @@ def _errors(what: str, advice: str) -> Iterator[None]:
             raise VebiError(f"the model runs out of memory ({what}): take a smaller batch") from error
         if isinstance(error, RecursionError):
             advice = "nest its modules less deep, and let none hold itself"
+        elif is_of_torchvision(error):
+            advice = import_advice(error, "torchvision")
         text = shorten(text_of(error), 300)
         raise ModelError(f"{what} ({type(error).__name__}: {text}): {advice}") from error

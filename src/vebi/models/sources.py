@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -18,7 +17,7 @@ from vebi.files import MOST_TEXT_BYTES, check_file
 from vebi.models.architectures import ARCHITECTURES
 from vebi.models.model_errors import errors_of_attributes
 from vebi.models.weights import MODEL_ATTRIBUTES
-from vebi.provenance import matching_torchvision
+from vebi.provenance import import_advice, is_of_torchvision
 
 
 def build_model(spec: str, state: dict[str, Tensor] | None) -> tuple[nn.Module, dict[str, Any]]:
@@ -99,11 +98,7 @@ def call_function(file: Path, function: str, *arguments: Any) -> Any:
     except (VebiError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a file can raise what is no Exception, as SystemExit
-        pair = (
-            f": {_versions_needed()}"
-            if isinstance(error, ImportError | RuntimeError) and "torchvision::" in text_of(error)
-            else ""
-        )
+        pair = f": {import_advice(error, 'torchvision')}" if is_of_torchvision(error) else ""
         raise ModelError(f"{file}:{function} stopped with {type(error).__name__}: {text_of(error)}{pair}") from error
 
 
@@ -144,25 +139,23 @@ def _neighbours(folder: Path) -> Iterator[None]:
                 del sys.modules[name]
 
 
-def _library(package: str, spec: str) -> Any:
-    """The package that a spec needs; it has no types."""
+def _library(module: str, needs: str, spec: str) -> Any:
+    """The module with the function that a spec needs; it has no types."""
+    package = module.partition(".")[0]
     try:
-        return import_module(package)
+        import_module(package)
+        library = import_module(module)
+        getattr(library, needs)  # an empty folder of that name can be imported, too
+        return library
     except Exception as error:  # a package built for another torch fails in ways of its own
         if isinstance(error, ModuleNotFoundError) and error.name == package:
             raise MissingExtraError(package, "models", spec) from None
-        raise VebiError(f"{package} cannot be imported ({shorten(str(error), 200)}): {_versions_needed()}") from None
-
-
-def _versions_needed() -> str:
-    """What to install where a package was built for another torch."""
-    return (
-        f"with torch {version('torch')} goes {matching_torchvision()}, built for the same device; install them together"
-    )
+        reason = shorten(text_of(error) or type(error).__name__, 200)
+        raise VebiError(f"{package} cannot be imported ({reason}): {import_advice(error, package)}") from None
 
 
 def _torchvision(name: str, pretrained: bool) -> tuple[nn.Module, dict[str, Any]]:
-    models = _library("torchvision", f"torchvision:{name}").models
+    models = _library("torchvision.models", "get_model", f"torchvision:{name}")
     if name not in models.list_models(module=models):
         raise ModelError(f"torchvision has no classifier {name!r}: see torchvision.models.list_models()")
     weights = models.get_model_weights(name).DEFAULT
@@ -184,7 +177,7 @@ def _torchvision(name: str, pretrained: bool) -> tuple[nn.Module, dict[str, Any]
 
 
 def _timm(name: str, pretrained: bool) -> tuple[nn.Module, dict[str, Any]]:
-    timm = _library("timm", f"timm:{name}")
+    timm = _library("timm", "create_model", f"timm:{name}")
     if not timm.is_model(name):  # names of hubs and folders among them: a run must not lead anywhere else
         raise ModelError(f"timm has no model {name!r}: see timm.list_models()")
     try:

@@ -1,3 +1,4 @@
+import importlib
 import io
 import json
 import sys
@@ -36,6 +37,26 @@ def test_whatever_goes_wrong_is_one_line_and_a_code(capsys, error, code, line):
     assert out == ""
     assert err.startswith(line)
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("raise RuntimeError('no GLIBC')", "no GLIBC"),
+        ("raise OSError('no libblas')", "no libblas"),
+        ("raise RuntimeError", "RuntimeError"),
+        ("from json import none", "cannot import name"),
+    ],
+)
+def test_a_package_that_cannot_be_imported_is_named(capsys, tmp_path, monkeypatch, content, reason):
+    (tmp_path / "vebi_needs.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SystemExit) as stopped, report_errors():
+        importlib.import_module("vebi_needs")
+    err = capsys.readouterr().err
+    assert err.startswith(f"vebi: vebi_needs cannot be imported ({reason}")
+    assert err.endswith("pip install --force-reinstall vebi_needs\n")
+    assert stopped.value.code == 1
 
 
 def test_a_defect_can_be_looked_at(monkeypatch):

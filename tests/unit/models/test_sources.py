@@ -132,6 +132,49 @@ def test_timm_by_name(tmp_path):
             load_classifier(f"timm:{name}")
 
 
+@pytest.fixture
+def shadow(tmp_path, monkeypatch):
+    """Puts a package of this content in the place of one."""
+
+    def put(package, content):
+        for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+            monkeypatch.delitem(sys.modules, name)
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text(content)
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return put
+
+
+UNFIT = "raise RuntimeError('operator torchvision::nms does not exist')"
+
+
+@pytest.mark.parametrize(
+    ("package", "content", "fact"),
+    [
+        ("torchvision", "", r"torchvision cannot .*\(No module named .*with torch .* goes torchvision 0"),
+        ("torchvision", UNFIT, r"torchvision cannot .*\(operator .*with torch .* goes torchvision 0"),
+        ("torchvision", "raise OSError('libc10.so')", r"torchvision cannot .*with torch .* goes torchvision 0"),
+        ("timm", "", r"timm cannot .*no attribute.*: pip install --force-reinstall timm$"),
+        ("timm", "raise SystemError('broken')", r"timm cannot .*\(broken\): pip install --force-reinstall timm$"),
+        ("timm", UNFIT, r"timm cannot .*with torch .* goes torchvision 0"),
+    ],
+)
+def test_a_broken_package_is_named_with_what_to_install(shadow, package, content, fact):
+    shadow(package, content)
+    with pytest.raises(VebiError, match=fact):
+        load_classifier(f"{package}:resnet18")
+
+
+def test_so_is_one_that_a_forward_pass_imports(shadow, tmp_path):
+    shadow("torchvision", UNFIT)
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\nclass Net(nn.Module):\n    def forward(self, x):\n        import torchvision"
+    )
+    with pytest.raises(ModelError, match=r"operator torchvision::nms .*: with torch .* goes torchvision 0"):
+        load_classifier(f"{tmp_path}/net.py:Net", size=32, mean=[0.5] * 3, std=[0.25] * 3)
+
+
 @pytest.mark.parametrize("package", ["torchvision", "timm"])
 def test_a_missing_package_is_named(monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)

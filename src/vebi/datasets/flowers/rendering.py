@@ -192,7 +192,9 @@ def _mitsuba() -> ModuleType:
     mi: ModuleType
     try:
         import mitsuba as mi
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != "mitsuba":
+            raise
         raise MissingExtraError("mitsuba", "flowers", "rendering flowers") from error
     if mi.variant() != "scalar_rgb":
         mi.set_variant("scalar_rgb")
