@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -104,6 +105,11 @@ def progress() -> Iterator[StageProgress]:
         yield update
 
 
+def _on_one_line(text: str) -> str:
+    """A text with tabs, line breaks and the like as their codes: a row is a line, and names may hold anything."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: repr(match.group())[1:-1], text)
+
+
 def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Prints rows for a person, on stdout."""
     from rich.console import Console
@@ -114,7 +120,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     for heading in headings:
         content.add_column(heading, overflow="fold")
     for row in rows:
-        content.add_row(*(Text(str(cell)) for cell in row))  # names may hold brackets, which rich reads as markup
+        content.add_row(*(Text(_on_one_line(str(cell))) for cell in row))  # rich reads brackets in names as markup
     # if rich itself wrote to a closed pipe, it would exit with code 1
     buffer = io.StringIO()
     terminal = (_results or sys.stdout).isatty()

@@ -40,7 +40,7 @@ def from_folder(
         others = f" that can be read, but {join_names(listing.left_out, 3)}" if listing.left_out else ""
         raise InputError(f"{holder} no images{others}: give a folder with one folder of images per class")
     listing.report(root)
-    if not has_folders:
+    if not any("/" in name for name in listing.names):
         warnings.warn(f"{root} has no folders of classes in it: its images have no class", VebiWarning, stacklevel=3)
         return ImageFiles(root, listing.names, [UNLABELLED] * len(listing.names), class_names or ())
     return _labelled_by_folder(root, listing.names, class_names, class_ids)
@@ -53,9 +53,7 @@ def _labelled_by_folder(
     inside = [name for name in names if "/" in name]
     folders = tuple(dict.fromkeys(name.partition("/")[0] for name in inside))
     if len(folders) < 2:
-        raise InputError(
-            f"{root} holds images of one class only ({', '.join(folders) or 'its own'}): at least two are needed"
-        )
+        raise InputError(f"{root} holds images of one class only ({', '.join(folders)}): at least two are needed")
     beside = [name for name in names if "/" not in name]
     if beside:
         kind, lie, are = ("image", "lies", "is") if len(beside) == 1 else ("images", "lie", "are")

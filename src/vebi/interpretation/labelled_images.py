@@ -27,7 +27,9 @@ def open_labelled(classifier: Classifier, images: Any) -> tuple[Classifier, Imag
     collection = open_images(images, classifier.class_names, classifier.class_ids)
     if classifier.class_names is None:
         classifier = with_class_names(classifier, collection)
-        collection = open_images(images, classifier.class_names, classifier.class_ids)
+        with warnings.catch_warnings():  # what is to be said of the images is said already
+            warnings.simplefilter("ignore", VebiWarning)
+            collection = open_images(images, classifier.class_names, classifier.class_ids)
     return classifier, collection
 
 

@@ -59,6 +59,14 @@ def test_a_package_that_cannot_be_imported_is_named(capsys, tmp_path, monkeypatc
     assert stopped.value.code == 1
 
 
+@pytest.mark.parametrize("name", ["a\tb", "a\nb", "a\r\nb", "a\x0bb", "a\x85b", "a\u2028b", "a\x1b[1mb"])
+def test_a_row_is_a_line_whatever_is_in_its_cells(capsys, name):
+    console.table(["class", "count"], [[name, 3]])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[1].split() == [repr(name)[1:-1], "3"]
+
+
 def test_a_defect_can_be_looked_at(monkeypatch):
     monkeypatch.setenv("VEBI_DEBUG", "1")
     with pytest.raises(ZeroDivisionError), report_errors():

@@ -46,6 +46,18 @@ def test_a_flat_folder_has_no_labels(tree, tmp_path):
     assert images.labels == [UNLABELLED, UNLABELLED]
 
 
+@pytest.mark.parametrize("inside", [(), ("notes.txt",), ("deep/notes.txt",)])
+def test_a_folder_without_images_is_none_of_a_class(tree, tmp_path, inside):
+    root = tree(tmp_path, a=2) / "a"
+    (root / "other" / "deep").mkdir(parents=True)
+    for name in inside:
+        (root / "other" / name).touch()
+    with pytest.warns(VebiWarning) as notes:
+        images = open_images(root, ("a", "b"))
+    assert images.labels == [UNLABELLED, UNLABELLED]
+    assert len(notes) == 1 + len(inside)
+
+
 def test_images_beside_the_class_folders_are_mentioned(tree, tmp_path):
     tree(tmp_path, a=1, b=1)
     for name, sentence in (("c", r"1 image in .* lies .* is left out: c\.png"), ("d", "2 images .*: c.png, d.png")):

@@ -30,7 +30,7 @@ from vebi.errors import InputError, ModelError, RunError, UsageError, VebiWarnin
 from vebi.interpretation import fit
 from vebi.interpretation.diagnostics import near_chance_notes
 from vebi.interpretation.fit import interpret
-from vebi.interpretation.labelled_images import with_class_names
+from vebi.interpretation.labelled_images import open_labelled, with_class_names
 from vebi.interpretation.result import load
 from vebi.models.classifier import Classifier
 from vebi.models.preprocess import Preprocess
@@ -117,6 +117,13 @@ def test_where_the_evidence_comes_from(toy, squares, tmp_path):
         evidence = np.maximum(z[predictions == j] * w, 0).sum(axis=0)
         expected = np.array([evidence[:8].sum(), evidence[8:].sum()]) / evidence.sum()
         np.testing.assert_allclose(found.layer_shares[j], expected)
+
+
+def test_a_note_on_the_images_comes_once_for_a_model_without_class_names(toy, squares):
+    with pytest.warns(VebiWarning) as notes:
+        classifier, images = open_labelled(replace(toy, class_names=None), squares / "red")
+    assert ["no folders of classes" in str(note.message) for note in notes] == [True]
+    assert classifier.class_names == images.class_names == ("0", "1", "2")
 
 
 @pytest.mark.filterwarnings("ignore:.*has no folders of classes:vebi.errors.VebiWarning")
