@@ -67,14 +67,6 @@ class MissingExtraError(VebiError):
         return type(self), self._given  # by its message alone it could not be made again, as in another process
 
 
-def text_of(error: BaseException) -> str:
-    """What an error says; its type where it cannot even say that, as an error of somebody else's code may."""
-    try:
-        return str(error)
-    except Exception:
-        return f"a {type(error).__name__} without a text"
-
-
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out: torch has a type of its own for GPUs only, and texts for the CPU."""
     if isinstance(error, RuntimeError):
@@ -95,17 +87,17 @@ def join_names(names: Sequence[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def text_of(value: object, form: Callable[[object], str] = repr) -> str:
-    """The text of a value for a message, its type where that raises: it is somebody else's code.
+def text_of(value: object, form: Callable[[object], str] = str) -> str:
+    """The text of an error or a value for a message, its type where that raises: it is somebody else's code.
 
     Args:
         value: Anything.
-        form: ``repr`` or ``str``.
+        form: ``str`` or ``repr``.
     """
     try:
         return form(value)
     except Exception:
-        return f"a {type(value).__name__}"
+        return f"a {type(value).__name__} without a text"
 
 
 def require(name: str, value: Any, kind: type | tuple[type, ...], needed: str) -> None:

@@ -27,7 +27,7 @@ def errors_of_item(name: str) -> Iterator[None]:
         yield
     except (Exception, SystemExit, GeneratorExit) as error:  # of somebody else's code; not an interruption
         raise ImageError(
-            f"{name} of the data set cannot be loaded ({type(error).__name__}: {text_of(error, str)}): correct it"
+            f"{name} of the data set cannot be loaded ({type(error).__name__}: {text_of(error)}): correct it"
         ) from error
 
 
@@ -89,7 +89,7 @@ def class_index(label: Any, class_names: tuple[str, ...], name: str, class_ids: 
     index = _as_index(label, len(class_names))
     if index is None:
         raise InputError(
-            f"{name} has the label {text_of(label)}, but a class index or a class name is needed, or a one-hot "
+            f"{name} has the label {text_of(label, repr)}, but a class index or a class name is needed, or a one-hot "
             f"vector of as many numbers as there are classes: correct the data set"
         )
     if index < 0 or (class_names and index >= len(class_names)):

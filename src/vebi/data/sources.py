@@ -81,7 +81,7 @@ def _length(data: SizedDataset) -> int:
         return len(data)
     except Exception as error:  # of somebody else's code
         raise UsageError(
-            f"len() of the data, a {type(data).__name__}, fails ({type(error).__name__}: {text_of(error, str)}): "
+            f"len() of the data, a {type(data).__name__}, fails ({type(error).__name__}: {text_of(error)}): "
             f"let it give the number of items"
         ) from error
 
