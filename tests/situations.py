@@ -296,7 +296,8 @@ def network(rng: random.Random) -> Situation:
     same_scores = harmless and parts[2] in ("scores", "softmax", "logarithm of a softmax", "sigmoid")
     words = rng.choice((EXPLAIN, FIT, ("layers", *SPEC, "--json"), ("audit", *SPEC, "--json")))
     if words is EXPLAIN:  # a sigmoid takes single scores as they are; what only shifts them are other scores
-        return Situation(f"network: {parts}", words, (0, 3) if not same_scores else (0,), same=same_scores)
+        codes = (0,) if same_scores else (0, 1, 3) if "memory" in parts else (0, 3)
+        return Situation(f"network: {parts}", words, codes, same=same_scores)
     return Situation(f"network: {parts}", words, codes=(0,) if harmless else (0, 1, 3))
 
 
