@@ -35,7 +35,7 @@ def commands(base: Path, out: Path) -> dict[str, tuple[str, ...]]:
         "layers": ("layers", network),
         "fit": ("fit", network, images, "--mu", "5", "--out", str(out)),
         "explain": ("explain", str(base / "run"), f"{images}/red", "--out", str(out)),
-        "report": ("report", str(base / "run"), "--images", images, "--out", str(out)),
+        "report": ("report", str(base / "run"), "--images", images, "--out", f"{out}.html"),
         "flowers": ("flowers", str(out), "--images-per-class", "12"),
         "train": ("train", images, "--epochs", "2", "--out", f"{out}.safetensors"),
     }
