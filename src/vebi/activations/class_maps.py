@@ -17,31 +17,37 @@ NOTHING = {torch.float16: 5e-3, torch.bfloat16: 3e-2}
 NOTHING_IN_FULL = 1e-4
 
 
-def find_class_maps(classifier: Classifier, names: Sequence[str]) -> list[str]:
-    """Those of some layers of which every channel moves the score of one class alone, each another one.
+def find_class_maps(classifier: Classifier, names: Sequence[str], of_classes: Sequence[str]) -> set[str]:
+    """Those of some layers that are the class scores themselves, or made of them alone.
 
-    As the last activation of SqueezeNet, whose mean over the positions is the scores. It is told from two gradients
-    of sums of the scores with random weights: where a channel moves one score only, both are the same but for the
-    weights of that class. Channels that move nothing, of classes that the image is far from, do not count where others
-    do.
+    The first are those of which every channel moves the score of one class alone, each another one, as of the last
+    activation of SqueezeNet, whose mean over the positions is the scores. It is told from two gradients of sums of the
+    scores with random weights: where a channel moves one score only, both are the same but for the weights of that
+    class. Channels that move nothing, of classes that the image is far from, do not count where others do. The second
+    are those from which every way to the image leads through the scores, as of a side output.
 
     Args:
         classifier: The model.
-        names: Names of layers with as many channels as there are classes.
+        names: Names of layers.
+        of_classes: Those of them with as many channels as there are classes.
 
     Returns:
-        Their names, in the order given.
+        Their names.
     """
-    if not names:
-        return []
     shape = len(classifier.preprocess.mean), classifier.preprocess.size, classifier.preprocess.size
     with classifier.evaluation(), torch.inference_mode(False), torch.enable_grad():
         inputs = noise(shape).to(classifier.device).requires_grad_()
         with ActivationRecorder(classifier.model, names, lambda *_: None) as recorder:
             scores = classifier.logits(inputs.clone())
         if not scores.requires_grad:
-            return []
-        edges = [recorder.gradient_edges[name] for name in names]
+            return set()
+        nodes = {name: recorder.gradient_edges[name].node for name in names}
+        image, end = (get_gradient_edge(tensor).node for tensor in (inputs, scores))
+        beside = leading_nodes(nodes.values(), image, beside=end)
+        maps = {name for name, node in nodes.items() if node not in beside}
+        if not of_classes:
+            return maps
+        edges = [recorder.gradient_edges[name] for name in of_classes]
         generator = torch.Generator("cpu").manual_seed(1)
         weights = [torch.rand(scores.shape[1], generator=generator, dtype=torch.float32) + 0.5 for _ in range(2)]
         with errors_of_backward():
@@ -51,29 +57,8 @@ def find_class_maps(classifier: Classifier, names: Sequence[str]) -> list[str]:
             ]
     precision = next((p.dtype for p in classifier.model.parameters()), torch.float32)
     nothing = NOTHING.get(precision, NOTHING_IN_FULL)
-    return [name for k, name in enumerate(names) if _one_score_each(moved[0][k], moved[1][k], weights, nothing)]
-
-
-def find_derived(classifier: Classifier, names: Sequence[str]) -> list[str]:
-    """Those of some layers that are made of the class scores alone, as a side output is that they are handed to.
-
-    Args:
-        classifier: The model.
-        names: Names of layers.
-
-    Returns:
-        Their names, in the order given.
-    """
-    with classifier.evaluation(), torch.inference_mode(False), torch.enable_grad():
-        inputs = classifier.zero_input().requires_grad_()
-        with ActivationRecorder(classifier.model, None, lambda *_: None) as recorder:
-            scores = classifier.logits(inputs.clone())
-        if not scores.requires_grad:
-            return []
-        image, end = get_gradient_edge(inputs).node, get_gradient_edge(scores).node
-    nodes = {name: recorder.gradient_edges[name].node for name in names if name in recorder.gradient_edges}
-    beside = leading_nodes(nodes.values(), image, beside=end)
-    return [name for name, node in nodes.items() if node not in beside]
+    rows = zip(of_classes, *moved, strict=True)
+    return maps | {name for name, first, second in rows if _one_score_each(first, second, weights, nothing)}
 
 
 def _one_score_each(first: Tensor | None, second: Tensor | None, weights: Sequence[Tensor], nothing: float) -> bool:

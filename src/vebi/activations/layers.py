@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor
 
-from vebi.activations.class_maps import find_class_maps, find_derived
+from vebi.activations.class_maps import find_class_maps
 from vebi.activations.detached import describe_detached, find_detached
 from vebi.activations.recorder import ACTIVATIONS, ActivationRecorder
 from vebi.errors import ModelError, UsageError, VebiWarning, require
@@ -234,8 +234,8 @@ def _matches(layers: Sequence[Layer], pattern: str, *, every: bool = False) -> s
 def _class_maps(classifier: Classifier, chosen: Sequence[Layer], named: Collection[str]) -> set[str]:
     """Layers that are the class scores themselves, and said to be left out; one that is named stays, and it is said."""
     classes = classifier.probe().classes
-    maps = set(find_class_maps(classifier, [layer.name for layer in chosen if layer.channels == classes]))
-    maps |= set(find_derived(classifier, [layer.name for layer in chosen]))
+    of_classes = [layer.name for layer in chosen if layer.channels == classes]
+    maps = find_class_maps(classifier, [layer.name for layer in chosen], of_classes)
     for name in sorted(maps):
         what = "explains classes by their own scores" if name in named else "is left out"
         warnings.warn(

@@ -17,7 +17,7 @@ from vebi.models.final_activation import SCORES, SIGMOID, FinalActivation
 from vebi.models.model_errors import errors_of_forward, errors_of_parts
 from vebi.models.network_kind import check_have_values, unwrap
 from vebi.models.preprocess import Preprocess
-from vebi.models.probe import Probe, noise, probe
+from vebi.models.probe import Probe, noise, probe, versions
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Classifier:
         """
         shape = (len(self.preprocess.mean), self.preprocess.size, self.preprocess.size)
         with errors_of_forward((1, *shape)):  # parts of a network can be changed, too, and name themselves by code
-            state = (repr(self.model), *((v.data_ptr(), v._version) for v in self.model.state_dict().values()))
+            state = (repr(self.model), *versions(self.model).values())
         made = self._probed.get(state)
         if made is None:
             with errors_of_forward((1, *shape)):

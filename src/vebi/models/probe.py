@@ -66,7 +66,7 @@ def probe(module: nn.Module, run: Run, inputs: Float[Tensor, "2 c h w"]) -> Prob
     Raises:
         ModelError: The scores of an image depend on the images beside it or on chance.
     """
-    state, chance = _versions(module), _chance(inputs.device)
+    state, chance = versions(module), _chance(inputs.device)
     with torch.no_grad(), FinalActivation() as final:
         alone = final.before(run(inputs[:1].clone()))[1]
     with torch.no_grad(), FinalActivation() as final:
@@ -84,7 +84,7 @@ def probe(module: nn.Module, run: Run, inputs: Float[Tensor, "2 c h w"]) -> Prob
         )
     if ending == SCORES and _are_between(outputs):
         outputs = _strained(run, inputs)
-    changing = tuple(name for name, version in _versions(module).items() if state.get(name) != version)
+    changing = tuple(name for name, version in versions(module).items() if state.get(name) != version)
     is_random = any(map(operator.ne, chance, _chance(inputs.device)))
     notes = (
         _note_of(ending, outputs),
@@ -115,8 +115,8 @@ def noise(shape: tuple[int, int, int]) -> Float[Tensor, "2 c h w"]:
 
 
 @errors_of_parts()
-def _versions(module: nn.Module) -> dict[str, tuple[int, int]]:
-    """What becomes another one where a part of the state is changed."""
+def versions(module: nn.Module) -> dict[str, tuple[int, int]]:
+    """By name of a part of the state what becomes another one where that is changed."""
     return {name: (value.data_ptr(), value._version) for name, value in module.state_dict().items()}
 
 
